@@ -1,0 +1,95 @@
+"""Directives that write tables from the code, so that the pages cannot fall behind it.
+
+``step-parameters:: CLASS``    the parameters of a step, from its ``spec``
+``product-columns:: TABLE``    the columns of a product table
+``flag-table:: REGISTRY``      the bits of `galstep.flags.BandFlag` or ``StarFlag``
+"""
+
+import importlib
+import re
+
+from docutils.parsers.rst import Directive
+from docutils.statemachine import StringList
+
+from galstep import flags
+from galstep.datamodels.columns import column_table
+
+_ENTRY = re.compile(r"^\s*(\w+)\s*=\s*(\w+)\((.*)\)\s*#\s*(.*)$")
+_SECTION = re.compile(r"^\s*\[+(\w+)\]+")
+
+
+class _Table(Directive):
+    """Parses the reStructuredText that ``lines`` makes of the argument."""
+
+    required_arguments = 1
+
+    def run(self):
+        from docutils import nodes
+
+        node = nodes.container()
+        text = StringList(self.lines(self.arguments[0]), source=self.name)
+        self.state.nested_parse(text, self.content_offset, node)
+        return node.children
+
+
+class StepParameters(_Table):
+    """The parameters that a step adds to those of every step."""
+
+    def lines(self, name):
+        module, _, class_name = name.rpartition(".")
+        spec = getattr(importlib.import_module(module), class_name).__dict__["spec"]
+        rows = [("parameter", "type", "default", "meaning"), *spec_rows(spec)]
+        return list_table(rows)
+
+
+class ProductColumns(_Table):
+    """The columns of ``sersic``, ``phot`` or ``stars``."""
+
+    def lines(self, name):
+        return column_table(name).splitlines()
+
+
+class FlagTable(_Table):
+    """The bits of a flag registry."""
+
+    def lines(self, name):
+        members = getattr(flags, name)
+        rows = [(str(int(f)), f"``{f.name.lower()}``", f.text) for f in members]
+        return list_table([("bit", "name", "meaning"), *rows])
+
+
+def spec_rows(spec):
+    """(name, type, default, comment) of every entry of a ``spec``."""
+    rows, section = [], ""
+    for line in spec.splitlines():
+        if (found := _SECTION.match(line)) is not None:
+            section = f"{found[1]}."
+        elif (found := _ENTRY.match(line)) is not None:
+            name, kind, arguments, comment = found.groups()
+            name = name.replace("__many__", "<filter>")
+            default = re.search(r"default=(.*)$", arguments)
+            rows.append(
+                (
+                    f"``{section}{name}``",
+                    kind,
+                    f"``{default[1].strip(chr(39))}``" if default else "",
+                    comment.replace("%%", "%"),
+                )
+            )
+    return rows
+
+
+def list_table(rows):
+    """reStructuredText lines of a list-table whose first row is the header."""
+    lines = [".. list-table::", "   :header-rows: 1", ""]
+    for row in rows:
+        lines += [f"   {' ' if i else '*'} - {cell}".rstrip() for i, cell in enumerate(row)]
+    return lines
+
+
+def setup(app):
+    """Register the directives with Sphinx."""
+    app.add_directive("step-parameters", StepParameters)
+    app.add_directive("product-columns", ProductColumns)
+    app.add_directive("flag-table", FlagTable)
+    return {"parallel_read_safe": True}

@@ -1,0 +1,26 @@
+"""Sphinx configuration: ``python -m sphinx docs docs/_build``."""
+
+import sys
+from pathlib import Path
+
+from galstep import __version__
+
+sys.path.insert(0, str(Path(__file__).parent / "_ext"))
+
+project = "galstep"
+author = "The galstep developers"
+copyright = "the galstep developers"
+release = __version__
+
+extensions = [
+    "sphinx.ext.autodoc",
+    "sphinx.ext.mathjax",
+    "numpydoc",
+    "galstep_tables",
+]
+exclude_patterns = ["_build", "_ext"]
+html_theme = "alabaster"
+html_theme_options = {"description": "Galaxies measured through crowded star fields"}
+default_role = "py:obj"
+numpydoc_show_class_members = False
+autodoc_member_order = "bysource"

@@ -1,0 +1,41 @@
+"""The inner loops: compiled by numba where it is installed, numpy otherwise.
+
+Both modules define the same functions with the same arguments and give the
+same numbers; the docstrings are in `galstep.core._kernels_numpy`.
+"""
+
+from importlib.util import find_spec
+
+COMPILED = find_spec("numba") is not None
+
+if COMPILED:
+    from galstep.core._kernels_numba import (
+        fill_spectra,
+        gram,
+        make_stamps,
+        project_stamps,
+        project_stars,
+        render_stars,
+        sum_profiles,
+    )
+else:
+    from galstep.core._kernels_numpy import (
+        fill_spectra,
+        gram,
+        make_stamps,
+        project_stamps,
+        project_stars,
+        render_stars,
+        sum_profiles,
+    )
+
+__all__ = [
+    "COMPILED",
+    "fill_spectra",
+    "gram",
+    "make_stamps",
+    "project_stamps",
+    "project_stars",
+    "render_stars",
+    "sum_profiles",
+]

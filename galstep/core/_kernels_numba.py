@@ -1,0 +1,303 @@
+"""The inner loops, compiled by numba; see `_kernels_numpy` for what they do."""
+
+import math
+
+import numba
+import numpy as np
+
+from galstep.core import _kernels_numpy
+
+__all__ = [
+    "fill_spectra",
+    "gram",
+    "make_stamps",
+    "project_stamps",
+    "project_stars",
+    "render_stars",
+    "sum_profiles",
+]
+
+# reassociation lets sums use vector registers; NaN and infinity keep their meaning
+_compile = numba.njit(
+    cache=True, error_model="numpy", fastmath={"reassoc", "contract", "nsz", "arcp"}
+)
+_axis_taps = _compile(_kernels_numpy.axis_taps)
+
+
+@_compile
+def _frame_taps(shape, sizes, oversample, x, y, half, integers, floats):
+    """`axis_taps` of both axes for a star in a frame -> (y0, y1, x0, x1)."""
+    nearest_y, nearest_x = int(np.rint(y)), int(np.rint(x))
+    low, high = max(nearest_y - half, 0), min(nearest_y + half + 1, shape[0])
+    y0, y1 = _axis_taps(y, low, high, sizes[0], oversample, integers[:2], floats[:2])
+    low, high = max(nearest_x - half, 0), min(nearest_x + half + 1, shape[1])
+    x0, x1 = _axis_taps(x, low, high, sizes[1], oversample, integers[2:], floats[2:])
+    return y0, y1, x0, x1
+
+
+@_compile
+def _add_row(row, phases, integers, weights, i):
+    """row += sum of the 4 x 4 weighted blocks, at row i of the star's box."""
+    n = row.size
+    for a in range(4):
+        k_y = integers[1, a] + i
+        s0, s1, s2, s3 = integers[3, 0], integers[3, 1], integers[3, 2], integers[3, 3]
+        c0 = phases[integers[0, a], integers[2, 0], k_y, s0 : s0 + n]
+        c1 = phases[integers[0, a], integers[2, 1], k_y, s1 : s1 + n]
+        c2 = phases[integers[0, a], integers[2, 2], k_y, s2 : s2 + n]
+        c3 = phases[integers[0, a], integers[2, 3], k_y, s3 : s3 + n]
+        w0, w1, w2, w3 = weights[a, 0], weights[a, 1], weights[a, 2], weights[a, 3]
+        for j in range(n):
+            row[j] += w0 * c0[j] + w1 * c1[j] + w2 * c2[j] + w3 * c3[j]
+
+
+@_compile
+def render_stars(image, phases, sizes, x, y, half, flux):
+    oversample = phases.shape[0]
+    integers = np.zeros((4, 4), dtype=np.int64)
+    floats = np.zeros((4, 4))
+    weights = np.zeros((4, 4))
+    for k in range(x.size):
+        y0, y1, x0, x1 = _frame_taps(
+            image.shape, sizes, oversample, x[k], y[k], half[k], integers, floats
+        )
+        if x1 <= x0:
+            continue
+        for a in range(4):
+            along_x = flux[k, 0] * floats[0, a] + flux[k, 2] * floats[1, a]
+            for b in range(4):
+                weights[a, b] = along_x * floats[2, b] + flux[k, 1] * floats[0, a] * floats[3, b]
+        for i in range(y0, y1):
+            _add_row(image[i, x0:x1], phases, integers, weights, i - y0)
+
+
+@_compile
+def project_stars(images, phases, sizes, x, y, half, out):
+    oversample = phases.shape[0]
+    integers = np.zeros((4, 4), dtype=np.int64)
+    floats = np.zeros((4, 4))
+    weights = np.zeros((4, 4))
+    buffer = np.zeros(images.shape[2])
+    for k in range(x.size):
+        out[k] = 0.0
+        y0, y1, x0, x1 = _frame_taps(
+            images.shape[1:], sizes, oversample, x[k], y[k], half[k], integers, floats
+        )
+        if x1 <= x0:
+            continue
+        for a in range(4):
+            for b in range(4):
+                weights[a, b] = floats[0, a] * floats[2, b]
+        row = buffer[: x1 - x0]
+        for i in range(y0, y1):
+            row[:] = 0.0
+            _add_row(row, phases, integers, weights, i - y0)
+            for q in range(images.shape[0]):
+                values = images[q, i, x0:x1]
+                total = 0.0
+                for j in range(row.size):
+                    total += values[j] * row[j]
+                out[k, q] += total
+
+
+@_compile
+def _add_stamp_row(rows, phases, integers, floats, i):
+    """The same for the value and both derivatives: rows (3, n)."""
+    value, by_x, by_y = rows[0], rows[1], rows[2]
+    n = value.size
+    for a in range(4):
+        k_y = integers[1, a] + i
+        s0, s1, s2, s3 = integers[3, 0], integers[3, 1], integers[3, 2], integers[3, 3]
+        c0 = phases[integers[0, a], integers[2, 0], k_y, s0 : s0 + n]
+        c1 = phases[integers[0, a], integers[2, 1], k_y, s1 : s1 + n]
+        c2 = phases[integers[0, a], integers[2, 2], k_y, s2 : s2 + n]
+        c3 = phases[integers[0, a], integers[2, 3], k_y, s3 : s3 + n]
+        w, d = floats[2], floats[3]
+        w0, w1, w2, w3 = w[0], w[1], w[2], w[3]
+        d0, d1, d2, d3 = d[0], d[1], d[2], d[3]
+        weight_y, slope_y = floats[0, a], floats[1, a]
+        for j in range(n):
+            p = w0 * c0[j] + w1 * c1[j] + w2 * c2[j] + w3 * c3[j]
+            value[j] += weight_y * p
+            by_y[j] += slope_y * p
+            by_x[j] += weight_y * (d0 * c0[j] + d1 * c1[j] + d2 * c2[j] + d3 * c3[j])
+
+
+@_compile
+def make_stamps(phases, sizes, star_x, star_y, ix, iy, stamps):
+    oversample = phases.shape[0]
+    side = stamps.shape[2]
+    half = side // 2
+    integers = np.zeros((4, 4), dtype=np.int64)
+    floats = np.zeros((4, 4))
+    stamps[:] = 0.0
+    for k in range(star_x.size):
+        y, x = iy[k] - half, ix[k] - half
+        y0, y1 = _axis_taps(star_y[k], y, y + side, sizes[0], oversample, integers[:2], floats[:2])
+        x0, x1 = _axis_taps(star_x[k], x, x + side, sizes[1], oversample, integers[2:], floats[2:])
+        if x1 <= x0:
+            continue
+        for i in range(y0, y1):
+            rows = stamps[k, :, i - y, x0 - x : x1 - x]
+            _add_stamp_row(rows, phases, integers, floats, i - y0)
+
+
+@_compile
+def project_stamps(images, stamps, ix, iy, out):
+    side = stamps.shape[2]
+    half = side // 2
+    ny, nx = images.shape[1:]
+    for k in range(stamps.shape[0]):
+        y, x = iy[k] - half, ix[k] - half
+        y0, y1 = max(y, 0), min(y + side, ny)
+        x0, x1 = max(x, 0), min(x + side, nx)
+        for q in range(images.shape[0]):
+            t0 = t1 = t2 = 0.0
+            for i in range(y0, y1):
+                values = images[q, i]
+                r = i - y
+                for j in range(x0, x1):
+                    v = values[j]
+                    t0 += v * stamps[k, 0, r, j - x]
+                    t1 += v * stamps[k, 1, r, j - x]
+                    t2 += v * stamps[k, 2, r, j - x]
+            out[k, q, 0] = t0
+            out[k, q, 1] = t1
+            out[k, q, 2] = t2
+
+
+@_compile
+def gram(weight, stamps, ix, iy, pairs_i, pairs_j, out):
+    side = stamps.shape[2]
+    half = side // 2
+    ny, nx = weight.shape
+    for p in range(pairs_i.size):
+        s, t = pairs_i[p], pairs_j[p]
+        y_s, x_s = iy[s] - half, ix[s] - half
+        y_t, x_t = iy[t] - half, ix[t] - half
+        y0, y1 = max(y_s, y_t, 0), min(y_s + side, y_t + side, ny)
+        x0, x1 = max(x_s, x_t, 0), min(x_s + side, x_t + side, nx)
+        n = x1 - x0
+        g00 = g01 = g02 = g10 = g11 = g12 = g20 = g21 = g22 = 0.0
+        if n > 0:
+            for i in range(y0, y1):
+                w = weight[i, x0:x1]
+                a0 = stamps[s, 0, i - y_s, x0 - x_s : x1 - x_s]
+                a1 = stamps[s, 1, i - y_s, x0 - x_s : x1 - x_s]
+                a2 = stamps[s, 2, i - y_s, x0 - x_s : x1 - x_s]
+                b0 = stamps[t, 0, i - y_t, x0 - x_t : x1 - x_t]
+                b1 = stamps[t, 1, i - y_t, x0 - x_t : x1 - x_t]
+                b2 = stamps[t, 2, i - y_t, x0 - x_t : x1 - x_t]
+                for j in range(n):
+                    u0, u1, u2 = w[j] * a0[j], w[j] * a1[j], w[j] * a2[j]
+                    v0, v1, v2 = b0[j], b1[j], b2[j]
+                    g00 += u0 * v0
+                    g01 += u0 * v1
+                    g02 += u0 * v2
+                    g10 += u1 * v0
+                    g11 += u1 * v1
+                    g12 += u1 * v2
+                    g20 += u2 * v0
+                    g21 += u2 * v1
+                    g22 += u2 * v2
+        out[p, 0, 0], out[p, 0, 1], out[p, 0, 2] = g00, g01, g02
+        out[p, 1, 0], out[p, 1, 1], out[p, 1, 2] = g10, g11, g12
+        out[p, 2, 0], out[p, 2, 1], out[p, 2, 2] = g20, g21, g22
+
+
+@_compile
+def fill_spectra(out, band, phase_x, phase_y, shape, rows, grid, series):
+    first, j_x, j_y, transform, wave = band
+    ln_kappa_0, step = grid
+    derivatives = out.shape[0] > 1
+    flat = out.reshape(out.shape[0], -1)
+    shift_x, shift_y = (phase_x.size - 1) // 2, (phase_y.size - 1) // 2
+    last = rows.shape[0] - 2
+    smallest = math.exp(2 * ln_kappa_0)
+    for cell in range(first.size - 1):
+        model = by_x = by_y = by_size = by_e1 = by_e2 = by_n = 0j
+        for i in range(first[cell], first[cell + 1]):
+            k_x, k_y = wave * j_x[i], wave * j_y[i]
+            xx, xy, yy = k_x * k_x, 2 * k_x * k_y, k_y * k_y
+            kappa2 = shape[0, 0] * xx + shape[0, 1] * xy + shape[0, 2] * yy
+            phased = transform[i] * (phase_x[j_x[i] + shift_x] * phase_y[j_y[i] + shift_y])
+            if kappa2 < smallest:
+                profile = 1 - series[0] * kappa2
+                slope = -series[0]
+                profile_n = -series[1] * kappa2
+            else:
+                t = (0.5 * math.log(kappa2) - ln_kappa_0) / step
+                row = min(int(t), last)
+                t = min(t - row, 1.0)
+                h_01 = t * t * (3 - 2 * t)
+                h_10 = t * (t - 1) * (t - 1)
+                h_11 = t * t * (t - 1)
+                rise = rows[row + 1, 0] - rows[row, 0]
+                low, high = rows[row, 1], rows[row + 1, 1]
+                profile = rows[row, 0] + h_01 * rise + h_10 * low + h_11 * high
+                slope = profile_n = 0.0
+                if derivatives:
+                    by_ln = 6 * t * (1 - t) * rise
+                    by_ln += (1 - t) * (1 - 3 * t) * low + t * (3 * t - 2) * high
+                    slope = by_ln / (2 * step * kappa2)
+                    rise = rows[row + 1, 2] - rows[row, 2]
+                    profile_n = rows[row, 2] + h_01 * rise
+                    profile_n += h_10 * rows[row, 3] + h_11 * rows[row + 1, 3]
+            value = profile * phased
+            model += value
+            if derivatives:
+                turned = complex(value.imag, -value.real)
+                by_x += k_x * turned
+                by_y += k_y * turned
+                sloped = slope * phased
+                by_size += 2 * kappa2 * sloped
+                by_e1 += (shape[1, 0] * xx + shape[1, 1] * xy + shape[1, 2] * yy) * sloped
+                by_e2 += (shape[2, 0] * xx + shape[2, 1] * xy + shape[2, 2] * yy) * sloped
+                by_n += profile_n * phased
+        flat[0, cell] = model
+        if derivatives:
+            flat[1, cell] = by_x
+            flat[2, cell] = by_y
+            flat[3, cell] = by_size
+            flat[4, cell] = by_e1
+            flat[5, cell] = by_e2
+            flat[6, cell] = by_n
+
+
+@_compile
+def sum_profiles(out, x, y, copies_x, copies_y, constants):
+    n, b, ln_centre = constants[0], constants[1], constants[2]
+    b_by_n, ln_centre_by_n = constants[3], constants[4]
+    i_xx, i_xy, i_yy = constants[5], constants[6], constants[7]
+    derivatives = out.shape[0] > 1
+    for i in range(y.size):
+        for j in range(x.size):
+            total = by_x = by_y = by_n = m_xx = m_xy = m_yy = 0.0
+            for k in range(copies_x.size):
+                dx, dy = x[j] - copies_x[k], y[i] - copies_y[k]
+                v_x = i_xx * dx + i_xy * dy
+                v_y = i_xy * dx + i_yy * dy
+                radius2 = max(dx * v_x + dy * v_y, 0.25)
+                ln_radius = 0.5 * math.log(radius2)
+                power = math.exp(ln_radius / n)
+                value = math.exp(ln_centre - b * power)
+                total += value
+                if derivatives:
+                    by_radius2 = value * power / radius2
+                    by_x += by_radius2 * v_x
+                    by_y += by_radius2 * v_y
+                    m_xx += by_radius2 * v_x * v_x
+                    m_xy += by_radius2 * v_x * v_y
+                    m_yy += by_radius2 * v_y * v_y
+                    by_n += value * power * (b / n * ln_radius - b_by_n)
+            out[0, i, j] = total
+            if derivatives:
+                scale = b / (2 * n)
+                out[1, i, j] = 2 * scale * by_x
+                out[2, i, j] = 2 * scale * by_y
+                for p in range(3):
+                    q = 8 + 3 * p
+                    s_xx, s_xy, s_yy = constants[q], constants[q + 1], constants[q + 2]
+                    change = s_xx * m_xx + 2 * s_xy * m_xy + s_yy * m_yy
+                    out[3 + p, i, j] = scale * change - 0.5 * constants[17 + p] * total
+                out[6, i, j] = by_n + ln_centre_by_n * total

@@ -1,0 +1,317 @@
+"""The PSF of one filter, calibrated on the stars in its frame.
+
+The library PSF is convolved with a kernel of few parameters until the bright
+isolated stars fit. Detection and kernel depend on each other, so a few loops
+run: stars are found with the current PSF, anchors chosen, kernel, stars and
+disc constants fitted together (`galstep.core.kernel_fit`). The start is broad:
+a PSF that is too sharp splits every star into several that fit it without any
+blur, and the loop would stay there; one that is too broad only merges pairs.
+"""
+
+from dataclasses import dataclass, field, replace
+from functools import cached_property
+from math import nan
+
+import numpy as np
+from scipy.ndimage import binary_dilation
+
+from galstep.core.anchors import AnchorLimits, choose_anchors
+from galstep.core.background import pixel_noise
+from galstep.core.disc_fit import FWHM_OF_SIGMA, Frame, WorkingPsf, fit_discs
+from galstep.core.field_stars import POSITION_PRIOR, FieldStars, refine_stars
+from galstep.core.kernel_families import kernel_of_variance, scaled_kernel, variance
+from galstep.core.kernel_verdict import judge_kernel, unmeasured_kernel, variance_error
+from galstep.core.psf import EffectivePSF
+from galstep.core.star_peaks import find_peaks, forced_stars
+from galstep.exceptions import InputError
+from galstep.records import PsfKernel
+
+__all__ = ["CalibrationOptions", "CalibrationResult", "calibrate_psf", "galaxy_core"]
+
+# Positions taken from another filter are better known than a blend's own.
+FORCED_POSITION_PRIOR = 0.02
+FORCED_STEP_PRIOR = 0.1
+# Stars below this signal-to-noise are not drawn.
+LEAST_SNR = 2.5
+LEAST_FORCED_SNR = 2.0
+# A start of less variance (px^2) is no start: too sharp a PSF shreds stars.
+LEAST_START = 0.05
+
+
+@dataclass(frozen=True)
+class CalibrationOptions:
+    """How a kernel is measured.
+
+    Parameters
+    ----------
+    family : str
+        ``gaussian``, ``elliptical``, ``moffat`` or ``drizzle``.
+    drizzle_width : float
+        Side of the drizzle family's square, pixels.
+    anchors : AnchorLimits
+        Number, brightness and isolation of the anchors.
+    min_anchors : int
+        With fewer there is no measurement.
+    disc_in_sigma : float
+        Radius of the anchors' discs in Gaussian sigma of the current PSF
+        (FWHM / 2.3548); never below 3.5 px.
+    least_half_size : int
+        Least half-size of the stamps in which stars are fitted, pixels.
+    neighbour_pad : float
+        Stars up to so far from a disc are fitted with it, pixels.
+    max_neighbours : int
+        At most so many per anchor; the others are drawn and held.
+    max_loops : int
+        Loops of detection and fit.
+    thresholds : tuple of float
+        Falling detection thresholds, in MAD of the filtered image.
+    tolerance : float
+        The loop ends when the kernel's variance changes by less (relative).
+    max_growth : float
+        From the third loop on the kernel's variance may grow by no more than
+        this fraction: crowding feeds on itself.
+    min_delta_chi2 : float
+        A kernel must lower chi2 by so much, or there is none.
+    prior_error : float
+        Relative error of the sigma of a given start, where it serves as prior.
+    confusion : float
+        Relative growth of the PSF's FWHM from discs of 1 to discs of 2 FWHM
+        that is a warning.
+    """
+
+    family: str = "gaussian"
+    drizzle_width: float = 1.0
+    anchors: AnchorLimits = field(default_factory=AnchorLimits)
+    min_anchors: int = 3
+    disc_in_sigma: float = 3.0
+    least_half_size: int = 8
+    neighbour_pad: float = 4.0
+    max_neighbours: int = 15
+    max_loops: int = 4
+    thresholds: tuple = (15.0, 6.0, 4.0, 3.5)
+    tolerance: float = 0.02
+    max_growth: float = 0.15
+    min_delta_chi2: float = 10.0
+    prior_error: float = 0.05
+    confusion: float = 0.03
+
+
+@dataclass(frozen=True, eq=False)
+class CalibrationResult:
+    """A filter's kernel and what it was measured from.
+
+    ``stars`` are all stars of the last loop (total fluxes), ``anchors`` indices
+    into them. ``growth`` is the confusion test: relative change of the PSF's
+    FWHM from discs of 1 to discs of 2 FWHM (NaN if not made).
+    """
+
+    library: EffectivePSF
+    kernel: PsfKernel
+    stars: FieldStars
+    anchors: np.ndarray
+    growth: float = nan
+    n_loops: int = 0
+
+    @cached_property
+    def psf(self):
+        """The effective PSF: library convolved with the kernel."""
+        return self.library.convolved(self.kernel)
+
+
+def calibrate_psf(
+    data,
+    mask,
+    sigma,
+    psf,
+    galaxy,
+    exclude,
+    start=None,
+    options=CalibrationOptions(),
+    neighbours=None,
+):
+    """Measure the kernel that turns a library PSF into that of the image.
+
+    Parameters
+    ----------
+    data : ndarray, shape (ny, nx)
+        Image; NaN allowed.
+    mask : ndarray of bool, shape (ny, nx)
+        True = bad; pixels that are not finite are bad in any case.
+    sigma : float, ndarray or None
+        1 sigma noise of the pixels. None: measured as the larger of the noise
+        of single pixels and half the scatter of the field.
+    psf : galstep.core.psf.EffectivePSF
+        The library PSF.
+    galaxy : ndarray, shape (ny, nx)
+        Model of galaxy and sky.
+    exclude : ndarray of bool, shape (ny, nx)
+        True where no star is trusted: the galaxy's core.
+    start : PsfKernel, optional
+        A kernel to start from. It also serves as prior where the stars do not
+        suffice.
+    options : CalibrationOptions, optional
+    neighbours : (x, y), optional
+        Star positions known from a sharper filter, in this frame up to a small
+        offset. They then stand for the detection.
+
+    Returns
+    -------
+    CalibrationResult
+
+    Raises
+    ------
+    InputError
+        If the images differ in shape.
+    """
+    frame = _prepare(data, mask, sigma, psf, galaxy, exclude)
+    nothing = FieldStars(), np.zeros(0, int)
+    if not frame.good.any():
+        kernel = unmeasured_kernel(start, 0, "no usable pixels")
+        return _result(psf, kernel, *nothing)
+    kernel = start
+    if start is None or variance(start) < LEAST_START:
+        kernel = _broad_start(psf, options)
+    listed, last = FieldStars(), nan
+    how = _fit_keywords(options, neighbours)
+    for loop in range(options.max_loops):
+        working = WorkingPsf(psf, kernel)
+        listed = _find_stars(frame, working, listed, loop, neighbours, options)
+        snr = listed.flux * working.share / working.flux_error(frame.noise)
+        real = snr > (LEAST_SNR if neighbours is None else LEAST_FORCED_SNR)
+        stars = listed.select(real)
+        anchors = choose_anchors(
+            stars.x, stars.y, stars.flux, snr[real], frame.good, working.fwhm, options.anchors
+        )
+        if len(anchors) < options.min_anchors:
+            reason = f"{len(anchors)} isolated bright stars, {options.min_anchors} are needed"
+            kernel = unmeasured_kernel(start, len(anchors), reason)
+            return _result(psf, kernel, stars, anchors, n_loops=loop + 1)
+        fit, stars, disc_data = fit_discs(frame, working, stars, anchors, **how)
+        listed = listed.replaced(real, stars)
+        kernel = _bounded_growth(kernel, fit.kernel, loop, options)
+        change, last = abs(variance(kernel) - last), variance(kernel)
+        if change < max(options.tolerance * last, 0.5 * variance_error(fit)):
+            break
+    kernel, growth = judge_kernel(
+        frame, working, stars, anchors, fit, disc_data, kernel, start, options, how
+    )
+    return _result(psf, kernel, stars, anchors, growth, loop + 1)
+
+
+def galaxy_core(shape, params, in_r_eff=1.5, least_radius=0.0):
+    """Pixels too close to a galaxy's centre for stars to be trusted.
+
+    Parameters
+    ----------
+    shape : tuple
+        (ny, nx).
+    params : galstep.records.SersicParams
+        The galaxy, in these pixels.
+    in_r_eff : float, optional
+        Semi-major axis of the ellipse in r_eff; at most 0.45 of the shorter
+        side, and its axis ratio at least 0.2.
+    least_radius : float, optional
+        A circle of this radius (pixels) belongs to it in any case.
+
+    Returns
+    -------
+    ndarray of bool, shape (ny, nx)
+    """
+    yy, xx = np.indices(shape)
+    dx, dy = xx - params.x_0, yy - params.y_0
+    cos, sin = np.cos(params.theta), np.sin(params.theta)
+    semi_major = min(in_r_eff * params.r_eff, 0.45 * min(shape))
+    along = (dx * cos + dy * sin) / semi_major
+    across = (dy * cos - dx * sin) / (semi_major * max(1.0 - params.ellip, 0.2))
+    return (np.hypot(along, across) < 1.0) | (np.hypot(dx, dy) < least_radius)
+
+
+def _fit_keywords(options, neighbours):
+    """How the discs are fitted, for `fit_discs`."""
+    return {
+        "radius_in_fwhm": options.disc_in_sigma / FWHM_OF_SIGMA,
+        "least_half_size": options.least_half_size,
+        "neighbour_pad": options.neighbour_pad,
+        "max_neighbours": options.max_neighbours,
+        "neighbour_prior": POSITION_PRIOR if neighbours is None else FORCED_POSITION_PRIOR,
+    }
+
+
+def _prepare(data, mask, sigma, psf, galaxy, exclude):
+    """Image without galaxy and sky, free of NaN, with variance and good pixels."""
+    shape = np.shape(data)
+    for name, array in (("mask", mask), ("galaxy", galaxy), ("exclude", exclude)):
+        if np.shape(array) != shape:
+            raise InputError(f"{name} must have the shape of data, {shape}, not {np.shape(array)}")
+    image = np.asarray(data, float) - galaxy
+    bad = np.asarray(mask, bool) | ~np.isfinite(image)
+    exclude = np.asarray(exclude, bool)
+    if sigma is None:
+        sigma = _field_noise(image, bad, exclude)
+    sigma = np.broadcast_to(np.asarray(sigma, float), shape)
+    bad |= ~np.isfinite(sigma) | ~(sigma > 0)
+    # the neighbours of bad pixels are often not quite right either
+    good = ~(binary_dilation(bad) | exclude)
+    variance_image = np.where(bad, 1.0, sigma) ** 2
+    return Frame(np.where(bad, 0.0, image), variance_image, good, psf)
+
+
+def _field_noise(image, bad, exclude):
+    """Noise of single pixels, or half the scatter of the field if that is more.
+
+    In a crowd the errors of the model, not of the pixels, limit the fit.
+    """
+    field = image[~(bad | exclude)]
+    if not field.size:
+        return nan
+    scatter = 1.4826 * np.median(np.abs(field - np.median(field)))
+    return np.fmax(pixel_noise(image, bad), 0.5 * scatter)
+
+
+def _broad_start(psf, options):
+    """Twice the variance of the library's own core, between 1 and 4 px^2."""
+    core = (psf.fwhm / FWHM_OF_SIGMA) ** 2
+    return kernel_of_variance(
+        options.family, float(np.clip(2 * core, 1.0, 4.0)), options.drizzle_width
+    )
+
+
+def _find_stars(frame, working, stars, loop, neighbours, options):
+    """The frame's stars with the PSF of this loop, total fluxes.
+
+    Without known positions, from scratch in the first two loops (coarsely in
+    the first, whose kernel is a guess); later ones refine the list. Known
+    positions stand for the detection, which then only adds what they lack.
+    """
+    scene = (frame.image, frame.variance, frame.good, working.renderer)
+    bright, faint = options.thresholds[:2], options.thresholds[2:]
+    stars = FieldStars(stars.x, stars.y, stars.flux * working.share)
+    if neighbours is None:
+        prior, steps = POSITION_PRIOR, 1 if loop > 1 else 0
+        stars = stars if loop > 1 else FieldStars()
+        thresholds = ((), bright + faint, bright)[max(0, 2 - loop)]
+        stars, rest = refine_stars(*scene, stars, steps=steps)
+    else:
+        prior, thresholds = FORCED_STEP_PRIOR, (bright[1:], faint[:1], ())[min(loop, 2)]
+        if loop:
+            stars, rest = refine_stars(*scene, stars, prior=prior)
+        else:
+            stars, rest = forced_stars(*scene, working.fwhm, neighbours)
+    for threshold in thresholds:
+        found = find_peaks(rest, frame.good, working.renderer, working.fwhm, threshold)
+        stars = stars.joined(found.away_from(stars, 0.5 * working.fwhm))
+        stars, rest = refine_stars(*scene, stars, prior=prior)
+    return FieldStars(stars.x, stars.y, stars.flux / working.share)
+
+
+def _bounded_growth(old, new, loop, options):
+    """From the third loop on the variance may grow by ``max_growth`` only."""
+    most = (1.0 + options.max_growth) * variance(old)
+    if loop < 2 or variance(new) <= most or variance(old) == 0.0:
+        return new
+    return scaled_kernel(new, most / variance(new))
+
+
+def _result(library, kernel, stars, anchors, growth=nan, n_loops=0):
+    kernel = replace(kernel, fwhm=WorkingPsf(library, kernel).fwhm)
+    return CalibrationResult(library, kernel, stars, anchors, growth, n_loops)

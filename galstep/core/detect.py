@@ -1,0 +1,249 @@
+"""Detection of stars on the residuals of all bands, at one threshold.
+
+The matched filter of Stetson (1987) and others: for white noise the map
+
+    S(x) = sum_p w_p r_p P(p - x) / sqrt(sum_p w_p P(p - x)^2)
+
+is the signal-to-noise ratio of a star placed at x. Bands are combined with
+spectral templates t as max_t sum_b t_b S_b / |t|: a star seen faintly in every
+band is found though no single band shows it.
+
+Unresolved stars and correlated noise make the maps scatter more than one. All
+thresholds are therefore in units of the scatter of the map itself, measured on
+its lower half, where no undetected star raises it.
+"""
+
+from dataclasses import dataclass
+
+import numpy as np
+from scipy.cluster.vq import kmeans2
+from scipy.fft import irfft2, next_fast_len, rfft2
+from scipy.ndimage import maximum_filter
+from scipy.spatial import cKDTree
+
+__all__ = [
+    "Candidates",
+    "SignificanceMap",
+    "colour_templates",
+    "find_peaks",
+    "lower_scatter",
+    "matched_filter",
+    "significance_map",
+]
+
+# Stars just outside the frame reach in with their wings.
+PADDING = 4
+# A map pixel counts when it has at least this share of the median information.
+MIN_COVERAGE = 0.03
+# Spectral energy distributions, before the data have shown theirs: the slope of
+# ln(S/N) against band order from bluest to reddest.
+FIRST_SLOPES = (0.0, -0.4, 0.4)
+MIN_TEMPLATE_STARS = 8
+TEMPLATE_SNR = 15.0
+MAX_TEMPLATES = 4
+
+
+@dataclass(frozen=True, eq=False)
+class SignificanceMap:
+    """The combined matched-filter map of all bands.
+
+    Parameters
+    ----------
+    combined : (ny + 2 PADDING, nx + 2 PADDING) array
+        Largest template significance, in units of its scatter.
+    flux : (nb, ...) array
+        Flux of a star at each place, per band; 0 where there are no data.
+    templates : (nt, nb) array
+        Unit templates.
+    scatters : (nt,) array
+        Scatter of each template's map before division, at least 1.
+    covered : bool array
+        Where at least one band has data.
+    """
+
+    combined: np.ndarray
+    flux: np.ndarray
+    templates: np.ndarray
+    scatters: np.ndarray
+    covered: np.ndarray
+
+    def star_significance(self, flux, error):
+        """Significance of fitted stars in the same units.
+
+        ``flux`` and ``error`` are (nb, n_stars).
+        """
+        ratio = flux / error
+        return np.max(self.templates @ ratio / self.scatters[:, None], axis=0, initial=-np.inf)
+
+
+@dataclass(frozen=True, eq=False)
+class Candidates:
+    """Peaks of a map: scene positions, flux per band, significance."""
+
+    x: np.ndarray
+    y: np.ndarray
+    flux: np.ndarray
+    significance: np.ndarray
+
+    def select(self, keep):
+        """The candidates where ``keep`` says so."""
+        return Candidates(self.x[keep], self.y[keep], self.flux[:, keep], self.significance[keep])
+
+
+def lower_scatter(values):
+    """Gaussian sigma from the lower half of a distribution.
+
+    The median minus the 15.87th percentile: undetected sources raise the upper
+    half only.
+    """
+    if len(values) == 0:
+        return 1.0
+    low, middle = np.percentile(values, [15.865, 50.0])
+    return float(middle - low)
+
+
+def _correlate(image, kernel_transform, half, transform_shape):
+    full = irfft2(rfft2(image, transform_shape) * kernel_transform, transform_shape)
+    return np.roll(full, (half, half), axis=(0, 1))[: image.shape[0], : image.shape[1]]
+
+
+def matched_filter(band, residual, shift=(0.0, 0.0)):
+    """S/N and flux maps of one band, on the frame widened by ``PADDING``.
+
+    Parameters
+    ----------
+    band : `galstep.core.scene.SceneBand`
+        On the scene's grid up to a translation.
+    residual : (ny, nx) array
+        Data - model; 0 where masked.
+    shift : (dx, dy), optional
+        Registration of the band: maps are made in the scene's frame.
+
+    Returns
+    -------
+    snr, flux, information : (ny + 2 PADDING, nx + 2 PADDING) arrays
+        ``information`` is 1 / variance of the flux.
+    """
+    half = band.star_renderer.matrix_half_size + 4
+    dx, dy = band.to_pixels(0.0, 0.0, shift)
+    side = 2 * half + 1
+    kernel = band.star_renderer.render(
+        (side, side), np.array([half + dx]), np.array([half + dy]), np.ones(1), half_sizes=2 * half
+    )
+    weight = np.pad(band.weight, PADDING)
+    residual = np.pad(residual, PADDING)
+    fast = tuple(next_fast_len(n + 2 * half, real=True) for n in weight.shape)
+    signal = _correlate(weight * residual, np.conj(rfft2(kernel, fast)), half, fast)
+    information = _correlate(weight, np.conj(rfft2(kernel**2, fast)), half, fast)
+    good = information > MIN_COVERAGE * np.median(information[PADDING:-PADDING, PADDING:-PADDING])
+    good &= information > 0
+    snr, flux = np.zeros(weight.shape), np.zeros(weight.shape)
+    snr[good] = signal[good] / np.sqrt(information[good])
+    flux[good] = signal[good] / information[good]
+    return snr, flux, np.where(good, information, 0.0)
+
+
+def first_templates(n_bands):
+    """Unit spectral templates for bands in order of wavelength."""
+    order = np.linspace(-1, 1, n_bands) if n_bands > 1 else np.zeros(1)
+    templates = np.exp(np.outer(FIRST_SLOPES, 2.5 * order))
+    templates = templates / np.linalg.norm(templates, axis=1, keepdims=True)
+    return templates if n_bands > 1 else templates[:1]
+
+
+def colour_templates(flux, error):
+    """Spectral templates from the stars themselves, in units of S/N.
+
+    Parameters
+    ----------
+    flux, error : (nb, n_stars) arrays
+        Fitted fluxes and their errors.
+
+    Returns
+    -------
+    (nt, nb) array
+        Unit vectors: k-means centres of the spectra of the stars with total
+        S/N above 15, at most four; the generic ones while there are too few.
+    """
+    n_bands = len(flux)
+    if n_bands == 1 or flux.shape[1] == 0:
+        return first_templates(n_bands)
+    typical = np.median(error, axis=1)
+    total = np.sqrt((np.maximum(flux / error, 0) ** 2).sum(axis=0))
+    bright = total > TEMPLATE_SNR
+    if bright.sum() < MIN_TEMPLATE_STARS:
+        return first_templates(n_bands)
+    spectra = (flux[:, bright] / typical[:, None]).T
+    spectra = np.maximum(spectra, 0)
+    spectra = spectra / np.linalg.norm(spectra, axis=1, keepdims=True)
+    count = int(min(MAX_TEMPLATES, bright.sum() // 4))
+    # seeded by spread along the first band: the same stars, the same templates
+    start = spectra[np.argsort(spectra[:, 0])[np.linspace(0, len(spectra) - 1, count).astype(int)]]
+    centres, labels = kmeans2(spectra, start, minit="matrix", iter=20, missing="warn")
+    centres = centres[np.unique(labels)]
+    return centres / np.linalg.norm(centres, axis=1, keepdims=True)
+
+
+def significance_map(maps, templates):
+    """Combine the matched filters of all bands.
+
+    Parameters
+    ----------
+    maps : sequence of (snr, flux, information)
+        From `matched_filter`, one per band, all on the scene's grid.
+    templates : (nt, nb) array
+
+    Returns
+    -------
+    SignificanceMap
+    """
+    snr = np.array([m[0] for m in maps])
+    information = np.array([m[2] for m in maps])
+    covered = (information > 0).any(axis=0)
+    well = (information > 0.5 * np.median(information, axis=(1, 2), keepdims=True)).all(axis=0)
+    well = well if well.any() else covered
+    # each band by itself as well: where all bands see the same unresolved stars
+    # their sum scatters more than any of them
+    templates = np.concatenate([templates, np.eye(len(maps))]) if len(maps) > 1 else templates
+    layers = np.tensordot(templates, snr, axes=1)
+    scatters = np.array([max(1.0, lower_scatter(layer[well])) for layer in layers])
+    combined = (layers / scatters[:, None, None]).max(axis=0)
+    return SignificanceMap(combined, np.array([m[1] for m in maps]), templates, scatters, covered)
+
+
+def _parabola(left, centre, right):
+    """Offset of the maximum of a parabola through three points, in [-0.5, 0.5]."""
+    curvature = np.minimum(left - 2 * centre + right, -1e-12)
+    return np.clip(0.5 * (left - right) / curvature, -0.5, 0.5)
+
+
+def find_peaks(map_, threshold, known_x, known_y, separation):
+    """Local maxima above a threshold, away from known stars.
+
+    Parameters
+    ----------
+    map_ : `SignificanceMap`
+    threshold : float
+        In units of the map's scatter.
+    known_x, known_y : arrays
+        Stars already listed (scene positions).
+    separation : float
+        Smallest distance from a known star, pixels.
+
+    Returns
+    -------
+    Candidates
+        Sorted by falling significance.
+    """
+    m = map_.combined
+    peak = (m == maximum_filter(m, 3)) & (m > threshold) & map_.covered
+    peak[[0, -1]] = False
+    peak[:, [0, -1]] = False
+    iy, ix = np.nonzero(peak)
+    x = ix + _parabola(m[iy, ix - 1], m[iy, ix], m[iy, ix + 1]) - PADDING
+    y = iy + _parabola(m[iy - 1, ix], m[iy, ix], m[iy + 1, ix]) - PADDING
+    found = Candidates(x, y, map_.flux[:, iy, ix], m[iy, ix])
+    if len(known_x) and len(x):
+        distance, _ = cKDTree(np.column_stack([known_x, known_y])).query(np.column_stack([x, y]))
+        found = found.select(distance > separation)
+    return found.select(np.argsort(-found.significance, kind="stable"))

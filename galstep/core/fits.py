@@ -1,0 +1,193 @@
+"""The fits that the steps are made of: base, scaled, forced and joint.
+
+All four are the same engine on the same scene; they differ in what is free and
+in where the stars come from.
+"""
+
+from dataclasses import replace
+
+import numpy as np
+from scipy.spatial import cKDTree
+
+from galstep.core.ladder import LadderOptions, known_variance, run_ladder
+from galstep.core.measure import measure_scene, with_shape_errors
+from galstep.core.scene import Freedom, SceneState
+from galstep.core.solve import ShapeBounds
+
+__all__ = ["fit_base", "fit_forced", "fit_joint", "fit_scaled", "shape_bounds"]
+
+PINNED = (False,) * 6
+# A star that another band knows is looked for this close to where that band
+# has it (pixels, 1 sigma).
+KNOWN_POSITION_PRIOR = 0.3
+
+
+def shape_bounds(shape):
+    """Bounds for a galaxy on a frame of this (ny, nx): r_eff up to half of it."""
+    return ShapeBounds(r_eff=(0.5, 0.5 * max(shape)))
+
+
+def fit_base(band, first, options=LadderOptions()):
+    """Galaxy, stars and sky of one band, everything free.
+
+    Parameters
+    ----------
+    band : `galstep.core.scene.SceneBand`
+    first : `galstep.core.galaxy_first.GalaxyFirst`
+        The start, fitted before any star was detected.
+    options : `LadderOptions`, optional
+
+    Returns
+    -------
+    SceneMeasurement
+    """
+    bounds = shape_bounds(band.shape)
+    state = SceneState.start(
+        [band], [bounds.clip(first.params.to_vector())], [[first.flux]], [first.sky_coefficients]
+    )
+    result = run_ladder([band], state, Freedom(), options, bounds)
+    return measure_scene(result, Freedom(), "basefit", bounds)
+
+
+def _known_state(band, base_fit, flux_scale):
+    """Shape and stars of a base fit as the start in another band."""
+    component, stars = base_fit.sersic[0], base_fit.stars
+    state = SceneState.start([band], [component.params.to_vector()])
+    usable = np.isfinite(stars.flux)
+    flux = np.where(usable, stars.flux, 0.0)[None, :] * flux_scale
+    return state.with_stars(stars.x, stars.y, flux, stars.star_id)
+
+
+def _registered(band, state, bounds, base):
+    """Measure where the scene lands in a band, positions and shape pinned."""
+    freedom = Freedom(shape=PINNED, positions=False, registration=(0,))
+    options = LadderOptions(thresholds=(), floor_passes=0, keep=-np.inf, merge=0.0, final_tolerance=1.0)
+    return run_ladder([band], state, freedom, options, bounds, base)
+
+
+def fit_scaled(band, base_fit, options=LadderOptions(), register=True, first_star_id=1):
+    """One band with the shape and centre of the base, its own stars and sky.
+
+    Parameters
+    ----------
+    band : `galstep.core.scene.SceneBand`
+    base_fit : `galstep.records.BandFit`
+        The base filter's.
+    options : `LadderOptions`, optional
+        How the band's own stars are found.
+    register : bool, optional
+        Measure the registration of the band against the base from stars and
+        galaxy first; otherwise it is taken to be zero.
+    first_star_id : int, optional
+        Identity of the first star that the base does not have.
+
+    Returns
+    -------
+    SceneMeasurement
+        Shape errors are the base's.
+    """
+    bounds = shape_bounds(band.shape)
+    base = known_variance([band])
+    state, bands, shift_err = _known_state(band, base_fit, 1.0), [band], (np.nan, np.nan)
+    if register:
+        result = _registered(band, state, bounds, base)
+        state, bands = result.solution.state, result.bands
+        shift_err = result.covariance.registration_error(0)
+    freedom = Freedom(shape=PINNED, position_prior=KNOWN_POSITION_PRIOR)
+    result = run_ladder(bands, state, freedom, options, bounds, base)
+    measured = measure_scene(result, freedom, "scalefit", bounds, first_star_id)
+    return _as_scaled(measured, base_fit, shift_err)
+
+
+def fit_forced(band, base_fit, register=True):
+    """One band with shape, centre and star positions of the base: linear.
+
+    Parameters and returns as `fit_scaled`; the stars are exactly the base's,
+    with their fluxes free (also below zero).
+    """
+    bounds = shape_bounds(band.shape)
+    base = known_variance([band])
+    state, bands, shift_err = _known_state(band, base_fit, 1.0), [band], (np.nan, np.nan)
+    if register:
+        result = _registered(band, state, bounds, base)
+        state, bands = result.solution.state, result.bands
+        shift_err = result.covariance.registration_error(0)
+    freedom = Freedom(shape=PINNED, positions=False)
+    options = LadderOptions(thresholds=(), floor_passes=0, keep=-np.inf, merge=0.0)
+    result = run_ladder(bands, state, freedom, options, bounds, base)
+    measured = measure_scene(result, freedom, "forcedscalefit", bounds)
+    return _as_scaled(measured, base_fit, shift_err)
+
+
+def _as_scaled(measured, base_fit, shift_err):
+    fit = replace(with_shape_errors(measured.fits[0], base_fit), offset_err=shift_err)
+    return replace(measured, fits=[fit])
+
+
+def _union_of_stars(fits, base_index, separation):
+    """Stars of all bands, the base's first, in the base's frame.
+
+    A star of another band is new where none of the list is within
+    ``separation`` pixels.
+    """
+    order = [base_index] + [i for i in range(len(fits)) if i != base_index]
+    x, y = np.zeros(0), np.zeros(0)
+    star_id = np.zeros(0, dtype=int)
+    for i in order:
+        stars, (dx, dy) = fits[i].stars, fits[i].offset
+        new_x, new_y, new_id = stars.x - dx, stars.y - dy, stars.star_id
+        if len(x) and len(new_x):
+            distance, _ = cKDTree(np.column_stack([x, y])).query(np.column_stack([new_x, new_y]))
+            keep = distance > separation
+            new_x, new_y, new_id = new_x[keep], new_y[keep], new_id[keep]
+        x, y = np.concatenate([x, new_x]), np.concatenate([y, new_y])
+        star_id = np.concatenate([star_id, new_id])
+    return x, y, star_id
+
+
+def _fluxes_at(fits, x, y, reach):
+    """Start fluxes: each band's own value where it has the star, else 0."""
+    flux = np.zeros((len(fits), len(x)))
+    for i, fit in enumerate(fits):
+        if not len(fit.stars) or not len(x):
+            continue
+        own = np.column_stack([fit.stars.x - fit.offset[0], fit.stars.y - fit.offset[1]])
+        distance, nearest = cKDTree(own).query(np.column_stack([x, y]))
+        same = distance < reach
+        flux[i, same] = np.nan_to_num(fit.stars.flux[nearest[same]])
+    return flux
+
+
+def fit_joint(bands, fits, base_index, options=LadderOptions(), register=True):
+    """All bands at once: one shape, one star list, everything free.
+
+    Parameters
+    ----------
+    bands : sequence of `galstep.core.scene.SceneBand`
+        On one grid.
+    fits : sequence of `galstep.records.BandFit`
+        The single-band results, in the same order: where to start.
+    base_index : int
+        The band that defines the scene's frame.
+    options : `LadderOptions`, optional
+    register : bool, optional
+        Whether the registration of the other bands is free.
+
+    Returns
+    -------
+    SceneMeasurement
+    """
+    bounds = shape_bounds(bands[0].shape)
+    sharpest = min(band.star_renderer.psf.fwhm for band in bands)
+    x, y, star_id = _union_of_stars(fits, base_index, 0.5 * sharpest)
+    state = SceneState.start(
+        bands,
+        [bounds.clip(fits[base_index].sersic[0].params.to_vector())],
+        [[fit.sersic[0].flux] for fit in fits],
+        [fit.sky.coefficients for fit in fits],
+        [fit.offset for fit in fits],
+    ).with_stars(x, y, _fluxes_at(fits, x, y, 0.5 * sharpest), star_id)
+    others = tuple(i for i in range(len(bands)) if i != base_index)
+    freedom = Freedom(registration=others if register else ())
+    result = run_ladder(bands, state, freedom, options, bounds)
+    return measure_scene(result, freedom, "jointfit", bounds, int(star_id.max(initial=0)) + 1)

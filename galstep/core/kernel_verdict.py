@@ -1,0 +1,204 @@
+"""What a fitted kernel is worth: blur or none, PSF or crowd, measured or prior."""
+
+from dataclasses import replace
+
+import numpy as np
+
+from galstep.core.disc_fit import WorkingPsf, fit_discs, null_fit
+from galstep.core.kernel_families import kernel_of_variance, scaled_kernel, variance
+from galstep.flags import BandFlag
+from galstep.records import PsfKernel
+
+__all__ = ["borrow_kernel", "judge_kernel", "unmeasured_kernel", "variance_error"]
+
+# With fewer anchors a prior, where there is one, takes its share.
+FEW_ANCHORS = 8
+# A kernel of so many sigma needs no test against none.
+PLAIN_SIGMA = 6.0
+# Error of a prior of no blur, px^2: what a relative error cannot say.
+LEAST_PRIOR_ERROR = 0.02
+GROWTH_RADII = (1.0, 2.0)
+GROWTH_STEPS = 3
+
+
+def variance_error(fit):
+    """1 sigma of a fitted kernel's variance per axis (px^2).
+
+    The larger of the errors for white noise and from the scatter between the
+    discs.
+
+    Parameters
+    ----------
+    fit : galstep.core.kernel_fit.KernelFit
+
+    Returns
+    -------
+    float
+    """
+    gradient = _variance_gradient(fit.kernel)
+    return float(np.sqrt(gradient @ _covariance(fit) @ gradient))
+
+
+def _variance_gradient(kernel):
+    """Derivatives of the variance with respect to the fitted parameters."""
+    if kernel.family == "elliptical":
+        return np.array([0.5, 0.0, 0.5])
+    if kernel.family != "moffat":
+        return np.ones(1)
+    step, values = 1e-4, []
+    for moved in np.array(kernel.parameters) + step * np.eye(2):
+        values.append(variance(replace(kernel, parameters=tuple(moved))))
+    return (np.array(values) - variance(kernel)) / step
+
+
+def _covariance(fit):
+    return max(fit.covariance, fit.sandwich, key=np.trace)
+
+
+def _excess(fit):
+    """Variance of the kernel over that for white noise, at least 1."""
+    return max(1.0, np.trace(fit.sandwich) / np.trace(fit.covariance))
+
+
+def judge_kernel(frame, working, stars, anchors, fit, disc_data, kernel, start, options, how):
+    """The kernel that is quoted, with errors, flags and a reason.
+
+    Parameters
+    ----------
+    frame : galstep.core.disc_fit.Frame
+    working : galstep.core.disc_fit.WorkingPsf
+        What the stars that are held were drawn with.
+    stars : galstep.core.field_stars.FieldStars
+    anchors : ndarray of int
+    fit, disc_data : KernelFit, DiscData
+        The last fit and what it was made on.
+    kernel : PsfKernel
+        That of the fit, its growth bounded.
+    start : PsfKernel or None
+        The prior.
+    options : galstep.core.calibrate.CalibrationOptions
+    how : dict
+        Keywords of `fit_discs`.
+
+    Returns
+    -------
+    kernel : PsfKernel
+        All but its ``fwhm``.
+    growth : float
+        Relative change of the PSF's FWHM from discs of 1 to discs of 2 FWHM,
+        NaN if there is no kernel.
+    """
+    n_anchors, error = len(anchors), variance_error(fit)
+    few = n_anchors < FEW_ANCHORS
+    if variance(kernel) < PLAIN_SIGMA * error and not (few and start is not None):
+        delta = null_fit(frame, fit, disc_data) / _excess(fit)
+        if delta < options.min_delta_chi2:
+            reason = f"no blur: chi2 falls by {delta:.1f}, {options.min_delta_chi2:g} are needed"
+            return PsfKernel(n_anchors=n_anchors, reason=reason), np.nan
+    growth = _growth(frame, working, stars, anchors, kernel, how)
+    flags, reasons = 0, []
+    if growth > options.confusion:
+        flags |= BandFlag.PSF_CONFUSED
+        reasons.append(f"FWHM grows by {100 * growth:.1f} % from discs of 1 to 2 FWHM")
+    if variance(fit.kernel) > 1.001 * variance(kernel):
+        flags |= BandFlag.PSF_CONFUSED
+        reasons.append(f"it still grew by more than {100 * options.max_growth:.0f} % in a loop")
+    errors = np.sqrt(np.diag(_covariance(fit)))
+    if start is not None and (few or flags):
+        kernel, shrunk = _with_prior(kernel, error, start, options.prior_error)
+        errors = errors * shrunk / error
+        flags |= BandFlag.PSF_FROM_PRIOR
+        reasons.append(f"combined with the prior ({n_anchors} anchors)")
+    given = (0.0,) * (len(kernel.parameters) - len(errors))
+    kernel = replace(
+        kernel,
+        errors=tuple(float(e) for e in errors) + given,
+        n_anchors=n_anchors,
+        flags=int(flags),
+        reason="; ".join(reasons),
+    )
+    return kernel, growth
+
+
+def _growth(frame, working, stars, anchors, kernel, how):
+    widths = []
+    for radius in GROWTH_RADII:
+        keywords = {**how, "radius_in_fwhm": radius, "max_steps": GROWTH_STEPS}
+        fit, _, _ = fit_discs(frame, working, stars, anchors, kernel=kernel, **keywords)
+        widths.append(WorkingPsf(frame.library, fit.kernel).fwhm)
+    return widths[1] / widths[0] - 1.0
+
+
+def _with_prior(kernel, error, prior, relative_error):
+    """Weighted mean of the measured variance and the prior's, and its error."""
+    measured, expected = variance(kernel), variance(prior)
+    prior_error = max(2.0 * relative_error * expected, LEAST_PRIOR_ERROR)
+    weights = np.array([error, prior_error]) ** -2.0
+    mean = float(np.average([measured, expected], weights=weights))
+    if measured > 0:
+        kernel = scaled_kernel(kernel, mean / measured)
+    else:
+        kernel = kernel_of_variance(kernel.family, mean, *kernel.parameters[1:2])
+    return kernel, float(weights.sum() ** -0.5)
+
+
+def unmeasured_kernel(start, n_anchors, reason):
+    """The prior if there is one, else none: flagged, with the reason.
+
+    Parameters
+    ----------
+    start : PsfKernel or None
+        The prior.
+    n_anchors : int
+    reason : str
+        Why nothing was measured.
+
+    Returns
+    -------
+    PsfKernel
+        All but its ``fwhm``.
+    """
+    if start is None:
+        flag, kernel = BandFlag.PSF_NOT_CALIBRATED, PsfKernel()
+    else:
+        flag, kernel, reason = BandFlag.PSF_FROM_PRIOR, start, f"{reason}; kernel from the prior"
+    return replace(kernel, n_anchors=n_anchors, flags=int(flag), reason=reason)
+
+
+def borrow_kernel(library, kernel, measured):
+    """A kernel for a filter without a measurement, from its neighbours.
+
+    The kernel of the filter whose library PSF has the most similar FWHM is
+    taken, in pixels, as it is. What blurs a library PSF (detector, resampling)
+    is alike in filters that are alike; the result remains a guess.
+
+    Parameters
+    ----------
+    library : galstep.core.psf.EffectivePSF
+        The filter's library PSF.
+    kernel : PsfKernel
+        What its calibration gave; keeps its reason.
+    measured : dict of str to (EffectivePSF, PsfKernel)
+        Library PSF and measured kernel of other filters.
+
+    Returns
+    -------
+    PsfKernel
+        With the flags ``PSF_NOT_CALIBRATED`` and ``PSF_FROM_PRIOR``; as it was,
+        but for the reason, if ``measured`` is empty or shows no blur there.
+    """
+    if not measured:
+        return kernel
+    own = np.log(library.fwhm)
+    name = min(measured, key=lambda n: abs(np.log(measured[n][0].fwhm) - own))
+    taken = measured[name][1]
+    if taken.family == "none":
+        return replace(kernel, reason=f"{kernel.reason}; no blur in {name} either")
+    return replace(
+        taken,
+        errors=(),
+        fwhm=WorkingPsf(library, taken).fwhm,
+        n_anchors=kernel.n_anchors,
+        flags=int(BandFlag.PSF_NOT_CALIBRATED | BandFlag.PSF_FROM_PRIOR),
+        reason=f"{kernel.reason}; kernel of {name}",
+    )

@@ -1,0 +1,324 @@
+"""Model, residuals and normal equations of a scene.
+
+Stars are rendered with the full wings of the PSF in the model and in the
+gradient. Every block of the matrix is made from the same truncated stamps: a
+Gram matrix of one set of vectors cannot become indefinite, which one that
+mixes full and truncated wings can. The matrix only steers the steps; where
+they end is decided by the gradient.
+"""
+
+from dataclasses import dataclass
+
+import numpy as np
+from scipy.sparse import coo_matrix, diags
+from scipy.spatial import cKDTree
+
+from galstep.core.bordered import BorderedMatrix
+from galstep.core.layout import Layout
+from galstep.core.scene import N_SHAPE
+from galstep.core.stars import gram_stamps, project_stamps
+
+__all__ = [
+    "Evaluation",
+    "NormalEquations",
+    "border_columns",
+    "evaluate",
+    "normal_equations",
+    "wing_half_sizes",
+]
+
+# Prior on the step of star fluxes, in units of the information a star has on a
+# frame without masked pixels. It keeps the matrix regular where a star has no
+# data in a band.
+FLUX_RIDGE = 3e-3
+
+
+@dataclass(frozen=True, eq=False)
+class Evaluation:
+    """A state's images: what the next normal equations are made from.
+
+    ``galaxies[band]`` is (n_galaxies, 7, ny, nx) of unit-flux images and
+    derivatives with respect to the scene's parameters, or (n_galaxies, 1, ny,
+    nx) without derivatives. ``residuals`` are data - model, 0 where masked.
+    ``chi2`` includes the priors.
+    """
+
+    chi2: float
+    residuals: tuple
+    galaxies: tuple
+    stars: tuple
+
+
+def wing_half_sizes(band, flux):
+    """Stamp half-sizes (pixels) in which stars of these fluxes are rendered.
+
+    A star is carried as far as it can matter: to the edge of the PSF above
+    S/N 30, less below. A pixel outside then holds far less than the noise.
+    """
+    renderer = band.star_renderer
+    noise = band.sigma * np.sqrt(renderer.psf.noise_area)
+    snr = np.abs(flux) / noise
+    small = max(10, renderer.matrix_half_size)
+    sizes = np.select([snr < 3, snr < 10, snr < 30], [small, 16, 25], renderer.half_size)
+    return np.minimum(sizes, renderer.half_size).astype(np.int64)
+
+
+def _galaxy_images(band, shapes, shift, derivatives):
+    matrix = None if band.on_scene_grid else band.matrix
+    images = []
+    for shape in shapes:
+        vector = band.galaxy_vector(shape, shift)
+        if derivatives:
+            stack = band.galaxy_renderer.image_and_derivatives(vector, matrix)
+            if matrix is not None:
+                stack[1:3] = np.tensordot(matrix.T, stack[1:3], axes=1)
+        else:
+            stack = band.galaxy_renderer.image(vector, matrix)[None]
+        images.append(stack)
+    n_images = 1 + N_SHAPE * derivatives
+    return np.array(images) if images else np.zeros((0, n_images) + band.shape)
+
+
+def _prior_chi2(state, freedom):
+    chi2 = 0.0
+    if freedom.positions and state.n_stars:
+        moved = (state.x - state.x_prior) ** 2 + (state.y - state.y_prior) ** 2
+        chi2 += moved.sum() / freedom.position_prior**2
+    for band in freedom.registration:
+        chi2 += (state.shift[band] ** 2).sum() / freedom.registration_prior**2
+    return chi2
+
+
+def evaluate(bands, state, half_sizes, freedom, reuse=None):
+    """Model images, residuals and chi2 of a state.
+
+    Parameters
+    ----------
+    bands : sequence of `SceneBand`
+    state : `SceneState`
+    half_sizes : list of int arrays
+        Per band, the half-size in which each star is rendered.
+    freedom : `Freedom`
+        Decides which derivatives are needed and which priors count.
+    reuse : (SceneState, Evaluation), optional
+        A neighbouring state: galaxy images are taken from it where shape and
+        registration are the same.
+
+    Returns
+    -------
+    Evaluation
+    """
+    chi2 = _prior_chi2(state, freedom)
+    residuals, galaxies, stars = [], [], []
+    for i, band in enumerate(bands):
+        derivatives = any(freedom.shape) or i in freedom.registration
+        same = (
+            reuse is not None
+            and np.array_equal(reuse[0].shapes, state.shapes)
+            and np.array_equal(reuse[0].shift[i], state.shift[i])
+            and reuse[1].galaxies[i].shape[1] >= 1 + N_SHAPE * derivatives
+        )
+        if same:
+            stack = reuse[1].galaxies[i]
+        else:
+            stack = _galaxy_images(band, state.shapes, state.shift[i], derivatives)
+        x, y = band.to_pixels(state.x, state.y, state.shift[i])
+        star_image = band.star_renderer.render(
+            band.shape, x, y, state.star_flux[i], half_sizes=half_sizes[i]
+        )
+        model = np.tensordot(state.sky[i], band.basis, axes=1) + star_image
+        model += np.tensordot(state.galaxy_flux[i], stack[:, 0], axes=1)
+        residual = np.where(band.mask, 0.0, band.data - model)
+        chi2 += float(np.vdot(band.weight, residual * residual))
+        residuals.append(residual)
+        galaxies.append(stack)
+        stars.append(star_image)
+    return Evaluation(chi2, tuple(residuals), tuple(galaxies), tuple(stars))
+
+
+@dataclass(frozen=True, eq=False)
+class NormalEquations:
+    """matrix . step = gradient, with the places of the parameters."""
+
+    layout: Layout
+    matrix: BorderedMatrix
+    border_gradient: np.ndarray
+    star_gradient: np.ndarray
+
+
+def border_columns(band, index, state, evaluation, layout):
+    """The images that a band's border parameters stand for.
+
+    Parameters
+    ----------
+    band, index : `SceneBand`, int
+    state, evaluation
+        See `evaluate`.
+    layout : `Layout`
+
+    Returns
+    -------
+    columns : (nc, ny, nx) array
+        Derivatives of the model with respect to the border parameters that
+        this band has.
+    places : (nc,) int array
+        Their places in the border.
+    """
+    stack, flux = evaluation.galaxies[index], state.galaxy_flux[index]
+    own = layout.linear[index]
+    columns = [stack[:, 0], band.basis]
+    places = [np.arange(own.start, own.stop)]
+    if len(layout.shape):
+        galaxy, parameter = np.divmod(layout.shape, N_SHAPE)
+        columns.append(stack[galaxy, 1 + parameter] * flux[galaxy, None, None])
+        places.append(np.arange(len(layout.shape)))
+    if index in layout.registration:
+        columns.append(_registration_columns(band, index, state, stack, flux))
+        places.append(np.arange(2) + layout.registration[index].start)
+    return np.concatenate(columns), np.concatenate(places)
+
+
+def _registration_columns(band, index, state, stack, flux):
+    """Everything in the band moves together: galaxies and stars."""
+    moved = np.tensordot(flux, stack[:, 1:3], axes=1)
+    if state.n_stars:
+        x, y = band.to_pixels(state.x, state.y, state.shift[index])
+        fluxes, none = state.star_flux[index], np.zeros(state.n_stars)
+        for axis in (0, 1):
+            moved[axis] += band.star_renderer.render(
+                band.shape,
+                x,
+                y,
+                none,
+                half_sizes=band.star_renderer.matrix_half_size,
+                flux_x=fluxes * band.matrix[0, axis],
+                flux_y=fluxes * band.matrix[1, axis],
+            )
+    return moved
+
+
+def _star_pairs(ix, iy, half_size):
+    """Indices of overlapping stamps, each star with itself first."""
+    own = np.arange(len(ix))
+    if len(ix) < 2:
+        return own, own
+    tree = cKDTree(np.column_stack([ix, iy]).astype(float))
+    pairs = tree.query_pairs(2 * half_size + 0.5, p=np.inf, output_type="ndarray")
+    return np.concatenate([own, pairs[:, 0]]), np.concatenate([own, pairs[:, 1]])
+
+
+def _star_stamps(band, state, index, half_size):
+    """Stamps of value and flux-weighted position derivatives, scene frame."""
+    x, y = band.to_pixels(state.x, state.y, state.shift[index])
+    stamps, ix, iy = band.star_renderer.stamps(x, y, half_size)
+    if not band.on_scene_grid:
+        stamps[:, 1:] = np.einsum("ba,nbij->naij", band.matrix, stamps[:, 1:])
+    stamps[:, 1:] *= state.star_flux[index][:, None, None, None]
+    return (x, y), stamps, ix, iy
+
+
+class _Sparse:
+    """Entries of the stars' matrix, gathered band by band."""
+
+    def __init__(self):
+        self.rows, self.columns, self.values = [], [], []
+
+    def add(self, rows, columns, values):
+        self.rows.append(rows)
+        self.columns.append(columns)
+        self.values.append(values)
+
+    def matrix(self, size):
+        if not self.rows:
+            return coo_matrix((size, size)).tocsc()
+        entries = (np.concatenate(self.rows), np.concatenate(self.columns))
+        return coo_matrix((np.concatenate(self.values), entries), shape=(size, size)).tocsc()
+
+
+def _add_pairs(sparse, layout, index, i, j, gram):
+    """The 3 x 3 blocks of star pairs, in both orders."""
+    parameters = [index] + [layout.n_bands, layout.n_bands + 1] * layout.positions
+    other = i != j
+    for p, row in enumerate(parameters):
+        for q, column in enumerate(parameters):
+            rows, columns = layout.star(i, row), layout.star(j, column)
+            values = gram[:, p, q]
+            sparse.add(rows, columns, values)
+            sparse.add(columns[other], rows[other], values[other])
+
+
+def _add_stars(sparse, coupling, gradient, band, index, state, layout, weighted, parts, half):
+    """One band's share of the stars' matrix, coupling and gradient."""
+    columns, places, half_sizes = parts
+    (x, y), stamps, ix, iy = _star_stamps(band, state, index, half)
+    own = np.arange(layout.n_stars)
+    flux = layout.star(own, index)
+    gradient[flux] += band.star_renderer.project(weighted[None], x, y, half_sizes)[:, 0]
+    i, j = _star_pairs(ix, iy, half)
+    _add_pairs(sparse, layout, index, i, j, gram_stamps(band.weight, stamps, ix, iy, i, j))
+    cross = project_stamps(columns * band.weight, stamps, ix, iy)
+    coupling[np.ix_(places, flux)] += cross[:, :, 0].T
+    if layout.positions:
+        moved = project_stamps(weighted[None], stamps, ix, iy)[:, 0]
+        for axis in (0, 1):
+            place = layout.star(own, layout.n_bands + axis)
+            gradient[place] += moved[:, 1 + axis]
+            coupling[np.ix_(places, place)] += cross[:, :, 1 + axis].T
+    ridge = FLUX_RIDGE / (band.sigma**2 * band.star_renderer.psf.noise_area)
+    sparse.add(flux, flux, np.full(len(flux), ridge))
+
+
+def normal_equations(bands, state, evaluation, half_sizes, freedom, half_size=None):
+    """The Gauss-Newton equations of all free parameters.
+
+    Parameters
+    ----------
+    bands, state, evaluation, half_sizes
+        As given to and returned by `evaluate`.
+    freedom : `galstep.core.scene.Freedom`
+    half_size : int, optional
+        Half-size of the stamps in the matrix; by default each PSF's own
+        ``matrix_half_size``. A covariance wants it larger than a step does.
+
+    Returns
+    -------
+    NormalEquations
+        The matrix includes the priors.
+    """
+    layout = Layout.of(bands, state, freedom)
+    size = layout.block * layout.n_stars
+    border, border_gradient = np.zeros((layout.n_border,) * 2), np.zeros(layout.n_border)
+    coupling, star_gradient = np.zeros((layout.n_border, size)), np.zeros(size)
+    sparse = _Sparse()
+    for i, band in enumerate(bands):
+        columns, places = border_columns(band, i, state, evaluation, layout)
+        weighted = band.weight * evaluation.residuals[i]
+        flat = columns.reshape(len(columns), -1)
+        border[np.ix_(places, places)] += (flat * band.weight.ravel()) @ flat.T
+        border_gradient[places] += flat @ weighted.ravel()
+        if layout.n_stars:
+            half = half_size or band.star_renderer.matrix_half_size
+            parts = (columns, places, half_sizes[i])
+            _add_stars(
+                sparse, coupling, star_gradient, band, i, state, layout, weighted, parts, half
+            )
+    stars = sparse.matrix(size)
+    stars = _add_priors(border, border_gradient, stars, star_gradient, state, freedom, layout)
+    matrix = BorderedMatrix(border, coupling, stars)
+    return NormalEquations(layout, matrix, border_gradient, star_gradient)
+
+
+def _add_priors(border, border_gradient, stars, star_gradient, state, freedom, layout):
+    for band, places in layout.registration.items():
+        own = np.arange(places.start, places.stop)
+        border[own, own] += 1 / freedom.registration_prior**2
+        border_gradient[own] -= state.shift[band] / freedom.registration_prior**2
+    if not (layout.positions and layout.n_stars):
+        return stars
+    precision = np.zeros(len(star_gradient))
+    moved = (state.x - state.x_prior, state.y - state.y_prior)
+    for axis in (0, 1):
+        place = layout.star(np.arange(layout.n_stars), layout.n_bands + axis)
+        precision[place] = 1 / freedom.position_prior**2
+        star_gradient[place] -= moved[axis] / freedom.position_prior**2
+    return stars + diags(precision, format="csc")

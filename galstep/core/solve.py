@@ -1,0 +1,282 @@
+"""Damped Gauss-Newton (Levenberg-Marquardt) on a scene.
+
+Each step solves the normal equations of all parameters together; only the
+non-linear ones are damped, and their steps capped, so that a poor start cannot
+throw one out of its basin. The linear parameters are then solved for exactly,
+given what the others were allowed to do (variable projection: Golub & Pereyra
+1973, in Kaufman's 1975 form).
+"""
+
+from dataclasses import dataclass, replace
+
+import numpy as np
+from numpy.linalg import LinAlgError
+
+from galstep.core.normal import evaluate, normal_equations, wing_half_sizes
+from galstep.core.scene import N_SHAPE, Freedom
+
+__all__ = ["ShapeBounds", "Solution", "fit_scene"]
+
+# The largest change of a parameter in one step: pixels or dimensionless.
+MAX_CENTRE_STEP = 1.5
+MAX_LN_R_EFF_STEP = 0.5
+MAX_ELLIPTICITY_STEP = 0.3
+MAX_LN_N_STEP = 0.4
+MAX_STAR_STEP = 0.4
+MAX_SHIFT_STEP = 0.5
+
+MAX_TRIES = 6
+# Damping that holds the non-linear parameters while the linear ones are solved.
+HOLD = 1e8
+# A chi2 that still falls by so much per step is not that of a minimum. Below
+# it, what moves is a blend whose two stars trade light; nothing else notices.
+STILL_MOVING = 5.0
+
+
+@dataclass(frozen=True)
+class ShapeBounds:
+    """Limits of a galaxy's shape, and why they are there.
+
+    ``r_eff``: below half a pixel a galaxy is a star; above the frame its light
+    cannot be told from the sky. ``n``: the range in which the profile's
+    transform is tabulated with a margin; no galaxy needs more. ``e``: modulus
+    of (e1, e2), 0.9 is an axis ratio of 0.05.
+    """
+
+    r_eff: tuple = (0.5, 200.0)
+    n: tuple = (0.35, 8.0)
+    e: float = 0.9
+
+    def clip(self, shape):
+        """The shape vector, its entries brought inside the bounds."""
+        shape = np.array(shape, dtype=float)
+        e = np.hypot(shape[3], shape[4])
+        if e > self.e:
+            shape[3:5] *= self.e / e
+        shape[2] = np.clip(shape[2], *np.log(self.r_eff))
+        shape[5] = np.clip(shape[5], *np.log(self.n))
+        return shape
+
+    def at_bound(self, shape):
+        """Names of the parameters that sit at a bound."""
+        near = 1e-6
+        names = []
+        if np.min(np.abs(shape[2] - np.log(self.r_eff))) < near:
+            names.append("r_eff")
+        if np.min(np.abs(shape[5] - np.log(self.n))) < near:
+            names.append("n")
+        if np.hypot(shape[3], shape[4]) > self.e - near:
+            names.append("ellip")
+        return names
+
+
+@dataclass(frozen=True, eq=False)
+class Solution:
+    """Where a fit ended.
+
+    ``evaluation`` belongs to ``state``; ``half_sizes`` are the rendering
+    half-sizes it was made with. ``equations`` are the normal equations of the
+    last step, one step before ``state``. ``converged`` is False when the
+    iterations ran out while a step still lowered chi2 by more than
+    ``STILL_MOVING``, or when no step could be made at all.
+    """
+
+    state: object
+    evaluation: object
+    half_sizes: tuple
+    n_iterations: int
+    converged: bool
+    equations: object = None
+
+    @property
+    def chi2(self):
+        """Sum of weighted squares, priors included."""
+        return self.evaluation.chi2
+
+
+def _cap_shape(step):
+    step = step.copy()
+    step[:2] = np.clip(step[:2], -MAX_CENTRE_STEP, MAX_CENTRE_STEP)
+    step[2] = np.clip(step[2], -MAX_LN_R_EFF_STEP, MAX_LN_R_EFF_STEP)
+    step[3:5] *= min(1.0, MAX_ELLIPTICITY_STEP / max(np.hypot(step[3], step[4]), 1e-12))
+    step[5] = np.clip(step[5], -MAX_LN_N_STEP, MAX_LN_N_STEP)
+    return step
+
+
+def _capped(border, stars, state, layout, bounds):
+    """Allowed values of the non-linear parameters after a step.
+
+    Returns
+    -------
+    shapes : (ng, 6) array
+    shift : (nb, 2) array
+    x, y : (ns,) arrays
+    """
+    steps = np.zeros(state.shapes.size)
+    steps[layout.shape] = border[: len(layout.shape)]
+    shapes = state.shapes.copy()
+    for g, step in enumerate(steps.reshape(shapes.shape)):
+        free = layout.shape[layout.shape // N_SHAPE == g] % N_SHAPE
+        shapes[g, free] = bounds.clip(state.shapes[g] + _cap_shape(step))[free]
+    shift = state.shift.copy()
+    for band, places in layout.registration.items():
+        shift[band] += np.clip(border[places], -MAX_SHIFT_STEP, MAX_SHIFT_STEP)
+    x, y = state.x, state.y
+    if layout.positions:
+        moves = stars.reshape(layout.n_stars, layout.block)[:, layout.n_bands :]
+        moves = np.clip(moves, -MAX_STAR_STEP, MAX_STAR_STEP)
+        x, y = x + moves[:, 0], y + moves[:, 1]
+    return shapes, shift, x, y
+
+
+def _taken(border, stars, state, layout, capped):
+    """The step with its non-linear entries as they were allowed to be."""
+    shapes, shift, x, y = capped
+    border, stars = border.copy(), stars.copy()
+    border[: len(layout.shape)] = (shapes - state.shapes).ravel()[layout.shape]
+    for band, places in layout.registration.items():
+        border[places] = shift[band] - state.shift[band]
+    if layout.positions:
+        own = np.arange(layout.n_stars)
+        stars[layout.star(own, layout.n_bands)] = x - state.x
+        stars[layout.star(own, layout.n_bands + 1)] = y - state.y
+    return border, stars
+
+
+def _apply_step(bands, state, border, stars, layout, bounds):
+    """The state after a step, and whether any cap was met."""
+    capped = _capped(border, stars, state, layout, bounds)
+    taken = _taken(border, stars, state, layout, capped)
+    met = not (np.allclose(taken[0], border) and np.allclose(taken[1], stars))
+    shapes, shift, x, y = capped
+    flux, sky = state.galaxy_flux.copy(), []
+    for i in range(len(bands)):
+        first = layout.galaxy_flux(i)
+        flux[i] += border[first : first + layout.n_galaxies]
+        sky.append(state.sky[i] + border[layout.sky(i)])
+    fluxes = stars.reshape(layout.n_stars, layout.block)[:, : layout.n_bands].T
+    return (
+        replace(
+            state,
+            shapes=shapes,
+            x=x,
+            y=y,
+            shift=shift,
+            galaxy_flux=flux,
+            sky=tuple(sky),
+            star_flux=state.star_flux + fluxes,
+        ),
+        taken if met else None,
+    )
+
+
+def _damping_diagonals(equations, damping):
+    """What Levenberg and Marquardt add to the diagonal of K."""
+    layout, matrix = equations.layout, equations.matrix
+    border = np.zeros(layout.n_border)
+    own = layout.nonlinear_border()
+    border[own] = damping * np.diag(matrix.border)[own]
+    stars = np.zeros(matrix.stars.shape[0])
+    if layout.positions and layout.n_stars:
+        diagonal = matrix.stars.diagonal().reshape(layout.n_stars, layout.block)
+        stars.reshape(layout.n_stars, layout.block)[:, layout.n_bands :] = (
+            damping * diagonal[:, layout.n_bands :]
+        )
+    return border, stars
+
+
+def _step(equations, state, bands, damping, bounds):
+    """One damped step; linear parameters follow where a cap was met.
+
+    Raises
+    ------
+    numpy.linalg.LinAlgError
+        If the damped matrix is not positive definite.
+    """
+    layout, matrix = equations.layout, equations.matrix
+    right = (equations.border_gradient, equations.star_gradient)
+    border, stars = matrix.damped(*_damping_diagonals(equations, damping)).factor().solve(*right)
+    trial, taken = _apply_step(bands, state, border, stars, layout, bounds)
+    if taken is None:
+        return trial
+    # K (taken + d) = g with d in the linear parameters only
+    moved = _nonlinear_only(*taken, layout)
+    rest = (
+        right[0] - matrix.border @ moved[0] - matrix.coupling @ moved[1],
+        right[1] - matrix.coupling.T @ moved[0] - matrix.stars @ moved[1],
+    )
+    held = matrix.damped(*_damping_diagonals(equations, HOLD)).factor().solve(*rest)
+    border, stars = _linear_only(*held, layout)
+    trial, _ = _apply_step(bands, state, border + moved[0], stars + moved[1], layout, bounds)
+    return trial
+
+
+def _linear_only(border, stars, layout):
+    border, stars = border.copy(), stars.copy()
+    border[layout.nonlinear_border()] = 0.0
+    stars.reshape(layout.n_stars, layout.block)[:, layout.n_bands :] = 0.0
+    return border, stars
+
+
+def _nonlinear_only(border, stars, layout):
+    linear = _linear_only(border, stars, layout)
+    return border - linear[0], stars - linear[1]
+
+
+def fit_scene(
+    bands,
+    state,
+    freedom=Freedom(),
+    *,
+    bounds=ShapeBounds(),
+    max_iterations=12,
+    tolerance=0.1,
+    damping=1e-3,
+):
+    """Minimise chi2 over the free parameters of a scene.
+
+    Parameters
+    ----------
+    bands : sequence of `SceneBand`
+    state : `SceneState`
+        The start.
+    freedom : `Freedom`, optional
+        What may change.
+    bounds : `ShapeBounds`, optional
+    max_iterations : int, optional
+        Largest number of accepted steps.
+    tolerance : float, optional
+        Stop when a step lowers chi2 by less (chi2 units; 1 = one sigma).
+    damping : float, optional
+        First Levenberg-Marquardt damping.
+
+    Returns
+    -------
+    Solution
+        Never worse than the start.
+    """
+    half_sizes = tuple(
+        wing_half_sizes(band, flux) for band, flux in zip(bands, state.star_flux, strict=True)
+    )
+    evaluation = evaluate(bands, state, half_sizes, freedom)
+    n_iterations, decrease, equations = 0, np.inf, None
+    while n_iterations < max_iterations and decrease >= tolerance:
+        n_iterations += 1
+        equations = normal_equations(bands, state, evaluation, half_sizes, freedom)
+        for _ in range(MAX_TRIES):
+            try:
+                trial = _step(equations, state, bands, damping, bounds)
+            except LinAlgError:
+                damping = max(8 * damping, 1e-3)
+                continue
+            tried = evaluate(bands, trial, half_sizes, freedom, reuse=(state, evaluation))
+            if tried.chi2 <= evaluation.chi2 + 1e-6:
+                break
+            damping = max(8 * damping, 1e-3)
+        else:
+            break
+        decrease = evaluation.chi2 - tried.chi2
+        state, evaluation = trial, tried
+        damping = max(0.1 * damping, 1e-6)
+    converged = decrease < max(tolerance, STILL_MOVING)
+    return Solution(state, evaluation, half_sizes, n_iterations, converged, equations)

@@ -1,0 +1,44 @@
+"""The packaged example: a synthetic galaxy in six filters, with its truth.
+
+======================  ====================================================
+``example.asdf``        parameter file; names the two below
+``example.h5``          images (MJy/sr, 0.03 arcsec pixels) and error maps
+``example_psf.h5``      library PSFs, sampled 4 times finer; too sharp
+``example_truth.ecsv``  the galaxy as it was put in, one row per filter
+``example_stars.ecsv``  the stars as they were put in
+======================  ====================================================
+
+``python -m galstep.data`` prints the path of the parameter file. All was made
+by `galstep.testing.make_example`.
+"""
+
+from pathlib import Path
+
+from galstep.exceptions import InputError
+
+__all__ = ["example_path"]
+
+
+def example_path(name="example.asdf"):
+    """The path of a packaged file.
+
+    Parameters
+    ----------
+    name : str, optional
+        File name; the parameter file by default.
+
+    Returns
+    -------
+    pathlib.Path
+
+    Raises
+    ------
+    InputError
+        If no such file is packaged.
+    """
+    folder = Path(__file__).parent
+    path = folder / name
+    if not path.is_file():
+        known = sorted(p.name for p in folder.glob("example*"))
+        raise InputError(f"name must be one of {', '.join(known)}; got {name!r}")
+    return path

@@ -1,0 +1,216 @@
+"""`BandData`: everything known of the galaxy in one filter."""
+
+from dataclasses import dataclass, field
+from math import radians
+
+import numpy as np
+
+from galstep.exceptions import InputError
+from galstep.flags import BandFlag
+
+__all__ = ["BandData"]
+
+
+@dataclass(eq=False)
+class BandData:
+    """Image, PSF and results of one filter.
+
+    All images have the shape of ``data``; pixels are 0-based with centres at
+    integers, arrays are [y, x].
+
+    Parameters
+    ----------
+    name : str
+        The filter, such as ``"F150W"``.
+    data : 2-D array
+        Image in ``unit``. Kept as float64; pixels that are not finite become
+        NaN and are masked.
+    psf : 2-D array
+        The library PSF as given, sum 1, sampled ``oversample`` times finer
+        than the image. The pixel response is part of it; a star sits at the
+        geometric centre of the array.
+    oversample : int
+        Samples of ``psf`` per pixel.
+    err : 2-D array, optional
+        1-sigma error of ``data``. Where it is not finite or not positive it
+        becomes NaN and the pixel is masked.
+    mask : 2-D bool array, optional
+        True = bad, not to be used.
+    psf_kernel : `galstep.records.PsfKernel`, optional
+        What the library PSF is convolved with; None before it is calibrated.
+    unit : str, optional
+        Unit of ``data``.
+    pixel_scale : float, optional
+        Side of a pixel, arcsec.
+    wcs : `astropy.wcs.WCS`, optional
+        Of this array, so of the crop once there is one.
+    origin : tuple of int, optional
+        (x, y) in the input frame of this array's first pixel.
+    sky, galaxy, stars : 2-D array, optional
+        Model images in ``unit``; None before a fit.
+    fit : `galstep.records.BandFit`, optional
+    aperture : `galstep.records.ApertureFlux`, optional
+    flags : int, optional
+        `galstep.flags.BandFlag` bits that belong to no single result; see
+        `all_flags`.
+    reasons : list of str, optional
+        One sentence for each thing worth saying about this filter.
+
+    Raises
+    ------
+    InputError
+        If an image is not 2-D or differs in shape from ``data``.
+    """
+
+    name: str
+    data: np.ndarray
+    psf: np.ndarray
+    oversample: int = 1
+    err: np.ndarray | None = None
+    mask: np.ndarray | None = None
+    psf_kernel: object = None
+    unit: str = "MJy/sr"
+    pixel_scale: float = 0.03
+    wcs: object = None
+    origin: tuple = (0, 0)
+    sky: np.ndarray | None = None
+    galaxy: np.ndarray | None = None
+    stars: np.ndarray | None = None
+    fit: object = None
+    aperture: object = None
+    flags: int = 0
+    reasons: list = field(default_factory=list)
+
+    def __post_init__(self):
+        self.data = _float_image(self.data, f"data of filter {self.name!r}")
+        self.psf = _float_image(self.psf, f"psf of filter {self.name!r}")
+        self.oversample = int(self.oversample)
+        self.origin = tuple(int(v) for v in self.origin)
+        self.mask = self._checked_mask()
+        if self.err is not None:
+            self._take_error()
+        for attribute in ("sky", "galaxy", "stars"):
+            if getattr(self, attribute) is not None:
+                setattr(self, attribute, self._same_shape(attribute))
+
+    def _same_shape(self, attribute):
+        image = _float_image(getattr(self, attribute), f"{attribute} of filter {self.name!r}")
+        self._check_shape(attribute, image)
+        return image
+
+    def _check_shape(self, attribute, image):
+        if image.shape != self.data.shape:
+            raise InputError(
+                f"{attribute} of filter {self.name!r} must have the shape of data "
+                f"{self.data.shape}, got {image.shape}"
+            )
+
+    def _checked_mask(self):
+        bad = ~np.isfinite(self.data)
+        self.data[bad] = np.nan
+        if self.mask is None:
+            return bad
+        mask = np.array(self.mask, dtype=bool)
+        self._check_shape("mask", mask)
+        return mask | bad
+
+    def _take_error(self):
+        self.err = self._same_shape("err")
+        unknown = ~(np.isfinite(self.err) & (self.err > 0))
+        self.err[unknown] = np.nan
+        self.mask |= unknown
+
+    @property
+    def shape(self):
+        """(ny, nx) of the image."""
+        return self.data.shape
+
+    @property
+    def fitted(self):
+        """Whether a fit step has left a result here."""
+        return self.fit is not None
+
+    @property
+    def usable(self):
+        """Whether any pixel is not masked."""
+        return not self.mask.all()
+
+    @property
+    def pixel_area_sr(self):
+        """Solid angle of a pixel, sr."""
+        return radians(self.pixel_scale / 3600.0) ** 2
+
+    @property
+    def all_flags(self):
+        """Bits of this filter, its kernel, its fit and its aperture together."""
+        flags = BandFlag(self.flags)
+        for result in (self.psf_kernel, self.fit, self.aperture):
+            if result is not None:
+                flags |= BandFlag(result.flags)
+        return int(flags)
+
+    @property
+    def residual(self):
+        """data - galaxy - stars - sky, NaN where masked; None before a fit."""
+        parts = (self.galaxy, self.stars, self.sky)
+        if any(part is None for part in parts):
+            return None
+        return np.where(self.mask, np.nan, self.data - sum(parts))
+
+    @property
+    def star_subtracted(self):
+        """data - stars, NaN where there are no data; None before a fit."""
+        return None if self.stars is None else self.data - self.stars
+
+    def crop(self, x_min, y_min, nx, ny):
+        """The same filter on a part of its pixels.
+
+        Parameters
+        ----------
+        x_min, y_min : int
+            First pixel of the part, in this array's pixels.
+        nx, ny : int
+            Its size.
+
+        Returns
+        -------
+        BandData
+            Data, error, mask, WCS and origin of the part, without any fit;
+            PSF, flags and reasons as they were.
+
+        Raises
+        ------
+        InputError
+            If the part is empty or reaches over the edge.
+        """
+        full_ny, full_nx = self.shape
+        inside = 0 <= x_min < x_min + nx <= full_nx and 0 <= y_min < y_min + ny <= full_ny
+        if not inside:
+            raise InputError(
+                f"crop of filter {self.name!r} must lie inside the frame of {full_nx} x {full_ny} "
+                f"pixels, got x {x_min} to {x_min + nx - 1}, y {y_min} to {y_min + ny - 1}"
+            )
+        part = np.s_[y_min : y_min + ny, x_min : x_min + nx]
+        return BandData(
+            self.name,
+            self.data[part],
+            self.psf,
+            self.oversample,
+            err=None if self.err is None else self.err[part],
+            mask=self.mask[part],
+            psf_kernel=self.psf_kernel,
+            unit=self.unit,
+            pixel_scale=self.pixel_scale,
+            wcs=None if self.wcs is None else self.wcs[part],
+            origin=(self.origin[0] + x_min, self.origin[1] + y_min),
+            flags=self.flags,
+            reasons=list(self.reasons),
+        )
+
+
+def _float_image(array, what):
+    """A float64 copy in native byte order; two dimensions are required."""
+    image = np.array(array, dtype=np.float64)
+    if image.ndim != 2:
+        raise InputError(f"{what} must be a 2-D image, got shape {image.shape}")
+    return image

@@ -1,0 +1,157 @@
+"""`GalaxyModel`: one galaxy in all its filters, as it travels between the steps."""
+
+import copy
+import os
+from dataclasses import dataclass, field
+from pathlib import Path
+from types import SimpleNamespace
+
+from galstep import __version__
+from galstep.exceptions import InputError
+
+__all__ = ["GalaxyModel", "Meta"]
+
+
+@dataclass
+class Meta:
+    """What is known of the galaxy as a whole.
+
+    Parameters
+    ----------
+    name : str
+        Stem of the input file; products are called after it.
+    filename : str, optional
+        Name of the input file, without its folder.
+    base_filter : str, optional
+        The filter that gives the shape; None until a step has chosen it.
+    input_shape : tuple of int, optional
+        (ny, nx) of the frame before it was cropped.
+    fit_step : str, optional
+        Key of the last fit step that ran; None before any.
+    cal_step : `types.SimpleNamespace`, optional
+        An attribute per step (its class alias): ``"COMPLETE"``, ``"SKIPPED"``.
+    parameters : dict, optional
+        Step key to the parameters it ran with.
+    timings : dict, optional
+        Step key to seconds.
+    version : str, optional
+        The galstep that made the model.
+    history : list of str, optional
+        One line per step that ran.
+    """
+
+    name: str
+    filename: str = ""
+    base_filter: str | None = None
+    input_shape: tuple | None = None
+    fit_step: str | None = None
+    cal_step: SimpleNamespace = field(default_factory=SimpleNamespace)
+    parameters: dict = field(default_factory=dict)
+    timings: dict = field(default_factory=dict)
+    version: str = __version__
+    history: list = field(default_factory=list)
+
+
+class GalaxyModel:
+    """One galaxy: ``meta``, ``bands`` (filter to `BandData`) and ``joint``.
+
+    It has the methods that ``stpipe`` asks of a data model, inherits nothing
+    and knows no CRDS observatory, so steps run without any reference server.
+
+    Parameters
+    ----------
+    meta : Meta
+    bands : dict of str to BandData
+        In the order in which the filters are to be processed and listed.
+    joint : `galstep.records.JointSummary`, optional
+    """
+
+    crds_observatory = None
+
+    def __init__(self, meta, bands, joint=None):
+        self.meta = meta
+        self.bands = dict(bands)
+        self.joint = joint
+
+    def __repr__(self):
+        return f"<GalaxyModel {self.meta.name!r}: {', '.join(self.bands)}>"
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *exc_info):
+        self.close()
+
+    @classmethod
+    def open(cls, source, psf_file=None, filters=None, pixel_scale=0.03, unit="MJy/sr"):
+        """A model from a file, or the model itself; see `galstep.datamodels.open`."""
+        from galstep.datamodels.open import open_model
+
+        return open_model(
+            source, psf_file=psf_file, filters=filters, pixel_scale=pixel_scale, unit=unit
+        )
+
+    @property
+    def filters(self):
+        """Names of the filters, in order."""
+        return tuple(self.bands)
+
+    def get_crds_parameters(self):
+        """Nothing: no reference files are looked up."""
+        return {}
+
+    def copy(self):
+        """A deep copy: no array or record is shared with the original."""
+        return copy.deepcopy(self)
+
+    def close(self):
+        """Do nothing: everything is in memory. Part of the data model protocol."""
+
+    def save(self, path, dir_path=None, *args, **kwargs):
+        """Write the model to one file.
+
+        The file appears whole or not at all: an earlier file of that name is
+        kept until the new one is complete.
+
+        Parameters
+        ----------
+        path : str, path-like or callable
+            The file. A callable is given ``meta.filename`` and returns it.
+            The extension decides the format: ``.asdf``, or ``.h5`` / ``.hdf5``
+            for the layout of sphot.
+        dir_path : str or path-like, optional
+            Folder that replaces the one in ``path``.
+        *args, **kwargs
+            Ignored; ``stpipe`` hosts pass options of other data models.
+
+        Returns
+        -------
+        str
+            The file that was written.
+
+        Raises
+        ------
+        InputError
+            If the extension is not one of these, or the folder is not there.
+        """
+        path = Path(path(self.meta.filename) if callable(path) else os.fspath(path))
+        if dir_path is not None:
+            path = Path(dir_path) / path.name
+        _writer(path)(self, path)
+        return str(path)
+
+
+def _writer(path):
+    """The function that writes files of this extension."""
+    extension = path.suffix.lower()
+    if extension == ".asdf":
+        from galstep.datamodels.asdf_io import write_asdf
+
+        return write_asdf
+    if extension in (".h5", ".hdf5"):
+        from galstep.datamodels.hdf5_output import write_hdf5
+
+        return write_hdf5
+    raise InputError(
+        f"output {path}: the extension must be .asdf, .h5 or .hdf5, got {extension or 'none'!r}"
+    )

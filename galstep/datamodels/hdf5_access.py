@@ -1,0 +1,113 @@
+"""Reading HDF5 with errors that name the file: shared by image and PSF files."""
+
+import difflib
+from contextlib import contextmanager
+from pathlib import Path
+
+import h5py
+import numpy as np
+
+from galstep.exceptions import InputError
+
+__all__ = ["choose_filters", "image_names", "open_hdf5", "read_image"]
+
+_MOST_NAMES_LISTED = 12
+
+
+@contextmanager
+def open_hdf5(path, role):
+    """The HDF5 file at ``path``, open for reading.
+
+    Parameters
+    ----------
+    path : path-like
+    role : str
+        What the file is to the user (``"input"``, ``"psf_file"``); starts
+        every message.
+
+    Raises
+    ------
+    InputError
+        If the file is missing, is not HDF5, or is damaged.
+    """
+    path = Path(path)
+    if not path.exists():
+        raise InputError(f"{role} {path}: there is no such file")
+    if not path.is_file() or not h5py.is_hdf5(path):
+        raise InputError(f"{role} {path}: an HDF5 file is needed, this is none")
+    try:
+        file = h5py.File(path, "r")
+    except OSError as error:
+        raise InputError(f"{role} {path}: the HDF5 file is damaged ({error})") from error
+    with file:
+        yield file
+
+
+def image_names(file):
+    """Names of the datasets at the root; groups and broken links are no images."""
+    return [name for name in file if isinstance(file.get(name), h5py.Dataset)]
+
+
+def choose_filters(available, wanted, where):
+    """The filters to read, in the order wanted.
+
+    Parameters
+    ----------
+    available : sequence of str
+        What the file has.
+    wanted : sequence of str or None
+        What was asked for; None or nothing means all.
+    where : str
+        The file, as messages call it.
+
+    Raises
+    ------
+    InputError
+        If there is none, one is not there, or one is asked for twice.
+    """
+    if not available:
+        raise InputError(f"{where}: there is no dataset at the root, so no filter")
+    if wanted is None or len(wanted) == 0:
+        return list(available)
+    wanted = [wanted] if isinstance(wanted, str) else [str(name) for name in wanted]
+    for name in wanted:
+        if name not in available:
+            raise InputError(f"{where}: filter {name!r} is not there; {_listing(name, available)}")
+        if wanted.count(name) > 1:
+            raise InputError(f"{where}: filter {name!r} is asked for {wanted.count(name)} times")
+    return wanted
+
+
+def _listing(name, available):
+    """What there is, and the nearest name to the one that is not."""
+    listed = ", ".join(available[:_MOST_NAMES_LISTED])
+    if len(available) > _MOST_NAMES_LISTED:
+        listed += f" and {len(available) - _MOST_NAMES_LISTED} more"
+    by_capitals = {other.upper(): other for other in available}
+    nearest = difflib.get_close_matches(name.upper(), by_capitals, n=1)
+    suggestion = f" (did you mean {by_capitals[nearest[0]]!r}?)" if nearest else ""
+    return f"it has {listed}{suggestion}"
+
+
+def read_image(dataset, what):
+    """A 2-D numeric dataset as float64 in native byte order.
+
+    Parameters
+    ----------
+    dataset : `h5py.Dataset`
+    what : str
+        The file and dataset, as messages call it.
+
+    Raises
+    ------
+    InputError
+        If it is not 2-D, not numeric, or cannot be read.
+    """
+    if dataset.dtype.kind not in "fiub":
+        raise InputError(f"{what} must hold real numbers, got type {dataset.dtype}")
+    if len(dataset.shape or ()) != 2:
+        raise InputError(f"{what} must be a 2-D image, got shape {dataset.shape}")
+    try:
+        return dataset[()].astype(np.float64)
+    except OSError as error:
+        raise InputError(f"{what} cannot be read ({error})") from error

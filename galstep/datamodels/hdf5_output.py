@@ -1,0 +1,163 @@
+"""The model as HDF5 in the layout of sphot, for scripts that read that.
+
+Root: ``name``, ``filters``, ``crop_x0`` and ``crop_y0`` (centre of the crop in
+the input frame, pixels), ``crop_size``; where an aperture was measured
+``aper_sci_positions``, ``aper_sci_a``, ``aper_sci_b``, ``aper_sci_theta`` (crop
+pixels, radians). Text is JSON in bytes, as there.
+
+One group per filter with images, the parameters of the first Sersic component
+under astropy's names, ``sersic_params_physical``, ``kernel_params``, the star
+table ``psf_table`` and the magnitudes. Units stand in attributes. What was not
+measured is left out. Two names differ in meaning: fluxes in ``psf_table`` are
+true totals (sphot's were multiplied by oversample^2), and ``psf_sub_data`` still
+holds the sky. The file is for reading elsewhere; galstep does not read it back.
+"""
+
+import json
+from dataclasses import asdict
+
+import h5py
+import numpy as np
+
+from galstep import __version__
+from galstep.datamodels.atomic import replacing
+from galstep.datamodels.tables import phot_table
+
+__all__ = ["write_hdf5"]
+
+_STAR_COLUMNS = {  # photutils' names, which sphot's tables have
+    "id": "star_id",
+    "x_fit": "x",
+    "y_fit": "y",
+    "flux_fit": "flux",
+    "x_err": "x_err",
+    "y_err": "y_err",
+    "flux_err": "flux_err",
+    "reduced_chi2": "chi2_reduced",
+    "flags": "flags",
+}
+_MAGNITUDES = {
+    "mag_raw": "aper_mag_ab",
+    "mag_raw_err": "aper_mag_ab_err",
+    "mag_corr": "mag_corr",
+    "mag_corr_err": "mag_corr_err",
+    "aper_petro": "petrosian_radius",
+    "aper_frac_enclosed": "frac_enclosed",
+}
+
+
+def write_hdf5(model, path):
+    """Write the model to ``path``, whole or not at all.
+
+    Parameters
+    ----------
+    model : `galstep.datamodels.GalaxyModel`
+    path : path-like
+
+    Raises
+    ------
+    InputError
+        If the folder is not there.
+    """
+    photometry = {str(row["filter"]): row for row in phot_table(model)}
+    with replacing(path) as temporary, h5py.File(temporary, "w") as file:
+        file.attrs["galstep_version"] = __version__
+        _write_all(file, _root(model))
+        for name, band in model.bands.items():
+            group = file.create_group(name)
+            group.attrs.update(unit=band.unit, pixel_scale=band.pixel_scale)
+            _write_all(group, _images(band) | _scalars(band) | _fit(band))
+            if band.aperture is not None:
+                _write_all(group, _aperture(band, photometry[name]))
+
+
+def _write_all(group, values):
+    for name, value in values.items():
+        if value is not None:
+            group.create_dataset(name, data=value)
+
+
+def _json(value):
+    return json.dumps(value).encode()
+
+
+def _root(model):
+    first = next(iter(model.bands.values()))
+    ny, nx = first.shape
+    root = {
+        "name": _json(model.meta.name),
+        "filters": _json(list(model.bands)),
+        "crop_x0": first.origin[0] + (nx - 1) / 2,
+        "crop_y0": first.origin[1] + (ny - 1) / 2,
+        "crop_size": max(nx, ny),
+    }
+    measured = [band.aperture for band in model.bands.values() if band.aperture is not None]
+    if measured:
+        aperture = measured[0].aperture
+        root |= {
+            "aper_sci_positions": (aperture.x, aperture.y),
+            "aper_sci_a": aperture.a,
+            "aper_sci_b": aperture.b,
+            "aper_sci_theta": aperture.theta,
+        }
+    return root
+
+
+def _images(band):
+    return {
+        "data": band.data,
+        "data_error": band.err,
+        "mask": band.mask,
+        "psf": band.psf,
+        "sersic_modelimg": band.galaxy,
+        "psf_modelimg": band.stars,
+        "psf_sub_data": band.star_subtracted,
+        "sky_model": band.sky,
+        "residual": band.residual,
+    }
+
+
+def _scalars(band):
+    values = {
+        "filtername": _json(band.name),
+        "psf_oversample": band.oversample,
+        "flags": band.all_flags,
+    }
+    if band.psf_kernel is not None:
+        kernel = band.psf_kernel
+        values["kernel_family"] = _json(kernel.family)
+        values["kernel_params"] = _json([float(value) for value in kernel.parameters])
+        values["psf_fwhm"] = kernel.fwhm
+    return values
+
+
+def _fit(band):
+    if not band.fitted:
+        return {}
+    fit = band.fit
+    values = {"_bkg_level": fit.sky.level, "psf_table": _star_records(fit.stars)}
+    if fit.sersic:
+        shape = {name: float(value) for name, value in asdict(fit.sersic[0].params).items()}
+        values |= shape | {
+            "sersic_flux": fit.sersic[0].flux,
+            "sersic_flux_err": fit.sersic[0].flux_err,
+            "sersic_params_physical": _json(shape),
+            "galaxy_size_sersic": shape["r_eff"],
+        }
+    return values
+
+
+def _star_records(stars):
+    """The star list as one compound array, a row per star."""
+    columns = {name: np.asarray(getattr(stars, field)) for name, field in _STAR_COLUMNS.items()}
+    table = np.empty(len(stars), dtype=[(name, c.dtype) for name, c in columns.items()])
+    for name, column in columns.items():
+        table[name] = column
+    return table
+
+
+def _aperture(band, row):
+    values = {name: float(getattr(row[c], "value", row[c])) for name, c in _MAGNITUDES.items()}
+    values["dmag_PSFcorr"] = band.aperture.psf_correction
+    values["dmag_PSFcorr_err"] = band.aperture.psf_correction_err
+    return values

@@ -1,0 +1,88 @@
+"""The PSF file: an HDF5 dataset per filter and the attribute ``oversample``."""
+
+import numpy as np
+
+from galstep.datamodels.hdf5_access import choose_filters, image_names, open_hdf5, read_image
+from galstep.exceptions import InputError
+
+__all__ = ["check_psf", "read_psfs"]
+
+# PSFs made by drizzling ring a little; deeper than this part of the peak is no PSF
+_DEEPEST_NEGATIVE = 0.01
+
+
+def read_psfs(path, filters):
+    """The PSF of each filter.
+
+    Parameters
+    ----------
+    path : path-like
+        HDF5 file with a 2-D dataset per filter at the root. The attribute
+        ``oversample`` (samples per image pixel) stands at the root, or at the
+        dataset where filters differ.
+    filters : sequence of str
+
+    Returns
+    -------
+    dict of str to (2-D float64 array, int)
+        The PSF, sum 1, and its oversampling.
+
+    Raises
+    ------
+    InputError
+        If the file, a filter or ``oversample`` is missing, or an array cannot
+        be a PSF (`check_psf`).
+    """
+    where = f"psf_file {path}"
+    psfs = {}
+    with open_hdf5(path, "psf_file") as file:
+        for name in choose_filters(image_names(file), filters, where):
+            array = read_image(file[name], f"{where}: {name}")
+            psfs[name] = check_psf(array, f"{where}: {name}"), _oversample(file, name, where)
+    return psfs
+
+
+def check_psf(array, what):
+    """The array divided by its sum, if it can be a PSF.
+
+    Parameters
+    ----------
+    array : 2-D array
+        Any normalisation.
+    what : str
+        The file and dataset, as messages call it.
+
+    Returns
+    -------
+    2-D array
+        Sum 1.
+
+    Raises
+    ------
+    InputError
+        If a sample is not finite, all are zero, the sum is not positive, or one
+        is below -0.01 of the peak.
+    """
+    n_bad = np.count_nonzero(~np.isfinite(array))
+    if n_bad:
+        raise InputError(f"{what} must be finite everywhere, got {n_bad} NaN or infinite samples")
+    if not array.any():
+        raise InputError(f"{what} must hold light, got zeros only")
+    lowest, peak = array.min(), array.max()
+    if lowest < -_DEEPEST_NEGATIVE * peak or array.sum() <= 0:
+        raise InputError(f"{what} must not be negative, got samples from {lowest:g} to {peak:g}")
+    return array / array.sum()
+
+
+def _oversample(file, name, where):
+    """The attribute of the dataset, or else of the file, as a positive int."""
+    value = file[name].attrs.get("oversample", file.attrs.get("oversample"))
+    if value is None:
+        raise InputError(
+            f"{where}: the root attribute 'oversample' (samples per image pixel) is missing"
+        )
+    number = np.ravel(value)
+    is_count = number.size == 1 and number.dtype.kind in "fiu" and number[0] >= 1
+    if not is_count or number[0] != np.floor(number[0]):
+        raise InputError(f"{where}: oversample must be a positive integer, got {value!r}")
+    return int(number[0])

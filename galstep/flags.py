@@ -1,0 +1,83 @@
+"""Bit flags of the products: names, texts, decoding.
+
+Two registries: `BandFlag` for a filter of the galaxy (tables ``_sersic`` and
+``_phot``), `StarFlag` for a star in a filter (table ``_stars``). The numbers
+are part of the products: a bit is never given a second meaning.
+"""
+
+from enum import IntFlag
+
+__all__ = ["BandFlag", "StarFlag", "decode"]
+
+
+class _DescribedFlag(IntFlag):
+    """An ``IntFlag`` whose members carry a sentence in ``text``."""
+
+    def __new__(cls, value, text=""):
+        member = int.__new__(cls, value)
+        member._value_ = value
+        member.text = text
+        return member
+
+
+class BandFlag(_DescribedFlag):
+    """What can be said of the measurement in one filter."""
+
+    NO_DATA = 1, "no usable pixels in this filter; nothing was measured"
+    NOT_FITTED = 2, "the fit of this filter failed; see the reason"
+    NOT_CONVERGED = 4, "the fit stopped before it converged"
+    AT_BOUND = 8, "a shape parameter ended at its bound"
+    GALAXY_MASKED = 16, "more than a tenth of the pixels inside 2 r_eff are masked"
+    FAINT = 32, "galaxy flux below five times its error: an upper limit"
+    PSF_NOT_CALIBRATED = 64, "no kernel could be measured: PSF used as given"
+    PSF_FROM_PRIOR = 128, "kernel taken from the prior or another filter"
+    PSF_CONFUSED = 256, "kernel grows with the radius fitted: crowding, not PSF"
+    STARS_LIMITED = 512, "the star list reached its density bound"
+    APERTURE_FILLED = 1024, "masked pixels in the aperture were filled"
+    APERTURE_TRUNCATED = 2048, "the aperture reaches over the edge or has too few pixels"
+    NO_APERTURE = 4096, "no aperture photometry could be made"
+    SKY_UNCERTAIN = 8192, "sky error exceeds a tenth of the flux inside the aperture"
+    ERRORS_UNCERTAIN = 16384, "the noise covariance could not be measured; white errors"
+
+
+class StarFlag(_DescribedFlag):
+    """What can be said of one star in one filter."""
+
+    NEAR_EDGE = 1, "within one FWHM of the edge of the data"
+    MASKED_PIXELS = 2, "masked pixels within one FWHM"
+    BLENDED = 4, "another star within one FWHM"
+    IN_CORE = 8, "within one r_eff of the galaxy's centre"
+    NEGATIVE = 16, "flux below zero in this filter"
+    NO_DATA = 32, "no usable pixels under the star in this filter"
+    POOR_FIT = 64, "reduced chi2 inside one FWHM above 3"
+    FORCED = 128, "position taken from another filter and held"
+    MOVED = 256, "the position ended more than one pixel from its detection"
+
+
+def decode(value, registry=BandFlag):
+    """Names of the bits that are set.
+
+    Parameters
+    ----------
+    value : int
+        The bits.
+    registry : type, optional
+        `BandFlag` (default) or `StarFlag`.
+
+    Returns
+    -------
+    list of str
+        Lower-case names in order of the bits; empty for 0.
+
+    Raises
+    ------
+    ValueError
+        If ``value`` is negative or has a bit that the registry lacks.
+    """
+    value = int(value)
+    known = sum(int(member) for member in registry)
+    if value < 0 or value & ~known:
+        raise ValueError(
+            f"value must hold bits of {registry.__name__} only (sum {known}), got {value}"
+        )
+    return [member.name.lower() for member in registry if value & member]

@@ -1,0 +1,33 @@
+"""What galstep registers with stpipe and asdf: names only, nothing heavy.
+
+Every ``strun`` of any package imports this module.
+"""
+
+__all__ = ["get_resource_mappings", "get_steps"]
+
+
+def get_steps():
+    """The Steps that ``strun`` knows by an alias.
+
+    Returns
+    -------
+    list of (str, str, bool)
+        Class, alias, and whether it is a pipeline.
+    """
+    return [
+        ("galstep.pipeline.GalPipeline", "gal_pipeline", True),
+        ("galstep.steps.LoadCrop", "gal_loadcrop", False),
+        ("galstep.steps.PSFCalibrate", "gal_psfcalibrate", False),
+        ("galstep.steps.BaseFit", "gal_basefit", False),
+        ("galstep.steps.ScaleFit", "gal_scalefit", False),
+        ("galstep.steps.ForcedScaleFit", "gal_forcedscalefit", False),
+        ("galstep.steps.JointFit", "gal_jointfit", False),
+        ("galstep.steps.AperPhot", "gal_aperphot", False),
+    ]
+
+
+def get_resource_mappings():
+    """The schemas of the ASDF products, for asdf's registry."""
+    from galstep.schemas import resource_mappings
+
+    return resource_mappings()

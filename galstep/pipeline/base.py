@@ -1,0 +1,229 @@
+"""`GalPipelineBase`: a pipeline whose steps can be replaced for one run."""
+
+import gc
+import logging
+import os
+import time
+from contextlib import contextmanager
+from types import MappingProxyType
+
+from stpipe import Pipeline, Step, config_parser, utilities
+
+from galstep.datamodels import GalaxyModel
+from galstep.exceptions import GalstepError, ParameterError
+from galstep.integration import get_steps
+from galstep.steps import parameter_files, validation
+from galstep.steps.base import GalStep
+
+__all__ = ["GalPipelineBase"]
+
+log = logging.getLogger("stpipe.galstep.pipeline")
+
+
+class GalPipelineBase(GalStep, Pipeline):
+    """Base class of pipelines of steps that hand on a `GalaxyModel`.
+
+    The ``class`` of a step in the parameters names the class that is run under
+    that key: the one in ``step_defs``, or any other Step that takes and returns
+    a `GalaxyModel` (``works_on_galaxy_model``). Parameters are then checked
+    against the ``spec`` of that class. A module beside the parameter file is
+    found. On the command line only the parameters that the class in
+    ``step_defs`` has as well can be given: ``strun`` makes its options before it
+    reads a parameter file.
+    """
+
+    spec = ""
+    # of a pipeline with replaced steps: the pipeline as defined, and key -> class
+    _as_defined = None
+    _replaced = MappingProxyType({})
+
+    def __new__(cls, *args, **kws):
+        with validation.reported():
+            used = cls.with_replaced_steps(kws.get("steps"), kws.get("config_file"))
+        return super().__new__(used)
+
+    def __init__(self, *args, **kws):
+        super().__init__(*args, **kws)
+        for key, step_class in self._replaced.items():
+            self._tell_replaced(key, step_class)
+
+    def _tell_replaced(self, key, step_class):
+        log.info("Step %s: class %s is used for this run", key, _dotted(step_class))
+        for other, default in self._as_defined.step_defs.items():
+            if default is step_class:
+                log.warning(
+                    "Step %s: its class %s is that of step %s. It will be run as asked",
+                    key, _dotted(step_class), other,
+                )  # fmt: skip
+
+    @classmethod
+    def with_replaced_steps(cls, steps, config_file=None):
+        """This pipeline with the step classes that ``steps`` asks for.
+
+        Parameters
+        ----------
+        steps : mapping or None
+            Parameters by step key; a step's ``class`` is a dotted name or an
+            alias.
+        config_file : path-like, optional
+            The parameter file: modules beside it are found, and error
+            messages name it.
+
+        Returns
+        -------
+        type
+            ``cls`` itself if every step has its own class, else a subclass.
+
+        Raises
+        ------
+        ParameterError
+            If a class cannot be imported or does not work on a `GalaxyModel`.
+        """
+        replaced = {}
+        for key, parameters in cls._known_sections(steps):
+            if parameters.get("class"):
+                step_class = _import_step_class(str(parameters["class"]), key, config_file)
+                if step_class is not cls.step_defs[key]:
+                    replaced[key] = step_class
+        if not replaced:
+            return cls
+        body = {
+            "__doc__": cls.__doc__,
+            "__module__": cls.__module__,
+            "__qualname__": cls.__qualname__,
+            "spec": "",
+            "step_defs": {**cls.step_defs, **replaced},
+            "_as_defined": cls._as_defined or cls,
+            "_replaced": {**cls._replaced, **replaced},
+        }
+        return type(cls.__name__, (cls,), body)
+
+    @classmethod
+    def _known_sections(cls, steps):
+        """Key and parameters of the steps there are; the rest is for validation to tell."""
+        sections = steps.items() if isinstance(steps, dict) else ()
+        return [(k, v) for k, v in sections if k in cls.step_defs and isinstance(v, dict)]
+
+    @classmethod
+    def merge_config(cls, config, config_file):
+        """Read the parameter files of single steps; make relative paths absolute.
+
+        See `GalStep.merge_config`. A path in a step's own file is relative to
+        that file. What the pipeline's parameters say of a step wins over it.
+        """
+        for key, section in cls._known_sections(config.get("steps")):
+            if section.get("config_file"):
+                cls._merge_step_file(key, section, config_file)
+        used = cls.with_replaced_steps(config.get("steps"), config_file)
+        return super(GalPipelineBase, used).merge_config(config, config_file)
+
+    @classmethod
+    def _merge_step_file(cls, key, section, config_file):
+        path = section.pop("config_file")
+        # only what is written in a file is relative to that file
+        folder = os.path.dirname(config_file or "") if type(path) is str else ""
+        path = os.path.abspath(os.path.join(folder, path))
+        loaded = parameter_files.load_parameters(path)
+        loaded.pop("name", None)
+        name = section.get("class") or loaded.get("class")
+        used = cls.with_replaced_steps({key: {"class": name}}, path)
+        parameter_files.absolute_paths(
+            loaded, used.step_defs[key].load_spec_file(), os.path.dirname(path)
+        )
+        config_parser.merge_config(loaded, section)
+        config_parser.merge_config(section, loaded)
+
+    @classmethod
+    def from_config_section(cls, config, parent=None, name=None, config_file=None):
+        """A pipeline made from a configuration; see `GalStep.from_config_section`."""
+        with validation.reported(), validation.explained():
+            path = config_file or config.get("config_file")
+            config = cls.merge_config(config, path)
+            used = cls.with_replaced_steps(config.get("steps"), path)
+        return super(GalPipelineBase, used).from_config_section(
+            config, parent=parent, name=name, config_file=config_file
+        )
+
+    def run(self, *args):
+        """Run the pipeline; see `GalStep.run`."""
+        with _garbage_collected_fast():
+            return super().run(*args)
+
+    def run_step(self, key, input):
+        """Run one step and check that it hands on a `GalaxyModel`.
+
+        Parameters
+        ----------
+        key : str
+            Its key in ``step_defs``.
+        input : path-like or GalaxyModel
+
+        Returns
+        -------
+        GalaxyModel
+
+        Raises
+        ------
+        GalstepError
+            If the step returns something else.
+        """
+        step = getattr(self, key)
+        started = time.perf_counter()
+        model = step.run(input)
+        if not isinstance(model, GalaxyModel):
+            raise GalstepError(
+                f"step {key} ({_dotted(type(step))}) must return a GalaxyModel, "
+                f"got {type(model).__name__}"
+            )
+        if not isinstance(step, GalStep) and not step.skip:
+            _record_foreign(model, key, step, time.perf_counter() - started)
+        return model
+
+
+@contextmanager
+def _garbage_collected_fast():
+    """Leave what is in memory now, the imported modules above all, to later collections.
+
+    stpipe collects garbage before every step, which takes about 0.1 s each time
+    with all libraries loaded.
+    """
+    if gc.get_freeze_count():
+        yield
+        return
+    gc.collect()
+    gc.freeze()
+    try:
+        yield
+    finally:
+        gc.unfreeze()
+
+
+def _record_foreign(model, key, step, seconds):
+    """What a `GalStep` notes by itself, for a Step of another package."""
+    setattr(model.meta.cal_step, step.class_alias or f"gal_{key}", "COMPLETE")
+    model.meta.parameters[key] = parameter_files.plain(step.get_pars())
+    model.meta.timings[key] = seconds
+
+
+def _import_step_class(name, key, config_file):
+    where = f"{config_file}: steps/{key}" if config_file else f"steps/{key}"
+    # stpipe puts the folder of this file on the import path for the moment
+    beside = os.path.abspath(config_file) if config_file else None
+    try:
+        full_name = name if "." in name else utilities.resolve_step_class_alias(name)
+        step_class = utilities.import_class(full_name, Step, config_file=beside)
+    except (ImportError, AttributeError, TypeError, ValueError) as error:
+        known = [alias for _, alias, _ in get_steps()]
+        raise ParameterError(
+            f"{where}: class {name!r} cannot be used{validation.suggestion(name, known)}: {error}"
+        ) from error
+    if not getattr(step_class, "works_on_galaxy_model", False):
+        raise ParameterError(
+            f"{where}: class {name!r} does not take and return a GalaxyModel: derive it from "
+            "galstep.steps.GalStep, or let it declare works_on_galaxy_model = True"
+        )
+    return step_class
+
+
+def _dotted(step_class):
+    return f"{step_class.__module__}.{step_class.__qualname__}"

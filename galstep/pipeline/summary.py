@@ -1,0 +1,62 @@
+"""The result of a run as a few lines of text."""
+
+import numpy as np
+
+from galstep.datamodels.tables import phot_table, sersic_table
+from galstep.flags import decode
+
+__all__ = ["summary_lines"]
+
+_HEADERS = ("filter", "flux", "mag_ab", "color", "r_eff", "n", "stars", "chi2", "flags")
+
+
+def summary_lines(model):
+    """A table of the main results, one line per filter and component.
+
+    The numbers are those of the products ``_sersic`` and ``_phot``: total flux
+    (image unit x pixel) and AB magnitude with 1-sigma errors, colour (this
+    filter minus the base filter), r_eff (pixels), Sersic index, number of
+    stars, reduced chi2, and the flags by name. A dash stands for a number that
+    is not known.
+
+    Parameters
+    ----------
+    model : `galstep.datamodels.GalaxyModel`
+
+    Returns
+    -------
+    list of str
+        A line of headers, then the rows, in columns of equal width.
+    """
+    phot = {str(row["filter"]): row for row in phot_table(model)}
+    rows = [_HEADERS]
+    rows += [_row(sersic, phot[str(sersic["filter"])]) for sersic in sersic_table(model)]
+    widths = [max(len(row[i]) for row in rows) for i in range(len(_HEADERS))]
+    return ["  ".join(map(str.ljust, row, widths)).rstrip() for row in rows]
+
+
+def _row(sersic, phot):
+    measured = np.isfinite(sersic["flux"])
+    return (
+        str(sersic["filter"]),
+        _with_error(sersic["flux"], sersic["flux_err"], ".5g", ".2g"),
+        _with_error(sersic["mag_ab"], sersic["mag_ab_err"], ".3f", ".3f"),
+        _with_error(phot["color"], phot["color_err"], ".3f", ".3f"),
+        _number(sersic["r_eff"], ".2f"),
+        _number(sersic["n"], ".2f"),
+        str(int(phot["n_stars"])),
+        _number(sersic["chi2_reduced"], ".3f"),
+        ", ".join(decode(int(sersic["flags"]))) or ("ok" if measured else "not fitted"),
+    )
+
+
+def _with_error(value, error, value_format, error_format):
+    text = _number(value, value_format)
+    if text == "-":
+        return text
+    return f"{text} +/- {_number(error, error_format)}"
+
+
+def _number(value, number_format):
+    value = float(getattr(value, "value", value))
+    return format(value, number_format) if np.isfinite(value) else "-"

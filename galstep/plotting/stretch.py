@@ -1,0 +1,101 @@
+"""How brightness becomes colour: one stretch per filter, one for all residuals."""
+
+import numpy as np
+from matplotlib import colormaps
+from matplotlib.colors import AsinhNorm, Normalize
+
+__all__ = [
+    "BRIGHTNESS_MAP",
+    "RESIDUAL_MAP",
+    "brightness_norm",
+    "brightness_ticks",
+    "pixel_sigma",
+    "residual_norm",
+]
+
+_MASKED = "0.72"
+
+#: Perceptually even, and without grey: grey means masked.
+BRIGHTNESS_MAP = colormaps["magma"].with_extremes(bad=_MASKED)
+
+#: Diverging, red against blue: safe for the colour-blind.
+RESIDUAL_MAP = colormaps["RdBu_r"].with_extremes(bad=_MASKED)
+
+
+def pixel_sigma(band):
+    """The 1-sigma error of each pixel of a filter.
+
+    The error map if there is one, else the noise the fit found, else the
+    scatter of the residual or of the data (1.4826 MAD).
+
+    Parameters
+    ----------
+    band : galstep.datamodels.BandData
+
+    Returns
+    -------
+    ndarray, shape (ny, nx)
+        NaN where it is not known.
+    """
+    if band.err is not None:
+        return band.err
+    if band.fitted and band.fit.noise_sigma > 0:
+        return np.full(band.shape, band.fit.noise_sigma)
+    image = band.data if band.residual is None else band.residual
+    return np.full(band.shape, _scatter(image[~band.mask]))
+
+
+def brightness_norm(images, sigma):
+    """An asinh stretch for images of one filter, sky subtracted.
+
+    Linear within two sigma of zero, logarithmic above, so that faint wings and
+    bright cores are both seen; it ends at the 99.7th percentile of the images.
+
+    Parameters
+    ----------
+    images : sequence of ndarray
+        NaN is left out.
+    sigma : float
+        Typical noise of a pixel.
+
+    Returns
+    -------
+    matplotlib.colors.AsinhNorm
+    """
+    values = np.concatenate([image[np.isfinite(image)] for image in images])
+    sigma = sigma if np.isfinite(sigma) and sigma > 0 else 1.0
+    top = np.percentile(values, 99.7) if values.size else 0.0
+    return AsinhNorm(linear_width=2 * sigma, vmin=-3 * sigma, vmax=max(top, 10 * sigma))
+
+
+def brightness_ticks(norm):
+    """Zero and a few round numbers that are not crowded on a bar of ``norm``.
+
+    Parameters
+    ----------
+    norm : matplotlib.colors.AsinhNorm
+
+    Returns
+    -------
+    list of float
+    """
+    highest = int(np.floor(np.log10(norm.vmax)))
+    numbers = (m * 10.0**k for k in range(highest, highest - 6, -1) for m in (5, 2, 1))
+    ticks, places = [0.0], [float(norm(0.0))]
+    for number in numbers:
+        place = float(norm(number))
+        if place <= 1 and min(abs(place - other) for other in places) > 0.13:
+            ticks.append(number)
+            places.append(place)
+    return ticks
+
+
+def residual_norm(limit=5.0):
+    """A linear stretch from -``limit`` to ``limit`` sigma."""
+    return Normalize(-limit, limit)
+
+
+def _scatter(values):
+    if values.size == 0:
+        return np.nan
+    return 1.4826 * np.median(np.abs(values - np.median(values)))

@@ -1,0 +1,23 @@
+"""The ASDF schemas of the products, as resources that ``asdf`` can look up by URI."""
+
+from importlib.resources import files
+
+__all__ = ["GALAXY_SCHEMA_URI", "resource_mappings"]
+
+_URI_PREFIX = "asdf://galstep/schemas/"
+
+#: The schema of ``<name>_gal.asdf``.
+GALAXY_SCHEMA_URI = f"{_URI_PREFIX}galaxy-1.0.0"
+
+
+def resource_mappings():
+    """What the entry point ``asdf.resource_mappings`` gives: schema URI to content.
+
+    Returns
+    -------
+    list of mapping
+        One; a schema is read from its file when it is asked for.
+    """
+    from asdf.resource import DirectoryResourceMapping
+
+    return [DirectoryResourceMapping(files(__name__), _URI_PREFIX)]

@@ -1,0 +1,33 @@
+"""The stages of the measurement as ``stpipe`` Steps.
+
+==================  ========================================================
+`LoadCrop`          read the galaxy, cut out what is needed
+`PSFCalibrate`      the kernel that makes the library PSF that of the image
+`BaseFit`           galaxy, stars and sky in the base filter
+`ScaleFit`          the other filters, shape held
+`ForcedScaleFit`    the same, star positions held as well
+`JointFit`          all filters at once
+`AperPhot`          aperture photometry on what the stars leave
+`GalStep`           what they have in common
+==================  ========================================================
+"""
+
+from galstep.steps.aper_phot import AperPhot
+from galstep.steps.base import GalStep
+from galstep.steps.base_fit import BaseFit
+from galstep.steps.forced_scale_fit import ForcedScaleFit
+from galstep.steps.joint_fit import JointFit
+from galstep.steps.load_crop import LoadCrop
+from galstep.steps.psf_calibrate import PSFCalibrate
+from galstep.steps.scale_fit import ScaleFit
+
+__all__ = [
+    "AperPhot",
+    "BaseFit",
+    "ForcedScaleFit",
+    "GalStep",
+    "JointFit",
+    "LoadCrop",
+    "PSFCalibrate",
+    "ScaleFit",
+]

@@ -1,0 +1,291 @@
+"""`GalStep`: what all steps of galstep have in common.
+
+They hand on a `~galstep.datamodels.GalaxyModel` and check that they do, record
+in it what was done, and save it under a name of their own. For parameters see
+`galstep.steps.configurable`.
+"""
+
+import logging
+import os
+import time
+
+from stpipe import config_parser
+
+from galstep import __version__
+from galstep.datamodels import GalaxyModel
+from galstep.exceptions import GalstepError, InputError
+from galstep.steps.configurable import ConfigurableStep
+
+__all__ = ["GalStep"]
+
+log = logging.getLogger("stpipe.galstep.base")
+
+MODEL_EXTENSIONS = (".asdf", ".h5", ".hdf5")
+# what outputs end in; taken off before another suffix is put on
+KNOWN_SUFFIXES = (
+    "gal", "loadcrop", "psfcalibrate", "basefit", "scalefit", "forcedscalefit", "jointfit",
+    "aperphot",
+)  # fmt: skip
+
+
+class GalStep(ConfigurableStep):
+    """Base class of the steps of galstep.
+
+    A subclass has a ``class_alias``, a ``spec`` (every entry with a default
+    and a comment that gives meaning and unit) and ``process``:
+
+    >>> class Smooth(GalStep):
+    ...     spec = '''
+    ...     width = float(min=0, default=1.0)   # Width of the filter (pixels)
+    ...     '''
+    ...     def process(self, input):
+    ...         model = self.prepare_output(input)
+    ...         ...
+    ...         self.complete(model, width=self.width)
+    ...         return model
+
+    Attributes
+    ----------
+    works_on_galaxy_model : bool
+        Says that ``process`` takes and returns a `GalaxyModel`, so that the
+        class may replace a step of a pipeline. True for every `GalStep`; a
+        ``stpipe.Step`` of another package may declare it as well.
+    """
+
+    spec = """
+    output_ext = string(default='.asdf')     # Format of the saved model: .asdf, or .h5 for sphot's layout
+    input_file = input_file(default=None)    # File to work on when none is given as an argument (not inside a pipeline)
+    output_file = output_file(default=None)  # Base of the output names, and their folder unless output_dir is given; the suffix is added
+    output_dir = string(default=None)        # Folder of the output files, made if absent; in a parameter file relative to that file, on the command line to the current folder
+    save_results = boolean(default=None)     # Save the result (default: if the data come from a file given to strun or from input_file)
+    """
+
+    works_on_galaxy_model = True
+
+    def __init__(self, *args, **kws):
+        super().__init__(*args, **kws)
+        self._started = time.perf_counter()
+        self._status = None
+
+    @staticmethod
+    def get_stpipe_loggers():
+        """Names of the loggers that stpipe is to show."""
+        return ("galstep", "stpipe", "photutils", "py.warnings")
+
+    @property
+    def key(self):
+        """The step's name in products: its key in the pipeline, or its class in lower case."""
+        # a hook has a parent as well, but no key
+        is_in_pipeline = self.name in getattr(self.parent, "step_defs", ())
+        return self.name if is_in_pipeline else type(self).__name__.lower()
+
+    def own_parameters(self):
+        """The parameters that are this step's own, not those that all steps have.
+
+        Returns
+        -------
+        dict
+        """
+        common = config_parser.get_merged_spec_file(GalStep)
+        return {
+            name: value
+            for name, value in self.get_pars().items()
+            if name not in common and name != "steps"
+        }
+
+    # ----------------------------------------------------------------- input
+
+    def run(self, *args):
+        """Run the step: a parameter file in ``args`` is dropped, input looked for.
+
+        Parameters
+        ----------
+        *args
+            Data (path or `GalaxyModel`) and what else ``process`` takes. The
+            parameter file that the step was made from may stand in front.
+            Without data the parameter ``input_file`` is used.
+
+        Returns
+        -------
+        GalaxyModel
+
+        Raises
+        ------
+        InputError
+            If there is no input or it does not exist.
+        """
+        self._started = time.perf_counter()
+        self._status = None
+        save_results = self.save_results
+        if self.parent is None:
+            args = self._data_arguments(args)
+            self._prepare_output_dir()
+        try:
+            return super().run(*args)
+        finally:
+            self.save_results = save_results
+
+    def _data_arguments(self, args):
+        """``args`` without parameter file, with ``input_file`` where data are missing."""
+        args = tuple(os.fspath(a) if isinstance(a, os.PathLike) else a for a in args)
+        args = self.without_parameter_file(args)
+        if not args:
+            if self.input_file is None:
+                raise InputError(f"{self.name}: no input: give a file or set input_file")
+            args = (os.fspath(self.input_file),)
+            if self.save_results is None:
+                self.save_results = True
+        if isinstance(args[0], str) and not os.path.exists(self.make_input_path(args[0])):
+            raise InputError(f"input file {args[0]!r} does not exist")
+        # stpipe keeps the first name; a second galaxy would be saved over the first
+        self.set_primary_input(args[0], exclusive=False)
+        return args
+
+    def _set_input_dir(self, input_, exclusive=True):
+        # stpipe would look for every further file beside the first input, also in later runs
+        pass
+
+    @classmethod
+    def _datamodels_open(cls, init, **kwargs):
+        return GalaxyModel.open(init)
+
+    def prepare_output(self, input, **options):
+        """The model to work on, which may be changed freely.
+
+        Parameters
+        ----------
+        input : path-like or GalaxyModel
+            A path is opened. A model is copied if the step runs on its own, so
+            that the caller's stays as it is, and taken as it is in a pipeline.
+        **options
+            Of `GalaxyModel.open`, for paths.
+
+        Returns
+        -------
+        GalaxyModel
+
+        Raises
+        ------
+        InputError
+            If ``input`` is something else or cannot be opened.
+        """
+        if isinstance(input, GalaxyModel):
+            return input.copy() if self.parent is None else input
+        path = os.fspath(input) if isinstance(input, os.PathLike) else input
+        return GalaxyModel.open(self.make_input_path(path), **options)
+
+    # ---------------------------------------------------------------- status
+
+    def complete(self, model, **numbers):
+        """Record that the step ran.
+
+        Parameters
+        ----------
+        model : GalaxyModel
+            Changed in place.
+        **numbers
+            What to say in the log, such as ``n_stars=12``.
+        """
+        self._record(model, "COMPLETE", "complete")
+        if numbers:
+            said = ", ".join(f"{name} {_short(value)}" for name, value in numbers.items())
+            self._logger.info("%s: %s", self.key, said)
+
+    def skipped(self, model, reason):
+        """Record that the step could not run on this model.
+
+        Parameters
+        ----------
+        model : GalaxyModel
+            Changed in place.
+        reason : str
+        """
+        self._record(model, "SKIPPED", f"skipped: {reason}")
+        self._logger.warning("%s: skipped: %s", self.key, reason)
+
+    def _record(self, model, status, in_words):
+        setattr(model.meta.cal_step, self.class_alias or f"gal_{self.key}", status)
+        model.meta.parameters[self.key] = self.own_parameters()
+        self._status = in_words
+
+    @property
+    def _logger(self):
+        return logging.getLogger(f"stpipe.galstep.{self.key}")
+
+    # ---------------------------------------------------------------- output
+
+    def finalize_result(self, result, reference_files_used):
+        """Check the result, note time and version; called by stpipe before saving.
+
+        Raises
+        ------
+        GalstepError
+            If the result is not a `GalaxyModel`.
+        """
+        if self.skip:
+            if isinstance(result, GalaxyModel):
+                result.meta.history.append(f"{self.key}: skipped as asked")
+            return
+        if not isinstance(result, GalaxyModel):
+            raise GalstepError(
+                f"step {self.name} ({type(self).__module__}.{type(self).__name__}) must return "
+                f"a GalaxyModel, got {type(result).__name__}"
+            )
+        if self._status is None:
+            self.complete(result)
+        result.meta.timings[self.key] = time.perf_counter() - self._started
+        result.meta.version = __version__
+        result.meta.history.append(f"{self.key}: {self._status} (galstep {__version__})")
+
+    def default_suffix(self):
+        """What is added to the names of output files."""
+        return self.key
+
+    @staticmethod
+    def remove_suffix(name):
+        """``name`` without a suffix of galstep's, and the separator.
+
+        Parameters
+        ----------
+        name : str
+            A file name without extension.
+
+        Returns
+        -------
+        (str, str)
+        """
+        stem, separator, suffix = name.rpartition("_")
+        return (stem if separator and suffix in KNOWN_SUFFIXES else name), "_"
+
+    def _prepare_output_dir(self):
+        """Make the folder before the work, not after it."""
+        if self.output_file and not self.output_dir:
+            self.output_dir = os.path.dirname(self.output_file) or None
+        if self.output_dir:
+            folder = os.path.expandvars(os.path.expanduser(self.output_dir))
+            try:
+                os.makedirs(folder, exist_ok=True)
+            except OSError as error:
+                raise GalstepError(
+                    f"output_dir {folder!r} cannot be made: {error.strerror}"
+                ) from error
+
+    def save_model(self, model, *args, **kwargs):
+        """Save a result; see ``stpipe.Step``.
+
+        A `GalaxyModel` is written as ASDF or HDF5 also where a host asks for
+        another extension (``.fits``), which stpipe hands down to hooks.
+        """
+        if isinstance(model, GalaxyModel) and "ext" not in kwargs:
+            kwargs["ext"] = self.output_ext
+            if os.path.splitext(f"x.{self.output_ext.lstrip('.')}")[1] not in MODEL_EXTENSIONS:
+                log.warning(
+                    "%s: output_ext %r cannot hold a galaxy, .asdf is written",
+                    self.name, self.output_ext,
+                )  # fmt: skip
+                kwargs["ext"] = ".asdf"
+        return super().save_model(model, *args, **kwargs)
+
+
+def _short(value):
+    return f"{value:.5g}" if isinstance(value, float) else f"{value}"

@@ -1,0 +1,97 @@
+"""BaseFit: galaxy, stars and sky of the base filter."""
+
+import numpy as np
+
+from galstep.core.fits import fit_base
+from galstep.core.galaxy_first import robust_galaxy_fit
+from galstep.core.ladder import LadderOptions
+from galstep.steps.base import GalStep
+from galstep.steps.base_filter import choose_base_filter
+from galstep.steps.scenes import effective_psf, scene_band, store, try_fit
+
+__all__ = ["BaseFit"]
+
+
+class BaseFit(GalStep):
+    """Fit the galaxy in the base filter, with every star and the sky.
+
+    The galaxy comes first, with the stars masked; then stars are found from
+    bright to faint, and galaxy, stars and sky are fitted together after each
+    threshold, until the galaxy stands still.
+    """
+
+    class_alias = "gal_basefit"
+
+    spec = """
+    base_filter = string(default='F150W')       # Filter whose shape the others share; not in the data: the filter with the most signal
+    sky_order = integer(min=0, max=2, default=1)  # Degree of the sky polynomial: 0 constant, 1 plane, 2 quadratic. A constant lets the star list run away on real frames
+    iter_basefit = integer(min=1, max=100, default=10)  # Largest number of passes (find stars, fit the scene) at the lowest threshold
+    mainloop_convergence_atol = float(min=0, default=1e-3)  # A pass is quiet if no shape parameter changed by more (centre in r_eff, ln r_eff, e1, e2, ln n)
+    mainloop_convergence_patience = integer(min=1, default=2)  # Number of quiet passes in a row that end the loop
+    mainloop_min_iter = integer(min=0, default=2)  # Least number of passes at the lowest threshold
+    use_final_polish = boolean(default=True)    # End with a fit to full convergence
+    th_min = float(min=2, default=5)            # Lowest detection threshold (sigma of the matched-filter map, unresolved stars included)
+    th_max = float(min=2, default=30)           # Highest detection threshold (same unit)
+    th_iter = integer(min=1, max=50, default=10)  # Number of thresholds from th_max to th_min, in equal ratios
+    th_max_consec_empty = integer(min=1, default=3)  # The descent ends after so many thresholds in a row without a new star
+    star_density = float(min=0, max=1, default=0.2)  # Largest number of stars per noise area of the PSF (1 / sum of P squared); beyond it stars are left to the noise
+    """
+
+    def process(self, input):
+        """Fit the base filter.
+
+        Parameters
+        ----------
+        input : path-like or GalaxyModel
+
+        Returns
+        -------
+        GalaxyModel
+            With the base filter's fit, model images and stars; results of
+            other filters, which rested on an earlier base, are dropped.
+        """
+        model = self.prepare_output(input)
+        model.meta.base_filter = choose_base_filter(model.bands, self.base_filter)
+        for band in model.bands.values():
+            band.fit = band.galaxy = band.stars = band.sky = band.aperture = None
+        model.joint = None
+        base = model.bands[model.meta.base_filter]
+        scene = scene_band(base, self.sky_order)
+        sigma = base.err if base.err is not None else scene.sigma
+        first = robust_galaxy_fit(base.data, base.mask, sigma, effective_psf(base))
+        measured = try_fit(self.key, [base], fit_base, scene, first, self._ladder_options())
+        if measured is None:
+            self.skipped(model, base.reasons[-1])
+            return model
+        store(base, measured)
+        model.meta.fit_step = "basefit"
+        self._report(model, base)
+        return model
+
+    def _ladder_options(self):
+        polish = {} if self.use_final_polish else {"final_iterations": 1}
+        return LadderOptions(
+            thresholds=tuple(np.geomspace(self.th_max, self.th_min, self.th_iter)),
+            max_empty=self.th_max_consec_empty,
+            floor_passes=self.iter_basefit,
+            min_passes=self.mainloop_min_iter,
+            patience=self.mainloop_convergence_patience,
+            shape_tolerance=self.mainloop_convergence_atol,
+            keep=self.th_min,
+            near_from=2,
+            density=self.star_density,
+            max_iterations=3,
+            **polish,
+        )
+
+    def _report(self, model, base):
+        galaxy = base.fit.sersic[0]
+        self.complete(
+            model,
+            filter=base.name,
+            flux=galaxy.flux,
+            r_eff=galaxy.params.r_eff,
+            n=galaxy.params.n,
+            stars=len(base.fit.stars),
+            chi2=base.fit.chi2_reduced,
+        )

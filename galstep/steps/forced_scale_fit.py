@@ -1,0 +1,59 @@
+"""ForcedScaleFit: filters too blurred to find their own stars in."""
+
+from galstep.core.fits import fit_forced
+from galstep.steps.base import GalStep
+from galstep.steps.scale_fit import scaled_filters
+from galstep.steps.scenes import fitted_base, scene_band, store, try_fit
+
+__all__ = ["ForcedScaleFit"]
+
+
+class ForcedScaleFit(GalStep):
+    """Fit the named filters with shape and star positions of the base filter.
+
+    Nothing is detected. Every star of the base is given a flux, also below
+    zero, so that the fluxes of a star can be compared between filters.
+    """
+
+    class_alias = "gal_forcedscalefit"
+
+    spec = """
+    filters = force_list(default=None)          # Filters to fit in this way (default: none)
+    sky_order = integer(min=0, max=2, default=1)  # Degree of the sky polynomial: 0 constant, 1 plane, 2 quadratic
+    registration = boolean(default=True)        # Measure how far the filter is shifted against the base, from stars and galaxy
+    """
+
+    def process(self, input):
+        """Fit each named filter in turn.
+
+        Parameters
+        ----------
+        input : path-like or GalaxyModel
+            With a base fit.
+
+        Returns
+        -------
+        GalaxyModel
+        """
+        model = self.prepare_output(input)
+        if not self.filters:
+            self.complete(model, fitted="no filter (none named)")
+            return model
+        base = fitted_base(model, "ForcedScaleFit")
+        fitted = []
+        for band in scaled_filters(model, self.filters):
+            measured = try_fit(
+                self.key,
+                [band],
+                fit_forced,
+                scene_band(band, self.sky_order),
+                base.fit,
+                self.registration,
+            )
+            if measured is not None:
+                store(band, measured)
+                fitted.append(f"{band.name} {len(band.fit.stars)} stars")
+        model.meta.fit_step = "forcedscalefit"
+        model.joint = None
+        self.complete(model, fitted="; ".join(fitted) or "no filter")
+        return model

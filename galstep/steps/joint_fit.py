@@ -1,0 +1,97 @@
+"""JointFit: all filters at once."""
+
+import numpy as np
+
+from galstep.core.fits import fit_joint
+from galstep.core.ladder import LadderOptions
+from galstep.records import JointSummary
+from galstep.steps.base import GalStep
+from galstep.steps.scenes import fitted_base, scene_band, store, try_fit
+
+__all__ = ["JointFit"]
+
+
+class JointFit(GalStep):
+    """Fit all filters together: one shape, one star list, everything free.
+
+    A star seen in any filter is fitted in all, and a faint one may show only in
+    their sum. The errors and the covariances between filters come from here.
+    """
+
+    class_alias = "gal_jointfit"
+
+    spec = """
+    sky_order = integer(min=0, max=2, default=1)  # Degree of the sky polynomial: 0 constant, 1 plane, 2 quadratic
+    registration = boolean(default=True)        # Fit the shift of every filter against the base
+    th_min = float(min=2, default=4.5)          # Lowest detection threshold (sigma of the combined matched-filter map, unresolved stars included)
+    th_max = float(min=2, default=7)            # First detection threshold for stars that no filter has shown alone (same unit)
+    th_iter = integer(min=1, max=50, default=3)  # Number of thresholds from th_max to th_min, in equal ratios
+    th_near = float(min=0, default=2.5)         # Threshold close to bright stars and in the galaxy's core, where the fit decides (same unit)
+    iter_jointfit = integer(min=0, max=100, default=3)  # Largest number of passes at the lowest threshold
+    star_density = float(min=0, max=1, default=0.2)  # Largest number of stars per noise area of the sharpest PSF (1 / sum of P squared)
+    """
+
+    def process(self, input):
+        """Fit all filters that have been fitted singly.
+
+        Parameters
+        ----------
+        input : path-like or GalaxyModel
+            With a base fit, and with the fits of the other filters.
+
+        Returns
+        -------
+        GalaxyModel
+        """
+        model = self.prepare_output(input)
+        fitted_base(model, "JointFit")
+        bands = [band for band in model.bands.values() if band.fitted]
+        names = [band.name for band in bands]
+        measured = try_fit(
+            self.key,
+            bands,
+            fit_joint,
+            [scene_band(band, self.sky_order) for band in bands],
+            [band.fit for band in bands],
+            names.index(model.meta.base_filter),
+            self._ladder_options(),
+            self.registration,
+        )
+        if measured is None:
+            self.skipped(model, bands[0].reasons[-1])
+            return model
+        for index, band in enumerate(bands):
+            store(band, measured, index)
+        model.joint = JointSummary(
+            filters=tuple(names),
+            flux_covariance=measured.flux_covariance,
+            chi2=measured.chi2,
+            n_iterations=measured.n_iterations,
+            n_passes=len(measured.history),
+        )
+        model.meta.fit_step = "jointfit"
+        self._report(model, bands[0].fit)
+        return model
+
+    def _ladder_options(self):
+        thresholds = np.geomspace(max(self.th_max, self.th_min), self.th_min, self.th_iter)
+        return LadderOptions(
+            thresholds=tuple(thresholds),
+            near_threshold=self.th_near,
+            floor_passes=self.iter_jointfit,
+            keep=self.th_min,
+            density=self.star_density,
+        )
+
+    def _report(self, model, fit):
+        galaxy = fit.sersic[0]
+        self.complete(
+            model,
+            filters=len(model.joint.filters),
+            stars=len(fit.stars),
+            r_eff=galaxy.params.r_eff,
+            r_eff_err=galaxy.r_eff_err,
+            n=galaxy.params.n,
+            n_err=galaxy.n_err,
+            iterations=model.joint.n_iterations,
+        )

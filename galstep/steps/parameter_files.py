@@ -1,0 +1,197 @@
+"""Parameter files: recognised, checked, read; their relative paths made absolute.
+
+A parameter file is ASDF (a text file whose first line is ``#ASDF 1.0.0``) with
+the keys ``class``, ``name`` and ``parameters``, and ``steps`` for a pipeline.
+stpipe reads it; what is wrong with it is told here, in one line, because
+stpipe's own reader falls back on another format and complains about that.
+"""
+
+import os
+import re
+
+import asdf
+import yaml
+from configobj import ConfigObjError, Section
+from stpipe import config_parser
+
+from galstep.exceptions import ParameterFileError
+
+__all__ = [
+    "FOLDER_NAMES",
+    "absolute_paths",
+    "check_parameter_file",
+    "is_parameter_file",
+    "load_parameters",
+    "plain",
+]
+
+_HEADER = b"#ASDF"
+# text files that nobody writes but to hold parameters; told by the header otherwise
+_PARAMETER_EXTENSIONS = (".asdf", ".yaml", ".yml", ".cfg")
+# what ASDF files of data have at the top: ours, and those of the Roman telescope
+_DATA_KEY = re.compile(rb"^(galstep_product|bands|roman)\s*:")
+_END_OF_YAML = b"..."
+
+_PATH_CHECKS = ("input_file", "output_file")
+FOLDER_NAMES = ("input_dir", "output_dir")
+
+
+def is_parameter_file(source):
+    """Whether ``source`` is the path of an existing parameter file.
+
+    Parameters
+    ----------
+    source : object
+        A path (str or path-like); anything else is not.
+
+    Returns
+    -------
+    bool
+        True also for a file that is meant as one but cannot be used, which
+        `check_parameter_file` explains. False for ASDF files that hold data:
+        galstep's products, Roman data models.
+    """
+    if not isinstance(source, str | os.PathLike) or not os.path.isfile(source):
+        return False
+    with open(source, "rb") as stream:
+        if not stream.readline().startswith(_HEADER):
+            return os.path.splitext(source)[1].lower() in _PARAMETER_EXTENSIONS
+        for line in stream:
+            if _DATA_KEY.match(line):
+                return False
+            if line.rstrip() == _END_OF_YAML:
+                break
+    return True
+
+
+def check_parameter_file(path):
+    """Raise `ParameterFileError` unless ``path`` can be read as parameters.
+
+    Parameters
+    ----------
+    path : path-like
+        An ASDF parameter file, or a ``.cfg`` file (stpipe's older format),
+        which only has to exist.
+    """
+    path = os.fspath(path)
+    if not os.path.isfile(path):
+        raise ParameterFileError(f"parameter file {path}: there is no such file")
+    if path.lower().endswith(".cfg"):
+        return
+    _check_node(path, _read_tree(path), "the top level")
+
+
+def _read_tree(path):
+    with open(path, "rb") as stream:
+        if not stream.readline().startswith(_HEADER):
+            raise ParameterFileError(f"parameter file {path}: the first line must be '#ASDF 1.0.0'")
+    try:
+        return asdf.util.load_yaml(path)
+    except (yaml.YAMLError, ValueError) as error:
+        reason = " ".join(str(error).split())
+        raise ParameterFileError(f"parameter file {path}: not valid YAML: {reason}") from error
+
+
+def _check_node(path, node, where):
+    """The part of the file that describes one step: its keys and their types."""
+
+    def refuse(what):
+        raise ParameterFileError(f"parameter file {path}: {where} {what}")
+
+    if not isinstance(node, dict):
+        refuse(f"must be a mapping with 'class', 'name' and 'parameters', got {_kind(node)}")
+    for key, kind in (("class", str), ("name", str), ("parameters", dict)):
+        if key not in node:
+            refuse(f"has no {key!r}")
+        if not isinstance(node[key], kind):
+            needed = "a mapping ({} if empty)" if kind is dict else "a string"
+            refuse(f"needs {needed} as {key!r}, got {_kind(node[key])}")
+    steps = node.get("steps", [])
+    if not isinstance(steps, list):
+        refuse(f"needs a list as 'steps', got {_kind(steps)}")
+    for i, step in enumerate(steps):
+        _check_node(path, step, f"steps[{i}]")
+    names = [step["name"] for step in steps]
+    for name in names:
+        if names.count(name) > 1:
+            refuse(f"has more than one step called {name!r}")
+
+
+def _kind(value):
+    return "nothing" if value is None else type(value).__name__
+
+
+def load_parameters(path):
+    """Read a parameter file.
+
+    Parameters
+    ----------
+    path : path-like
+
+    Returns
+    -------
+    `configobj.ConfigObj`
+        The parameters as stpipe holds them, ``class`` and ``name`` included,
+        paths as written; see `absolute_paths`.
+
+    Raises
+    ------
+    ParameterFileError
+        If the file is missing or cannot be used.
+    """
+    path = os.fspath(path)
+    check_parameter_file(path)
+    try:
+        return config_parser.load_config_file(path)
+    except ConfigObjError as error:
+        raise ParameterFileError(f"parameter file {path}: {error}") from error
+
+
+def absolute_paths(config, spec, folder):
+    """Make the relative paths in ``config`` absolute, in place.
+
+    Concerned are parameters whose type in ``spec`` is ``input_file`` or
+    ``output_file``, and ``input_dir`` and ``output_dir``. ``~`` and ``$NAME``
+    are expanded. Values from the command line stay: they are relative to the
+    current folder.
+
+    Parameters
+    ----------
+    config : `configobj.Section`
+    spec : `configobj.Section`
+        As ``Step.load_spec_file`` gives it.
+    folder : path-like
+        What the paths are relative to.
+    """
+    for key, value in config.items():
+        check = spec.get(key, spec.get("__many__"))
+        if isinstance(value, Section) and isinstance(check, Section):
+            absolute_paths(value, check, folder)
+        elif _is_path(key, check) and _is_written(value):
+            expanded = os.path.expandvars(os.path.expanduser(os.fspath(value)))
+            config[key] = os.path.abspath(os.path.join(folder, expanded))
+
+
+def _is_path(key, check):
+    if not isinstance(check, str):
+        return False
+    return key in FOLDER_NAMES or check.partition("(")[0].strip() in _PATH_CHECKS
+
+
+def _is_written(value):
+    # stpipe marks what comes from the command line by a private subclass of str
+    return type(value) is str and value != "" or isinstance(value, os.PathLike)
+
+
+def plain(value):
+    """``value`` with sections as dicts and sequences as lists, all the way down.
+
+    A ``configobj.Section`` drags the whole configuration along, which the log
+    and the parameter file written by ``--save-parameters`` would show.
+    """
+    if isinstance(value, dict):
+        return {key: plain(item) for key, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [plain(item) for item in value]
+    # stpipe's private mark on strings from the command line goes as well
+    return str(value) if isinstance(value, str) else value

@@ -1,0 +1,102 @@
+"""ScaleFit: the other filters, with the shape of the base."""
+
+from galstep.core.fits import fit_scaled
+from galstep.core.ladder import LadderOptions
+from galstep.exceptions import ParameterError
+from galstep.steps.base import GalStep
+from galstep.steps.scenes import fitted_base, scene_band, store, try_fit
+
+__all__ = ["ScaleFit", "next_star_id", "scaled_filters"]
+
+
+class ScaleFit(GalStep):
+    """Fit the other filters with shape and centre pinned to the base filter.
+
+    Free are the galaxy's flux, the sky, the stars of the filter (the base's
+    positions to begin with, then its own) and a small registration offset.
+    """
+
+    class_alias = "gal_scalefit"
+
+    spec = """
+    filters = force_list(default=None)          # Filters to fit (default: all but the base and those that ForcedScaleFit is given)
+    sky_order = integer(min=0, max=2, default=1)  # Degree of the sky polynomial: 0 constant, 1 plane, 2 quadratic
+    registration = boolean(default=True)        # Measure how far the filter is shifted against the base, from stars and galaxy
+    iter_scalefit = integer(min=0, max=100, default=3)  # Largest number of passes (find stars, fit the scene) at the lowest threshold
+    th_min = float(min=2, default=5)            # Lowest detection threshold (sigma of the matched-filter map, unresolved stars included)
+    th_max = float(min=2, default=7)            # First detection threshold for stars that the base does not have (same unit)
+    star_density = float(min=0, max=1, default=0.2)  # Largest number of stars per noise area of the PSF (1 / sum of P squared)
+    """
+
+    def process(self, input):
+        """Fit each filter in turn.
+
+        Parameters
+        ----------
+        input : path-like or GalaxyModel
+            With a base fit.
+
+        Returns
+        -------
+        GalaxyModel
+        """
+        model = self.prepare_output(input)
+        base = fitted_base(model, "ScaleFit")
+        options = LadderOptions(
+            thresholds=(max(self.th_max, self.th_min), self.th_min),
+            floor_passes=self.iter_scalefit,
+            keep=self.th_min,
+            density=self.star_density,
+            max_iterations=3,
+        )
+        fitted = []
+        for band in scaled_filters(model, self.filters or self._others(model)):
+            measured = try_fit(
+                self.key,
+                [band],
+                fit_scaled,
+                scene_band(band, self.sky_order),
+                base.fit,
+                options,
+                self.registration,
+                next_star_id(model),
+            )
+            if measured is not None:
+                store(band, measured)
+                fitted.append(f"{band.name} {len(band.fit.stars)} stars")
+        model.meta.fit_step = "scalefit"
+        model.joint = None
+        self.complete(model, fitted="; ".join(fitted) or "no filter")
+        return model
+
+    def _others(self, model):
+        """All filters but the base and those left to ForcedScaleFit."""
+        forced = getattr(self.parent, "forcedscalefit", None)
+        forced = [] if forced is None or forced.skip else getattr(forced, "filters", None) or []
+        return [name for name in model.bands if name not in (model.meta.base_filter, *forced)]
+
+
+def scaled_filters(model, names):
+    """The usable bands of these names, never the base.
+
+    Raises
+    ------
+    ParameterError
+        If a name is not among the model's filters.
+    """
+    missing = [name for name in names if name not in model.bands]
+    if missing:
+        raise ParameterError(
+            f"filters: {', '.join(missing)} not in the model, which has {', '.join(model.bands)}"
+        )
+    return [
+        model.bands[name]
+        for name in names
+        if name != model.meta.base_filter and model.bands[name].usable
+    ]
+
+
+def next_star_id(model):
+    """A number above that of every star in the model."""
+    highest = [int(b.fit.stars.star_id.max(initial=0)) for b in model.bands.values() if b.fitted]
+    return max(highest, default=0) + 1

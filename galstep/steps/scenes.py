@@ -1,0 +1,90 @@
+"""Between the model that travels and the scene that is fitted.
+
+Unpacking and writing back only; the fits are in `galstep.core.fits`.
+"""
+
+from numpy.linalg import LinAlgError
+
+from galstep.core.background import pixel_noise
+from galstep.core.psf import EffectivePSF
+from galstep.core.scene import make_band
+from galstep.exceptions import PrerequisiteError
+from galstep.flags import BandFlag
+from galstep.records import PsfKernel
+
+__all__ = [
+    "effective_psf",
+    "fitted_base",
+    "scene_band",
+    "store",
+    "try_fit",
+]
+
+
+def effective_psf(band):
+    """The library PSF of a filter convolved with its kernel, if it has one."""
+    psf = EffectivePSF.from_array(band.psf, band.oversample, name=f"PSF of {band.name}")
+    return psf.convolved(band.psf_kernel or PsfKernel())
+
+
+def scene_band(band, sky_order=1):
+    """A `BandData` as the engine sees it.
+
+    The error plane is used where there is one; without one the noise of single
+    pixels is the first guess, and the fit measures the rest.
+    """
+    sigma = pixel_noise(band.data, band.mask) if band.err is None else band.err
+    return make_band(
+        band.name, band.data, band.mask, effective_psf(band), sigma, sky_order=sky_order
+    )
+
+
+def fitted_base(model, step):
+    """The base filter's `BandData`, which must have been fitted.
+
+    Raises
+    ------
+    PrerequisiteError
+        If there is no base fit in the model.
+    """
+    base = model.bands.get(model.meta.base_filter)
+    if base is None or not base.fitted:
+        raise PrerequisiteError(
+            f"{step} needs the base fit: run BaseFit, or give a file that contains it"
+        )
+    return base
+
+
+def store(band, measured, index=0):
+    """Write one band of a `SceneMeasurement` back."""
+    band.fit = measured.fits[index]
+    band.galaxy = measured.galaxy[index]
+    band.stars = measured.stars[index]
+    band.sky = measured.sky[index]
+
+
+def try_fit(step, bands, fit, *args, **kwargs):
+    """Call a fit; a singular problem becomes a flag and a reason.
+
+    Parameters
+    ----------
+    step : str
+        Key of the step, for the reason.
+    bands : sequence of `BandData`
+        Flagged if the fit fails; their earlier results stay.
+    fit : callable
+    *args, **kwargs
+        For ``fit``.
+
+    Returns
+    -------
+    object or None
+        What ``fit`` returned, None if it failed.
+    """
+    try:
+        return fit(*args, **kwargs)
+    except LinAlgError as error:
+        for band in bands:
+            band.flags |= int(BandFlag.NOT_FITTED)
+            band.reasons.append(f"{step}: the normal equations are singular ({error})")
+        return None

@@ -1,0 +1,107 @@
+"""What is wrong with the parameters, said so that it can be put right.
+
+stpipe validates a configuration against the ``spec`` of a step. It names only
+the first unknown parameter, without a hint at the right name, and breaks on a
+mapping where a single value is needed. Both are looked for here beforehand.
+"""
+
+import difflib
+import logging
+from contextlib import contextmanager
+
+from configobj import ConfigObjError
+from stpipe.exceptions import ValidationError
+
+from galstep.exceptions import GalstepError, ParameterError
+
+__all__ = ["check_structure", "explained", "reported", "suggestion"]
+
+log = logging.getLogger("stpipe.galstep.parameters")
+
+
+def check_structure(config, spec):
+    """Raise `ParameterError` for every name and section that ``spec`` lacks.
+
+    Parameters
+    ----------
+    config : mapping
+        The parameters, sections as nested mappings.
+    spec : mapping
+        The specification: checks as strings, sections as nested mappings; a
+        section ``__many__`` stands for any name.
+    """
+    problems = list(_problems(config, spec, spec, ()))
+    if problems:
+        raise ParameterError("; ".join(problems))
+
+
+def _problems(config, spec, whole_spec, where):
+    for key, value in config.items():
+        path = "/".join((*where, str(key)))
+        check = spec.get(key, spec.get("__many__"))
+        if check is None:
+            kind = "step" if where == ("steps",) else "parameter"
+            yield f"unknown {kind} {path}{_hint(key, spec, whole_spec)}"
+        elif isinstance(check, dict) and not isinstance(value, dict):
+            yield f"parameter {path}: a mapping is needed, got {value!r}"
+        elif isinstance(value, dict) and not isinstance(check, dict):
+            yield f"parameter {path}: a single value is needed, got the mapping {dict(value)!r}"
+        elif isinstance(check, dict):
+            yield from _problems(value, check, whole_spec, (*where, str(key)))
+
+
+def _hint(key, spec, whole_spec):
+    """The nearest name in the same section, else where else the name belongs."""
+    near = suggestion(key, spec)
+    if near:
+        return near
+    elsewhere = [repr(path) for path in _paths_of(key, whole_spec, ())]
+    return f" (did you mean {' or '.join(elsewhere)}?)" if elsewhere else ""
+
+
+def _paths_of(key, spec, where):
+    for name, check in spec.items():
+        if name == key:
+            yield "/".join((*where, name))
+        elif isinstance(check, dict):
+            yield from _paths_of(key, check, (*where, name))
+
+
+def suggestion(name, known):
+    """`` (did you mean 'x'?)`` with the name in ``known`` nearest to ``name``, or ``""``."""
+    near = difflib.get_close_matches(str(name), [k for k in known if k != "__many__"], 1)
+    return f" (did you mean {near[0]!r}?)" if near else ""
+
+
+@contextmanager
+def explained(spec=None, config=None):
+    """Turn stpipe's validation errors into `ParameterError`.
+
+    Parameters
+    ----------
+    spec, config : mapping, optional
+        Checked by `check_structure` first.
+    """
+    try:
+        if config is not None:
+            check_structure(config, spec)
+        yield
+    except ValidationError as error:
+        raise ParameterError("; ".join(str(error).splitlines())) from error
+    except ConfigObjError as error:
+        raise ParameterError(f"a parameter cannot be read: {error}") from error
+
+
+@contextmanager
+def reported():
+    """Log a `GalstepError` that is raised before ``run``.
+
+    There ``strun`` takes the exit code from it and says nothing.
+    """
+    try:
+        yield
+    except GalstepError as error:
+        if not getattr(error, "is_reported", False):
+            log.error("%s", error)
+            error.is_reported = True
+        raise

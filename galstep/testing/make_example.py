@@ -1,0 +1,67 @@
+"""Make the packaged example: ``python -m galstep.testing.make_example OUTPUT_DIR``.
+
+A galaxy among sixty stars in six filters, with an error map, a tilted sky and
+a library PSF that is sharper than the true one in every filter. Always the
+same: a test compares the packaged files with what this makes.
+"""
+
+import argparse
+from pathlib import Path
+
+from galstep.records import SersicParams
+from galstep.testing.scenes import make_scene
+
+__all__ = ["FILES", "example_scene", "main", "write_example"]
+
+#: Names of the files that are made, as they are packaged in ``galstep.data``.
+FILES = ("example.h5", "example_psf.h5", "example_truth.ecsv", "example_stars.ecsv")
+
+_SNR = {"F555W": 100, "F814W": 180, "F090W": 200, "F150W": 300, "F160W": 250, "F277W": 280}
+# sigma of the Gaussian between library and true PSF (native pixels)
+_BLUR = {"F555W": 0.9, "F814W": 0.85, "F090W": 0.7, "F150W": 0.65, "F160W": 1.5, "F277W": 1.1}
+
+
+def example_scene():
+    """The example as a `SyntheticGalaxy`."""
+    return make_scene(
+        seed=20,
+        shape=(161, 161),
+        n_stars=60,
+        filters=tuple(_SNR),
+        snr=_SNR,
+        sersic=SersicParams(x_0=81.3, y_0=78.6, r_eff=10.0, n=1.6, ellip=0.35, theta=0.6),
+        star_snr=(10.0, 400.0),
+        psf_blur=_BLUR,
+    )
+
+
+def write_example(directory):
+    """Write the files of the example.
+
+    Parameters
+    ----------
+    directory : str or path-like
+        Where to; made if it does not exist.
+
+    Returns
+    -------
+    list of Path
+        The files, in the order of `FILES`.
+    """
+    directory = Path(directory)
+    directory.mkdir(parents=True, exist_ok=True)
+    scene = example_scene()
+    writers = (scene.write_hdf5, scene.write_psf, scene.write_truth, scene.write_stars)
+    return [write(directory / name) for write, name in zip(writers, FILES, strict=True)]
+
+
+def main(arguments=None):
+    """Entry point of ``python -m galstep.testing.make_example``."""
+    parser = argparse.ArgumentParser(description="Write the example galaxy and its truth.")
+    parser.add_argument("output_dir", help="folder for the files")
+    for path in write_example(parser.parse_args(arguments).output_dir):
+        print(path)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,149 @@
+"""A `GalaxyModel` that holds the truth of a synthetic galaxy as if it were fitted."""
+
+import numpy as np
+
+from galstep.datamodels import BandData, GalaxyModel, Meta
+from galstep.records import (
+    Aperture,
+    ApertureFlux,
+    BandFit,
+    PsfKernel,
+    SersicFit,
+    SkyModel,
+    StarList,
+)
+
+__all__ = ["fitted_model", "unfitted_model"]
+
+
+def unfitted_model(synthetic, name="synthetic"):
+    """The images and library PSFs of a synthetic galaxy, nothing measured yet.
+
+    Parameters
+    ----------
+    synthetic : SyntheticGalaxy
+    name : str, optional
+        Name of the galaxy.
+
+    Returns
+    -------
+    GalaxyModel
+    """
+    truth = synthetic.truth
+    bands = {
+        f: BandData(
+            f,
+            synthetic.data[f],
+            synthetic.psf_arrays[f],
+            truth.oversample,
+            err=synthetic.err[f],
+            unit=truth.unit,
+            pixel_scale=truth.pixel_scale,
+        )
+        for f in truth.filters
+    }
+    meta = Meta(name=name, filename=f"{name}.h5", input_shape=truth.shape)
+    return GalaxyModel(meta, bands)
+
+
+def fitted_model(synthetic, name="synthetic"):
+    """The same with the truth in place of the results.
+
+    Errors are those of a fit of the one quantity alone in white noise: the
+    right order, and no more, so that figures and tables have something to show.
+
+    Parameters
+    ----------
+    synthetic : SyntheticGalaxy
+    name : str, optional
+        Name of the galaxy.
+
+    Returns
+    -------
+    GalaxyModel
+        Every filter with kernel, model images, fit and aperture.
+    """
+    truth, model = synthetic.truth, unfitted_model(synthetic, name)
+    for f, band in model.bands.items():
+        band.galaxy, band.stars, band.sky = (
+            image[f].copy() for image in (synthetic.galaxy, synthetic.stars, synthetic.sky)
+        )
+        band.psf_kernel = PsfKernel(
+            "gaussian", (truth.psf_blur[f] ** 2,), (0.01,), truth.psfs[f].fwhm, n_anchors=10
+        )
+        band.fit = _band_fit(truth, f, band)
+        band.aperture = _aperture(truth, f, band)
+    model.meta.base_filter = "F150W" if "F150W" in truth.filters else truth.filters[0]
+    model.meta.fit_step = "jointfit"
+    return model
+
+
+def _band_fit(truth, name, band):
+    sigma, flux = truth.noise_sigma[name], truth.fluxes[name]
+    significance = np.sqrt(np.sum(band.galaxy**2)) / sigma
+    shape = truth.sersic.moved(*truth.offsets[name])
+    sersic = SersicFit(
+        shape,
+        flux,
+        flux / significance,
+        x_0_err=shape.r_eff / significance,
+        y_0_err=shape.r_eff / significance,
+        r_eff_err=shape.r_eff / significance,
+        n_err=2 * shape.n / significance,
+        ellip_err=1 / significance,
+        theta_err=1 / (max(shape.ellip, 0.05) * significance),
+    )
+    good = ~band.mask
+    residual = (band.data - band.galaxy - band.stars - band.sky)[good]
+    return BandFit(
+        "jointfit",
+        (sersic,),
+        _sky(truth.sky[name], sigma, good.sum()),
+        _stars(truth, name),
+        chi2_reduced=float(np.mean(residual**2) / sigma**2) if residual.size else np.nan,
+        noise_corr=1.0,
+        noise_sigma=sigma,
+        offset=truth.offsets[name],
+    )
+
+
+def _sky(sky, sigma, n_pixels):
+    error = sigma / np.sqrt(max(n_pixels, 1))
+    return SkyModel(sky.coefficients, sky.order, sky.x_ref, sky.y_ref, sky.scale, sky.level, error)
+
+
+def _stars(truth, name):
+    table, (dx, dy) = truth.stars, truth.offsets[name]
+    flux = np.array(table[f"flux_{name}"])
+    flux_err = np.full(len(table), truth.noise_sigma[name] * np.sqrt(truth.psfs[name].noise_area))
+    position_err = truth.psfs[name].fwhm / 2 * flux_err / np.abs(flux)
+    return StarList(
+        np.array(table["star_id"]),
+        np.array(table["x"]) + dx,
+        np.array(table["y"]) + dy,
+        flux,
+        position_err,
+        position_err,
+        flux_err,
+        np.ones(len(table)),
+        np.zeros(len(table), int),
+    )
+
+
+def _aperture(truth, name, band):
+    shape = truth.sersic.moved(*truth.offsets[name])
+    a, b = 3 * shape.r_eff, 3 * shape.r_eff * (1 - shape.ellip)
+    y, x = np.indices(band.shape)
+    cos, sin = np.cos(shape.theta), np.sin(shape.theta)
+    dx, dy = x - shape.x_0, y - shape.y_0
+    inside = np.hypot((dx * cos + dy * sin) / a, (dy * cos - dx * sin) / b) < 1
+    flux = float(np.nansum((band.data - band.stars - band.sky)[inside]))
+    return ApertureFlux(
+        Aperture(shape.x_0, shape.y_0, a, b, shape.theta),
+        flux,
+        truth.noise_sigma[name] * np.sqrt(inside.sum()),
+        psf_correction=0.0,
+        psf_correction_err=0.0,
+        frac_enclosed=float(band.galaxy[inside].sum() / truth.fluxes[name]),
+        petrosian_radius=2 * shape.r_eff,
+    )

@@ -1,0 +1,75 @@
+"""Run the packaged example and print the answer beside the truth.
+
+``python -m galstep.testing.run_example [OUTPUT_DIR]``
+"""
+
+import argparse
+import logging
+import sys
+import time
+from pathlib import Path
+
+from astropy.table import Table
+
+from galstep.data import example_path
+from galstep.testing.compare import compare, format_comparison, matched_stars
+
+__all__ = ["main", "report", "run"]
+
+
+def run(output_dir):
+    """Measure the packaged galaxy; the products go to ``output_dir``.
+
+    Parameters
+    ----------
+    output_dir : str or path-like
+        Made if it does not exist.
+
+    Returns
+    -------
+    GalaxyModel
+    """
+    from galstep.pipeline import GalPipeline
+
+    folder = Path(output_dir)
+    folder.mkdir(parents=True, exist_ok=True)
+    return GalPipeline.call(
+        str(example_path()), output_dir=str(folder), save_results=True, configure_log=False
+    )
+
+
+def report(output_dir):
+    """The products in ``output_dir`` beside the truth, as text."""
+    folder = Path(output_dir)
+    sersic, phot, stars = (
+        Table.read(folder / f"example_{table}.ecsv") for table in ("sersic", "phot", "stars")
+    )
+    truth = Table.read(example_path("example_truth.ecsv"))
+    true_stars = Table.read(example_path("example_stars.ecsv"))
+    counts = matched_stars(stars, true_stars, list(truth["filter"]))
+    return format_comparison(compare(sersic, phot, truth), counts)
+
+
+def main(arguments=None):
+    """Entry point of ``python -m galstep.testing.run_example``."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument(
+        "output_dir",
+        nargs="?",
+        default="galstep_example",
+        help="folder for the products (default ./galstep_example)",
+    )
+    output_dir = parser.parse_args(arguments).output_dir
+    # a line per step, not stpipe's list of all parameters
+    logging.basicConfig(format="%(message)s", stream=sys.stdout)
+    logging.getLogger("stpipe.galstep").setLevel(logging.INFO)
+    start = time.perf_counter()
+    run(output_dir)
+    seconds = time.perf_counter() - start
+    print(f"\n{report(output_dir)}")
+    print(f"\n{seconds:.1f} s; products in {Path(output_dir).resolve()}:")
+    print("  " + "  ".join(sorted(path.name for path in Path(output_dir).glob("example_*"))))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,234 @@
+"""Synthetic galaxies in star fields, with their truth.
+
+    synthetic = make_scene(seed=1, n_stars=30, filters=("F150W", "F277W"))
+    synthetic.data["F150W"], synthetic.err["F150W"]      # what is measured
+    synthetic.truth.sersic, synthetic.truth.fluxes       # what should come out
+
+`make_scene` draws what it is not given, from ``seed`` alone: the same call
+gives the same arrays.
+"""
+
+from dataclasses import dataclass, field
+
+import numpy as np
+from astropy.table import Table
+
+from galstep.records import SersicParams
+from galstep.testing import _draw, _files
+from galstep.testing.psfs import default_psf
+from galstep.testing.real_space import SersicImage, star_image
+
+__all__ = ["SyntheticGalaxy", "TruthScene", "make_scene"]
+
+
+@dataclass(frozen=True)
+class TruthScene:
+    """What a synthetic galaxy was made from; pixels of the frame, MJy/sr.
+
+    ``stars`` has the columns ``star_id``, ``x``, ``y`` (of the scene's frame,
+    without ``offsets``), ``flux_<filter>`` and ``snr_<filter>``, the
+    matched-filter S/N in the frame's pixel noise. ``noise_sigma`` is the noise
+    of one pixel. ``offsets`` says by how much everything in a filter is moved,
+    (dx, dy). ``psfs`` made the image; ``library`` is what a fit is given.
+    """
+
+    filters: tuple
+    shape: tuple
+    sersic: SersicParams
+    fluxes: dict
+    stars: Table
+    sky: dict
+    noise_sigma: dict
+    offsets: dict
+    psfs: dict
+    library: dict
+    psf_blur: dict
+    oversample: int
+    psf_size: int
+    noise: str
+    seed: int
+    pixel_scale: float = 0.03
+    unit: str = "MJy/sr"
+
+    @property
+    def pixel_area_sr(self):
+        """Solid angle of one pixel (sr)."""
+        return float(np.radians(self.pixel_scale / 3600) ** 2)
+
+    def mag_ab(self, name):
+        """AB magnitude of the galaxy's total flux in a filter."""
+        return float(-2.5 * np.log10(self.fluxes[name] * self.pixel_area_sr) - 6.10)
+
+
+@dataclass(frozen=True)
+class SyntheticGalaxy:
+    """A synthetic observation: images, their errors, and the truth behind them.
+
+    ``galaxy``, ``stars`` and ``sky`` are the noise-free components whose sum,
+    with noise, is ``data``; all are dicts of (ny, nx) float64 arrays by filter.
+    """
+
+    data: dict
+    err: dict
+    galaxy: dict
+    stars: dict
+    sky: dict
+    truth: TruthScene
+    psf_arrays: dict = field(repr=False)
+
+    def write_hdf5(self, path):
+        """Write images and the group ``error`` in the input layout (float32)."""
+        return _files.write_images(path, self.data, self.err)
+
+    def write_psf(self, path):
+        """Write the library PSFs and the root attribute ``oversample`` (float32)."""
+        return _files.write_psfs(path, self.psf_arrays, self.truth.oversample)
+
+    def write_truth(self, path):
+        """Write the truth of the galaxy as ECSV, one row per filter."""
+        return _files.write_table(path, _files.galaxy_table(self.truth))
+
+    def write_stars(self, path):
+        """Write the true star list as ECSV, one row per star."""
+        return _files.write_table(path, _files.star_table(self.truth))
+
+
+def make_scene(
+    seed=0,
+    shape=(121, 121),
+    n_stars=40,
+    filters=("F090W", "F150W", "F277W"),
+    snr=100.0,
+    *,
+    sersic=None,
+    fluxes=None,
+    stars=None,
+    star_snr=(8.0, 300.0),
+    star_separation=0.0,
+    sky="plane",
+    noise="white",
+    noise_fwhm=2.0,
+    nan_edge=False,
+    psf_blur=0.0,
+    psfs=None,
+    offsets=None,
+    oversample=4,
+    psf_size=161,
+):
+    """A synthetic galaxy among stars, in any number of filters.
+
+    Parameters
+    ----------
+    seed : int, optional
+        Seed of everything that is drawn.
+    shape : (int, int), optional
+        (ny, nx) of every image.
+    n_stars : int, optional
+        Number of stars to draw.
+    filters : sequence of str, optional
+        Names; those of `galstep.testing.psfs.DEFAULT_FWHM` get that PSF width.
+    snr : float or dict, optional
+        Signal to noise of the galaxy in each filter: flux x
+        sqrt(sum(image^2)) / sigma for its image of unit flux, the S/N of a
+        fit in white noise where all but the flux is known. Sets the noise.
+    sersic : SersicParams, optional
+        The galaxy; drawn near the centre of the frame by default.
+    fluxes : dict, optional
+        Total flux by filter (MJy/sr x pixel).
+    stars : Table, optional
+        Columns ``x``, ``y`` and ``flux_<filter>``, instead of drawn stars.
+    star_snr : (float, float), optional
+        Range of the stars' S/N in the reference filter (F150W, else the
+        middle one); a power law with slope -1.5 in the flux.
+    star_separation : float, optional
+        Least distance between two drawn stars, and from the galaxy's centre
+        (pixels).
+    sky : {"plane", "none"} or dict, optional
+        A drawn plane, no sky, or coefficients (c0, c_u, c_v) by filter.
+    noise : {"white", "correlated", "none"}, optional
+        ``"correlated"``: white noise smoothed with a Gaussian of
+        ``noise_fwhm`` and scaled back to the same sigma per pixel.
+    noise_fwhm : float, optional
+        FWHM of that smoothing (pixels).
+    nan_edge : bool or sequence of str, optional
+        A slanted edge without data on the right, in all or in these filters.
+    psf_blur : float or dict, optional
+        Sigma (native pixels) of the Gaussian by which the true PSF is wider
+        than the library PSF.
+    psfs : dict, optional
+        Library PSF by filter (`GaussianMixturePSF`).
+    offsets : dict, optional
+        (dx, dy) by filter.
+    oversample, psf_size : int, optional
+        Sampling and side of the library PSF arrays.
+
+    Returns
+    -------
+    SyntheticGalaxy
+
+    Raises
+    ------
+    ParameterError
+        If an argument is out of range or lacks a filter.
+    """
+    filters, shape = tuple(filters), tuple(shape)
+    _draw.check(filters, shape, n_stars, noise, sky)
+    # one stream per ingredient: more stars do not change the noise
+    rng = dict(zip(("galaxy", "stars", "sky", "noise"), _streams(seed), strict=True))
+    blur = _draw.by_filter(psf_blur, filters, "psf_blur", 0.0)
+    library = _draw.by_filter(psfs, filters, "psfs", None)
+    library = {name: library[name] or default_psf(name) for name in filters}
+    true_psfs = {name: library[name].blurred(blur[name]) for name in filters}
+    offsets = _draw.by_filter(offsets, filters, "offsets", (0.0, 0.0))
+
+    sersic = sersic or _draw.sersic(rng["galaxy"], shape)
+    fluxes = _draw.fluxes(fluxes, filters)
+    unit_images = _unit_galaxies(sersic, shape, true_psfs, offsets)
+    sigma = _draw.noise_sigma(unit_images, fluxes, snr)
+    area = {name: true_psfs[name].noise_area for name in filters}
+    if stars is None:
+        stars = _draw.stars(
+            rng["stars"], n_stars, shape, sigma, area, star_snr, star_separation, sersic
+        )
+    stars = _draw.complete_stars(stars, filters, sigma, area)
+    sky_models = _draw.sky(rng["sky"], sky, filters, sigma, shape, sersic)
+
+    truth = TruthScene(
+        filters, shape, sersic, fluxes, stars, sky_models, sigma, offsets, true_psfs, library,
+        blur, oversample, psf_size, noise, seed,
+    )  # fmt: skip
+    galaxy = {name: fluxes[name] * unit_images[name] for name in filters}
+    return _observe(truth, galaxy, rng["noise"], noise_fwhm, nan_edge)
+
+
+def _streams(seed):
+    return [np.random.default_rng(child) for child in np.random.SeedSequence(seed).spawn(4)]
+
+
+def _unit_galaxies(sersic, shape, psfs, offsets):
+    reach = max(psf.reach() for psf in psfs.values())
+    reach += max(np.abs(offset).max() for offset in offsets.values())
+    profile = SersicImage(sersic, shape, reach)
+    return {name: profile.seen_through(psf, offsets[name]) for name, psf in psfs.items()}
+
+
+def _observe(truth, galaxy, rng, noise_fwhm, nan_edge):
+    stars, sky, data, err = {}, {}, {}, {}
+    for name in truth.filters:
+        dx, dy = truth.offsets[name]
+        table = truth.stars
+        stars[name] = star_image(
+            truth.shape, truth.psfs[name], table["x"] + dx, table["y"] + dy, table[f"flux_{name}"]
+        )
+        sky[name] = _draw.sky_image(truth.sky[name], truth.shape)
+        sigma = truth.noise_sigma[name]
+        noise = _draw.noise(rng, truth.shape, truth.noise, noise_fwhm)
+        data[name] = galaxy[name] + stars[name] + sky[name] + sigma * noise
+        err[name] = np.full(truth.shape, sigma)
+        if nan_edge is True or (nan_edge and name in nan_edge):
+            lost = _draw.edge(truth.shape)
+            data[name][lost] = err[name][lost] = np.nan
+    arrays = {
+        name: psf.sampled(truth.oversample, truth.psf_size) for name, psf in truth.library.items()
+    }
+    return SyntheticGalaxy(data, err, galaxy, stars, sky, truth, arrays)

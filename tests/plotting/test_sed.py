@@ -1,0 +1,52 @@
+"""Wavelengths of filter names, and the magnitudes that are drawn."""
+
+import numpy as np
+import pytest
+from matplotlib.figure import Figure
+
+from galstep.plotting.sed import draw_sed, filter_wavelength, sed_points
+
+
+@pytest.mark.parametrize(
+    ("name", "micron"),
+    [
+        ("F555W", 0.555),
+        ("F850LP", 0.85),
+        ("F090W", 0.9),
+        ("F160W", 1.6),
+        ("f277w", 2.77),
+        ("F480M", 4.8),
+        ("F1130W", 11.3),
+        ("F062", 0.62),
+        ("F150W2", 1.5),
+    ],
+)
+def test_wavelength_of_a_name(name, micron):
+    assert filter_wavelength(name) == pytest.approx(micron)
+
+
+@pytest.mark.parametrize("name", ["clear", "r", "F1", "XF150W"])
+def test_names_without_wavelength(name):
+    assert filter_wavelength(name) is None
+
+
+def test_total_magnitudes_are_those_of_the_truth(model, truth_scene):
+    truth = truth_scene.truth
+    expected = [truth.mag_ab(name) for name in truth.filters]
+    np.testing.assert_allclose(sed_points(model)["total"][:, 0], expected, atol=1e-3)
+
+
+def test_brighter_is_up_and_wavelength_to_the_right(model):
+    axes = Figure().add_subplot()
+    draw_sed(axes, model)
+    assert axes.yaxis_inverted()
+    np.testing.assert_allclose(axes.lines[0].get_xdata(), [1.5, 2.77])
+    assert "µm" in axes.get_xlabel()
+
+
+def test_filters_are_numbered_where_a_name_holds_no_wavelength(model):
+    model.bands = {"blue": model.bands["F150W"], "F277W": model.bands["F277W"]}
+    axes = Figure().add_subplot()
+    draw_sed(axes, model)
+    np.testing.assert_allclose(axes.lines[0].get_xdata(), [0, 1])
+    assert [label.get_text() for label in axes.get_xticklabels()] == ["blue", "F277W"]

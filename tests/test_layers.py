@@ -1,0 +1,58 @@
+"""Imports run one way: records <- core | datamodels <- steps <- pipeline."""
+
+import ast
+from pathlib import Path
+
+import pytest
+
+import galstep
+
+ROOT = Path(galstep.__file__).parent
+COMMON = {"exceptions", "flags", "records", "units"}
+# what the modules of a part of the package may import of galstep, themselves aside
+ALLOWED = {
+    **dict.fromkeys(COMMON, COMMON),
+    "core": COMMON,
+    "schemas": set(),
+    "datamodels": COMMON | {"schemas"},
+    "steps": COMMON | {"core", "datamodels"},
+    "pipeline": COMMON | {"core", "datamodels", "steps", "integration", "plotting"},
+    "plotting": COMMON | {"core", "datamodels"},
+    "integration": {"schemas"},
+}
+# libraries that parts of the package do not know
+FORBIDDEN = {
+    "core": {"stpipe", "asdf", "h5py", "matplotlib"},
+    "datamodels": {"stpipe", "matplotlib"},
+    "plotting": {"stpipe", "asdf", "h5py"},
+    "steps": {"matplotlib", "h5py"},
+    "integration": {"stpipe", "asdf", "numpy"},
+}
+MODULES = sorted(path.relative_to(ROOT) for path in ROOT.rglob("*.py"))
+
+
+def imports(path):
+    """Dotted names that a module imports, also inside functions."""
+    for node in ast.walk(ast.parse((ROOT / path).read_text())):
+        if isinstance(node, ast.Import):
+            yield from (alias.name for alias in node.names)
+        elif isinstance(node, ast.ImportFrom):
+            assert node.level == 0, f"{path}: relative import"
+            yield node.module
+            yield from (f"{node.module}.{alias.name}" for alias in node.names)
+
+
+@pytest.mark.parametrize("path", MODULES, ids=str)
+def test_module_keeps_to_its_layer(path):
+    part = path.parts[0].removesuffix(".py")
+    names = [name.split(".") for name in imports(path)]
+    used = {name[1] for name in names if name[0] == "galstep" and len(name) > 1}
+    used = {name for name in used if (ROOT / name).is_dir() or (ROOT / f"{name}.py").exists()}
+    if part in ALLOWED:
+        assert used - {part} <= ALLOWED[part]
+    assert not {name[0] for name in names} & FORBIDDEN.get(part, set())
+
+
+def test_every_part_has_its_rule():
+    parts = {path.parts[0].removesuffix(".py") for path in MODULES}
+    assert parts - {"__init__", "testing", "data"} == set(ALLOWED)
