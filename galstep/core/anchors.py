@@ -119,7 +119,8 @@ def disc_labels(shape, x, y, radius):
     """
     ny, nx = shape
     labels = np.full(shape, -1)
-    nearest = np.full(shape, float(radius) ** 2)
+    # strictly less from here on: of two discs as near the first has the pixel
+    nearest = np.full(shape, np.nextafter(float(radius) ** 2, np.inf))
     reach = int(np.ceil(radius))
     for k, (x_k, y_k) in enumerate(zip(x, y, strict=True)):
         left, bottom = int(np.rint(x_k)) - reach, int(np.rint(y_k)) - reach
@@ -127,7 +128,7 @@ def disc_labels(shape, x, y, radius):
         columns = slice(max(left, 0), max(min(left + 2 * reach + 1, nx), 0))
         yy, xx = np.ogrid[rows, columns]
         distance = (xx - x_k) ** 2 + (yy - y_k) ** 2
-        closer = distance <= nearest[rows, columns]
+        closer = distance < nearest[rows, columns]
         nearest[rows, columns][closer] = distance[closer]
         labels[rows, columns][closer] = k
     return labels

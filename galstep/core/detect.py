@@ -35,9 +35,6 @@ __all__ = [
 PADDING = 4
 # A map pixel counts when it has at least this share of the median information.
 MIN_COVERAGE = 0.03
-# Spectral energy distributions, before the data have shown theirs: the slope of
-# ln(S/N) against band order from bluest to reddest.
-FIRST_SLOPES = (0.0, -0.4, 0.4)
 MIN_TEMPLATE_STARS = 8
 TEMPLATE_SNR = 15.0
 MAX_TEMPLATES = 4
@@ -143,14 +140,6 @@ def matched_filter(band, residual, shift=(0.0, 0.0)):
     return snr, flux, np.where(good, information, 0.0)
 
 
-def first_templates(n_bands):
-    """Unit spectral templates for bands in order of wavelength."""
-    order = np.linspace(-1, 1, n_bands) if n_bands > 1 else np.zeros(1)
-    templates = np.exp(np.outer(FIRST_SLOPES, 2.5 * order))
-    templates = templates / np.linalg.norm(templates, axis=1, keepdims=True)
-    return templates if n_bands > 1 else templates[:1]
-
-
 def colour_templates(flux, error):
     """Spectral templates from the stars themselves, in units of S/N.
 
@@ -163,25 +152,35 @@ def colour_templates(flux, error):
     -------
     (nt, nb) array
         Unit vectors: k-means centres of the spectra of the stars with total
-        S/N above 15, at most four; the generic ones while there are too few.
+        S/N above 15, at most four; equal S/N in all bands while there are too
+        few. Independent of the order of the bands.
     """
     n_bands = len(flux)
+    flat = np.full((1, n_bands), 1 / np.sqrt(n_bands))
     if n_bands == 1 or flux.shape[1] == 0:
-        return first_templates(n_bands)
+        return flat
     typical = np.median(error, axis=1)
     total = np.sqrt((np.maximum(flux / error, 0) ** 2).sum(axis=0))
     bright = total > TEMPLATE_SNR
     if bright.sum() < MIN_TEMPLATE_STARS:
-        return first_templates(n_bands)
+        return flat
     spectra = (flux[:, bright] / typical[:, None]).T
     spectra = np.maximum(spectra, 0)
     spectra = spectra / np.linalg.norm(spectra, axis=1, keepdims=True)
     count = int(min(MAX_TEMPLATES, bright.sum() // 4))
-    # seeded by spread along the first band: the same stars, the same templates
-    start = spectra[np.argsort(spectra[:, 0])[np.linspace(0, len(spectra) - 1, count).astype(int)]]
+    start = _far_apart(spectra, count)
     centres, labels = kmeans2(spectra, start, minit="matrix", iter=20, missing="warn")
     centres = centres[np.unique(labels)]
     return centres / np.linalg.norm(centres, axis=1, keepdims=True)
+
+
+def _far_apart(spectra, count):
+    """``count`` of the unit spectra: the most typical, then ever the farthest."""
+    chosen = [int(np.argmax(spectra @ spectra.sum(axis=0)))]
+    while len(chosen) < count:
+        likeness = np.max(spectra @ spectra[chosen].T, axis=1)
+        chosen.append(int(np.argmin(likeness)))
+    return spectra[chosen]
 
 
 def significance_map(maps, templates):

@@ -294,8 +294,12 @@ def _render(shape, renderer, stars, faint):
 
 
 def _damp(blocks, n_stars, prior):
-    """Position prior on the stars' own blocks, and a ridge on all of them."""
+    """Position prior on the stars' own blocks, and a ridge on all of them.
+
+    The ridge of each kind of unknown is measured by its own kind: fluxes and
+    positions have different units.
+    """
     diagonal = np.einsum("naa->na", blocks[:n_stars])
     diagonal *= 1.0 + 1e-6
     diagonal[:, 1:] += 1.0 / prior**2
-    diagonal += 1e-9 * diagonal.max(initial=0.0) + 1e-300
+    diagonal += 1e-9 * diagonal.max(axis=0, initial=0.0) + 1e-300

@@ -257,12 +257,17 @@ class _System:
         mixed = self._stars_by_discs(stamps, ix, iy)
         disc_part = diags(self._disc_sums(weight))
         whole = bmat([[star_part, mixed], [mixed.T, disc_part]], format="csc")
-        diagonal = whole.diagonal()
-        damping = 1e-6 * diagonal + 1e-12 * diagonal.max()
+        return (whole + diags(self._damping(whole.diagonal()))).tocsc()
+
+    def _damping(self, diagonal):
+        """A ridge, by kind of unknown because of the units; the position prior."""
+        of_stars, of_discs = np.split(1e-6 * diagonal, [3 * self.n_stars])
+        of_stars = of_stars.reshape(-1, 3)
+        for damping in (of_stars, of_discs):
+            damping += 1e-6 * damping.max(axis=0)
         prior = np.broadcast_to(self.disc_data.position_prior, (self.n_stars,))
-        places = np.arange(3 * self.n_stars).reshape(-1, 3)[:, 1:]
-        damping[places] += 1.0 / prior[:, None] ** 2
-        return (whole + diags(damping)).tocsc()
+        of_stars[:, 1:] += 1.0 / prior[:, None] ** 2
+        return np.concatenate([of_stars.ravel(), of_discs])
 
     def _stars_by_discs(self, stamps, ix, iy):
         """Weighted overlap of every star column with every disc constant."""

@@ -16,6 +16,7 @@ from scipy.spatial import cKDTree
 from galstep.core.covariance import covariance_of, scene_covariance
 from galstep.core.detect import colour_templates, find_peaks, significance_map
 from galstep.core.noise import update_noise
+from galstep.core.normal import evaluate, wing_half_sizes
 from galstep.core.scene import Freedom
 from galstep.core.solve import ShapeBounds, fit_scene
 
@@ -76,7 +77,7 @@ class LadderOptions:
     separation: float = 0.23
     merge: float = 0.15
     density: float = 0.2
-    max_iterations: int = 6
+    max_iterations: int = 4
     final_iterations: int = 12
     tolerance: float = 2.0
     final_tolerance: float = 0.5
@@ -136,6 +137,19 @@ class _Ladder:
         self.rejected, self.at_floor = np.zeros((0, 2)), False
         self.solution, self.state, self.maps = None, state, None
 
+    def look(self):
+        """Measure the noise that the start leaves, before anything is fitted.
+
+        With weights that are wrong by the square of ten, as those of single
+        pixels are in a crowded frame, the first fit would be of no use.
+        """
+        half_sizes = [
+            wing_half_sizes(band, flux)
+            for band, flux in zip(self.bands, self.state.star_flux, strict=True)
+        ]
+        evaluation = evaluate(self.bands, self.state, half_sizes, self.freedom)
+        self._measure_noise(evaluation)
+
     def fit(self, final=False):
         """Fit the scene as it stands and measure the noise it leaves."""
         options = self.options
@@ -149,10 +163,10 @@ class _Ladder:
         )
         self.state = self.solution.state
         self.n_iterations += self.solution.n_iterations
-        self._measure_noise()
+        self._measure_noise(self.solution.evaluation)
 
-    def _measure_noise(self):
-        evaluation, state, maps = self.solution.evaluation, self.state, []
+    def _measure_noise(self, evaluation):
+        state, maps = self.state, []
         core = state.core(self.bands[0].shape)
         for i, band in enumerate(self.bands):
             residual = evaluation.residuals[i]
@@ -307,6 +321,7 @@ def run_ladder(
     """
     base = known_variance(bands) if base is None else base
     ladder = _Ladder(bands, base, state, freedom, options, bounds)
+    ladder.look()
     ladder.fit()
     ladder.prune(min((options.keep, *options.thresholds[:1])))
     ladder.descend()

@@ -27,10 +27,13 @@ __all__ = [
     "wing_half_sizes",
 ]
 
-# Prior on the step of star fluxes, in units of the information a star has on a
-# frame without masked pixels. It keeps the matrix regular where a star has no
-# data in a band.
+# In units of the information that a star has on a frame without masked pixels:
+# a prior on the step of star fluxes, which keeps the matrix regular; and the
+# least a star must have in a band to be given a flux there. With less, only
+# wings reach the data, and their fit would follow the noise without end.
 FLUX_RIDGE = 3e-3
+MIN_INFORMATION = 1e-2
+HOLD = 1e8
 
 
 @dataclass(frozen=True, eq=False)
@@ -53,13 +56,14 @@ def wing_half_sizes(band, flux):
     """Stamp half-sizes (pixels) in which stars of these fluxes are rendered.
 
     A star is carried as far as it can matter: to the edge of the PSF above
-    S/N 30, less below. A pixel outside then holds far less than the noise.
+    S/N 100, less below. A pixel outside then holds far less than the noise.
     """
     renderer = band.star_renderer
     noise = band.sigma * np.sqrt(renderer.psf.noise_area)
     snr = np.abs(flux) / noise
     small = max(10, renderer.matrix_half_size)
-    sizes = np.select([snr < 3, snr < 10, snr < 30], [small, 16, 25], renderer.half_size)
+    tiers = [snr < 3, snr < 10, snr < 30, snr < 100]
+    sizes = np.select(tiers, [small, 16, 25, 40], renderer.half_size)
     return np.minimum(sizes, renderer.half_size).astype(np.int64)
 
 
@@ -255,7 +259,8 @@ def _add_stars(sparse, coupling, gradient, band, index, state, layout, weighted,
     flux = layout.star(own, index)
     gradient[flux] += band.star_renderer.project(weighted[None], x, y, half_sizes)[:, 0]
     i, j = _star_pairs(ix, iy, half)
-    _add_pairs(sparse, layout, index, i, j, gram_stamps(band.weight, stamps, ix, iy, i, j))
+    gram = gram_stamps(band.weight, stamps, ix, iy, i, j)
+    _add_pairs(sparse, layout, index, i, j, gram)
     cross = project_stamps(columns * band.weight, stamps, ix, iy)
     coupling[np.ix_(places, flux)] += cross[:, :, 0].T
     if layout.positions:
@@ -264,8 +269,10 @@ def _add_stars(sparse, coupling, gradient, band, index, state, layout, weighted,
             place = layout.star(own, layout.n_bands + axis)
             gradient[place] += moved[:, 1 + axis]
             coupling[np.ix_(places, place)] += cross[:, :, 1 + axis].T
-    ridge = FLUX_RIDGE / (band.sigma**2 * band.star_renderer.psf.noise_area)
-    sparse.add(flux, flux, np.full(len(flux), ridge))
+    nominal = 1 / (band.sigma**2 * band.star_renderer.psf.noise_area)
+    unseen = gram[: layout.n_stars, 0, 0] < MIN_INFORMATION * nominal
+    gradient[flux[unseen]] = 0.0
+    sparse.add(flux, flux, np.where(unseen, HOLD, FLUX_RIDGE) * nominal)
 
 
 def normal_equations(bands, state, evaluation, half_sizes, freedom, half_size=None):

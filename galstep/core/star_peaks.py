@@ -61,8 +61,11 @@ def find_peaks(image, good, renderer, fwhm, threshold):
     -------
     FieldStars
         Brightest first, positions to a fraction of a pixel (parabola through
-        the three values on each axis).
+        the three values on each axis). Fluxes are those at the nearest pixel,
+        up to 15 per cent low: start values.
     """
+    if not good.any():
+        return FieldStars()
     flux, centre, scatter = _filtered_flux(image, good, renderer, fwhm)
     height = np.where(good, flux - centre, 0.0)
     peaks = (height == maximum_filter(height, 3)) & (height > threshold * scatter)

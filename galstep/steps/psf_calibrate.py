@@ -48,7 +48,7 @@ class PSFCalibrate(GalStep):
     blur_psf_error = float(min=0.001, max=10, default=0.05)  # Relative error of the values in blur_psf
     [blur_psf]                                  # Gaussian sigma of the kernel by filter (samples of the library PSF), if it is known: start of the fit, and prior where the stars do not suffice
     __many__ = float(min=0, default=None)       # By filter
-    """  # noqa: E501
+    """
 
     def process(self, input):
         """Calibrate every filter that has data.
