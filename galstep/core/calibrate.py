@@ -13,6 +13,7 @@ from functools import cached_property
 from math import nan
 
 import numpy as np
+from astropy.stats import mad_std
 from scipy.ndimage import binary_dilation
 
 from galstep.core.anchors import AnchorLimits, choose_anchors
@@ -147,8 +148,8 @@ def calibrate_psf(
     exclude : ndarray of bool, shape (ny, nx)
         True where no star is trusted: the galaxy's core.
     start : PsfKernel, optional
-        A kernel to start from. It also serves as prior where the stars do not
-        suffice.
+        A kernel of the same family to start from. It also serves as prior
+        where the stars do not suffice.
     options : CalibrationOptions, optional
     neighbours : (x, y), optional
         Star positions known from a sharper filter, in this frame up to a small
@@ -162,40 +163,33 @@ def calibrate_psf(
     ------
     InputError
         If the images differ in shape.
+    numpy.linalg.LinAlgError
+        If the normal equations of a fit are singular.
     """
     frame = _prepare(data, mask, sigma, psf, galaxy, exclude)
-    nothing = FieldStars(), np.zeros(0, int)
     if not frame.good.any():
-        kernel = unmeasured_kernel(start, 0, "no usable pixels")
-        return _result(psf, kernel, *nothing)
+        return _result(psf, unmeasured_kernel(start, 0, "no usable pixels"))
     kernel = start
     if start is None or variance(start) < LEAST_START:
         kernel = _broad_start(psf, options)
-    listed, last = FieldStars(), nan
-    how = _fit_keywords(options, neighbours)
+    listed, last, how = FieldStars(), nan, _fit_keywords(options, neighbours)
     for loop in range(options.max_loops):
         working = WorkingPsf(psf, kernel)
         listed = _find_stars(frame, working, listed, loop, neighbours, options)
-        snr = listed.flux * working.share / working.flux_error(frame.noise)
-        real = snr > (LEAST_SNR if neighbours is None else LEAST_FORCED_SNR)
+        real, anchors = _choose(frame, working, listed, neighbours, options)
         stars = listed.select(real)
-        anchors = choose_anchors(
-            stars.x, stars.y, stars.flux, snr[real], frame.good, working.fwhm, options.anchors
-        )
         if len(anchors) < options.min_anchors:
             reason = f"{len(anchors)} isolated bright stars, {options.min_anchors} are needed"
             kernel = unmeasured_kernel(start, len(anchors), reason)
             return _result(psf, kernel, stars, anchors, n_loops=loop + 1)
-        fit, stars, disc_data = fit_discs(frame, working, stars, anchors, **how)
-        listed = listed.replaced(real, stars)
-        kernel = _bounded_growth(kernel, fit.kernel, loop, options)
+        discs = fit_discs(frame, working, stars, anchors, **how)
+        listed = listed.replaced(real, discs.stars)
+        kernel = _bounded_growth(kernel, discs.result.kernel, loop, options)
         change, last = abs(variance(kernel) - last), variance(kernel)
-        if change < max(options.tolerance * last, 0.5 * variance_error(fit)):
+        if change < max(options.tolerance * last, 0.5 * variance_error(discs.result)):
             break
-    kernel, growth = judge_kernel(
-        frame, working, stars, anchors, fit, disc_data, kernel, start, options, how
-    )
-    return _result(psf, kernel, stars, anchors, growth, loop + 1)
+    kernel, growth = judge_kernel(frame, discs, kernel, start, options, how)
+    return _result(psf, kernel, discs.stars, anchors, growth, loop + 1)
 
 
 def galaxy_core(shape, params, in_r_eff=1.5, least_radius=0.0):
@@ -261,10 +255,10 @@ def _field_noise(image, bad, exclude):
 
     In a crowd the errors of the model, not of the pixels, limit the fit.
     """
-    field = image[~(bad | exclude)]
-    if not field.size:
+    values = image[~(bad | exclude)]
+    if not values.size:
         return nan
-    scatter = 1.4826 * np.median(np.abs(field - np.median(field)))
+    scatter = mad_std(values)
     return np.fmax(pixel_noise(image, bad), 0.5 * scatter)
 
 
@@ -304,6 +298,16 @@ def _find_stars(frame, working, stars, loop, neighbours, options):
     return FieldStars(stars.x, stars.y, stars.flux / working.share)
 
 
+def _choose(frame, working, listed, neighbours, options):
+    """Which stars are bright enough to draw, and the anchors among them."""
+    snr = listed.flux * working.share / working.flux_error(frame.noise)
+    real = snr > (LEAST_SNR if neighbours is None else LEAST_FORCED_SNR)
+    stars = listed.select(real)
+    return real, choose_anchors(
+        stars.x, stars.y, stars.flux, snr[real], frame.good, working.fwhm, options.anchors
+    )
+
+
 def _bounded_growth(old, new, loop, options):
     """From the third loop on the variance may grow by ``max_growth`` only."""
     most = (1.0 + options.max_growth) * variance(old)
@@ -312,6 +316,7 @@ def _bounded_growth(old, new, loop, options):
     return scaled_kernel(new, most / variance(new))
 
 
-def _result(library, kernel, stars, anchors, growth=nan, n_loops=0):
+def _result(library, kernel, stars=None, anchors=(), growth=nan, n_loops=0):
     kernel = replace(kernel, fwhm=WorkingPsf(library, kernel).fwhm)
-    return CalibrationResult(library, kernel, stars, anchors, growth, n_loops)
+    stars = FieldStars() if stars is None else stars
+    return CalibrationResult(library, kernel, stars, np.array(anchors, int), growth, n_loops)

@@ -6,7 +6,7 @@ with as its core only: wings beyond it are smooth on the scale of a disc, whose
 constant takes them. Fluxes are totals outside, core fluxes inside.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 
 import numpy as np
@@ -18,12 +18,20 @@ from galstep.core.field_stars import (
     FieldStars,
     rendering_half_sizes,
 )
-from galstep.core.kernel_fit import DiscData, fit_kernel
+from galstep.core.kernel_fit import DiscData, KernelFit, fit_kernel
 from galstep.core.psf import EffectivePSF
 from galstep.core.stars import StarRenderer
 from galstep.records import PsfKernel
 
-__all__ = ["FWHM_OF_SIGMA", "Frame", "WorkingPsf", "fit_discs", "library_core", "null_fit"]
+__all__ = [
+    "FWHM_OF_SIGMA",
+    "DiscFit",
+    "Frame",
+    "WorkingPsf",
+    "fit_discs",
+    "gain_of_kernel",
+    "library_core",
+]
 
 FWHM_OF_SIGMA = 2.3548
 WORKING_HALF_SIZE = 30
@@ -59,6 +67,30 @@ class Frame:
     def noise(self):
         """Typical 1 sigma of a pixel."""
         return float(np.sqrt(np.median(self.variance[self.good])))
+
+
+@dataclass(frozen=True, eq=False)
+class DiscFit:
+    """A fit of the discs and what it was made from.
+
+    Parameters
+    ----------
+    working : WorkingPsf
+        What the stars that are held were drawn with.
+    anchors : ndarray of int
+        Indices into ``stars``.
+    stars : FieldStars
+        All stars, total fluxes; those fitted where the fit left them.
+    disc_data : DiscData
+    result : galstep.core.kernel_fit.KernelFit
+        Its stars carry core fluxes.
+    """
+
+    working: "WorkingPsf"
+    anchors: np.ndarray
+    stars: FieldStars
+    disc_data: DiscData
+    result: KernelFit
 
 
 class WorkingPsf:
@@ -155,12 +187,7 @@ def fit_discs(
 
     Returns
     -------
-    fit : KernelFit
-        Its stars carry core fluxes.
-    stars : FieldStars
-        All stars, those fitted moved.
-    disc_data : DiscData
-        What was fitted.
+    DiscFit
     """
     radius = max(MIN_DISC_RADIUS, radius_in_fwhm * working.fwhm)
     near = stars_near_discs(
@@ -186,9 +213,9 @@ def fit_discs(
     prior[anchors] = POSITION_PRIOR
     disc_data = DiscData(frame.image - held, weight, labels, half_size, position_prior=prior[near])
     kernel = working.kernel if kernel is None else kernel
-    fit = fit_kernel(disc_data, core, kernel, inner, max_steps=max_steps)
-    outer = FieldStars(fit.stars.x, fit.stars.y, fit.stars.flux / share)
-    return fit, stars.replaced(near, outer), disc_data
+    result = fit_kernel(disc_data, core, kernel, inner, max_steps=max_steps)
+    outer = FieldStars(result.stars.x, result.stars.y, result.stars.flux / share)
+    return DiscFit(working, anchors, stars.replaced(near, outer), disc_data, result)
 
 
 def _all_light(frame, working, stars):
@@ -198,23 +225,22 @@ def _all_light(frame, working, stars):
     return working.renderer.render(frame.image.shape, stars.x, stars.y, flux, half_sizes=sizes)
 
 
-def null_fit(frame, fit, disc_data):
-    """The same discs without a kernel, with the weights of ``fit``.
+def gain_of_kernel(frame, discs):
+    """By how much the kernel lowers chi2, against the same discs without one.
+
+    Parameters
+    ----------
+    frame : Frame
+    discs : DiscFit
 
     Returns
     -------
     float
-        chi2 without minus chi2 with the kernel, in units of the scatter.
+        chi2 without minus chi2 with the kernel, same weights, in units of the
+        residuals' scatter.
     """
-    core, _ = library_core(frame.library, disc_data.half_size + CORE_MARGIN)
-    plain = DiscData(
-        disc_data.image,
-        fit.weight,
-        disc_data.labels,
-        disc_data.half_size,
-        model_error=0.0,
-        robust=0.0,
-        position_prior=disc_data.position_prior,
-    )
-    without = fit_kernel(plain, core, PsfKernel(), fit.stars, fixed=True, max_steps=NULL_STEPS)
-    return (without.chi2 - fit.chi2) / fit.scatter**2
+    result, half_size = discs.result, discs.disc_data.half_size
+    core, _ = library_core(frame.library, half_size + CORE_MARGIN)
+    plain = replace(discs.disc_data, weight=result.weight, model_error=0.0, robust=0.0)
+    without = fit_kernel(plain, core, PsfKernel(), result.stars, fixed=True, max_steps=NULL_STEPS)
+    return (without.chi2 - result.chi2) / result.scatter**2

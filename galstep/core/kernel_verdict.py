@@ -4,7 +4,7 @@ from dataclasses import replace
 
 import numpy as np
 
-from galstep.core.disc_fit import WorkingPsf, fit_discs, null_fit
+from galstep.core.disc_fit import WorkingPsf, fit_discs, gain_of_kernel
 from galstep.core.kernel_families import kernel_of_variance, scaled_kernel, variance
 from galstep.flags import BandFlag
 from galstep.records import PsfKernel
@@ -60,18 +60,14 @@ def _excess(fit):
     return max(1.0, np.trace(fit.sandwich) / np.trace(fit.covariance))
 
 
-def judge_kernel(frame, working, stars, anchors, fit, disc_data, kernel, start, options, how):
+def judge_kernel(frame, discs, kernel, start, options, how):
     """The kernel that is quoted, with errors, flags and a reason.
 
     Parameters
     ----------
     frame : galstep.core.disc_fit.Frame
-    working : galstep.core.disc_fit.WorkingPsf
-        What the stars that are held were drawn with.
-    stars : galstep.core.field_stars.FieldStars
-    anchors : ndarray of int
-    fit, disc_data : KernelFit, DiscData
-        The last fit and what it was made on.
+    discs : galstep.core.disc_fit.DiscFit
+        The last fit.
     kernel : PsfKernel
         That of the fit, its growth bounded.
     start : PsfKernel or None
@@ -88,21 +84,15 @@ def judge_kernel(frame, working, stars, anchors, fit, disc_data, kernel, start, 
         Relative change of the PSF's FWHM from discs of 1 to discs of 2 FWHM,
         NaN if there is no kernel.
     """
-    n_anchors, error = len(anchors), variance_error(fit)
-    few = n_anchors < FEW_ANCHORS
+    fit, n_anchors = discs.result, len(discs.anchors)
+    error, few = variance_error(fit), n_anchors < FEW_ANCHORS
     if variance(kernel) < PLAIN_SIGMA * error and not (few and start is not None):
-        delta = null_fit(frame, fit, disc_data) / _excess(fit)
-        if delta < options.min_delta_chi2:
-            reason = f"no blur: chi2 falls by {delta:.1f}, {options.min_delta_chi2:g} are needed"
+        gain = gain_of_kernel(frame, discs) / _excess(fit)
+        if gain < options.min_delta_chi2:
+            reason = f"no blur: chi2 falls by {gain:.1f}, {options.min_delta_chi2:g} are needed"
             return PsfKernel(n_anchors=n_anchors, reason=reason), np.nan
-    growth = _growth(frame, working, stars, anchors, kernel, how)
-    flags, reasons = 0, []
-    if growth > options.confusion:
-        flags |= BandFlag.PSF_CONFUSED
-        reasons.append(f"FWHM grows by {100 * growth:.1f} % from discs of 1 to 2 FWHM")
-    if variance(fit.kernel) > 1.001 * variance(kernel):
-        flags |= BandFlag.PSF_CONFUSED
-        reasons.append(f"it still grew by more than {100 * options.max_growth:.0f} % in a loop")
+    growth = _growth(frame, discs, kernel, how)
+    flags, reasons = _crowding(growth, fit.kernel, kernel, options)
     errors = np.sqrt(np.diag(_covariance(fit)))
     if start is not None and (few or flags):
         kernel, shrunk = _with_prior(kernel, error, start, options.prior_error)
@@ -120,13 +110,27 @@ def judge_kernel(frame, working, stars, anchors, fit, disc_data, kernel, start, 
     return kernel, growth
 
 
-def _growth(frame, working, stars, anchors, kernel, how):
+def _growth(frame, discs, kernel, how):
     widths = []
     for radius in GROWTH_RADII:
         keywords = {**how, "radius_in_fwhm": radius, "max_steps": GROWTH_STEPS}
-        fit, _, _ = fit_discs(frame, working, stars, anchors, kernel=kernel, **keywords)
-        widths.append(WorkingPsf(frame.library, fit.kernel).fwhm)
+        again = fit_discs(
+            frame, discs.working, discs.stars, discs.anchors, kernel=kernel, **keywords
+        )
+        widths.append(WorkingPsf(frame.library, again.result.kernel).fwhm)
     return widths[1] / widths[0] - 1.0
+
+
+def _crowding(growth, fitted, kernel, options):
+    """Flags and reasons of a kernel that has taken the crowd for the PSF."""
+    flags, reasons = 0, []
+    if growth > options.confusion:
+        flags |= BandFlag.PSF_CONFUSED
+        reasons.append(f"FWHM grows by {100 * growth:.1f} % from discs of 1 to 2 FWHM")
+    if variance(fitted) > 1.001 * variance(kernel):
+        flags |= BandFlag.PSF_CONFUSED
+        reasons.append(f"it still grew by more than {100 * options.max_growth:.0f} % in a loop")
+    return flags, reasons
 
 
 def _with_prior(kernel, error, prior, relative_error):

@@ -144,6 +144,13 @@ def make_band(
     )
 
 
+def _resized(coefficients, size):
+    resized = np.zeros(size)
+    known = np.asarray(coefficients, dtype=float)[:size]
+    resized[: len(known)] = known
+    return resized
+
+
 @dataclass(frozen=True, eq=False)
 class SceneState:
     """All parameters of a scene; ``nb`` bands, ``ng`` galaxies, ``ns`` stars.
@@ -181,7 +188,11 @@ class SceneState:
 
     @classmethod
     def start(cls, bands, shapes, galaxy_flux=None, sky=None, shift=None):
-        """A state without stars; missing linear parameters start at zero."""
+        """A state without stars; missing linear parameters start at zero.
+
+        Sky coefficients of another order are cut or filled with zeros: the
+        terms of a lower order come first.
+        """
         n_bands = len(bands)
         shapes = np.atleast_2d(np.asarray(shapes, dtype=float)).reshape(-1, N_SHAPE)
         none = np.zeros(0)
@@ -192,7 +203,9 @@ class SceneState:
             else np.array(galaxy_flux, dtype=float).reshape(n_bands, len(shapes)),
             sky=tuple(np.zeros(len(band.basis)) for band in bands)
             if sky is None
-            else tuple(np.array(c, dtype=float) for c in sky),
+            else tuple(
+                _resized(c, len(band.basis)) for c, band in zip(sky, bands, strict=True)
+            ),
             x=none,
             y=none,
             x_prior=none,

@@ -7,7 +7,7 @@ from galstep.core.galaxy_first import robust_galaxy_fit
 from galstep.core.ladder import LadderOptions
 from galstep.steps.base import GalStep
 from galstep.steps.base_filter import choose_base_filter
-from galstep.steps.scenes import effective_psf, scene_band, store, try_fit
+from galstep.steps.scenes import effective_psf, pixel_sigma, scene_band, sky_order_for, store, try_fit
 
 __all__ = ["BaseFit"]
 
@@ -24,7 +24,7 @@ class BaseFit(GalStep):
 
     spec = """
     base_filter = string(default='F150W')       # Filter whose shape the others share; not in the data: the filter with the most signal
-    sky_order = integer(min=0, max=2, default=1)  # Degree of the sky polynomial: 0 constant, 1 plane, 2 quadratic. A constant lets the star list run away on real frames
+    sky_order = option('auto', '0', '1', '2', default='auto')  # Degree of the sky polynomial: 0 constant, 1 plane, 2 quadratic; auto: a quadratic where the frame asks for it, else a plane. With a constant the star list runs away on real frames
     iter_basefit = integer(min=1, max=100, default=10)  # Largest number of passes (find stars, fit the scene) at the lowest threshold
     mainloop_convergence_atol = float(min=0, default=1e-3)  # A pass is quiet if no shape parameter changed by more (centre in r_eff, ln r_eff, e1, e2, ln n)
     mainloop_convergence_patience = integer(min=1, default=2)  # Number of quiet passes in a row that end the loop
@@ -56,9 +56,8 @@ class BaseFit(GalStep):
             band.fit = band.galaxy = band.stars = band.sky = band.aperture = None
         model.joint = None
         base = model.bands[model.meta.base_filter]
-        scene = scene_band(base, self.sky_order)
-        sigma = base.err if base.err is not None else scene.sigma
-        first = robust_galaxy_fit(base.data, base.mask, sigma, effective_psf(base))
+        first = robust_galaxy_fit(base.data, base.mask, pixel_sigma(base), effective_psf(base))
+        scene = scene_band(base, sky_order_for(base, self.sky_order, first))
         measured = try_fit(self.key, [base], fit_base, scene, first, self._ladder_options())
         if measured is None:
             self.skipped(model, base.reasons[-1])

@@ -3,7 +3,7 @@
 from galstep.core.fits import fit_forced
 from galstep.steps.base import GalStep
 from galstep.steps.scale_fit import scaled_filters
-from galstep.steps.scenes import fitted_base, scene_band, store, try_fit
+from galstep.steps.scenes import fitted_base, scaled_scene, store, try_fit
 
 __all__ = ["ForcedScaleFit"]
 
@@ -19,7 +19,7 @@ class ForcedScaleFit(GalStep):
 
     spec = """
     filters = force_list(default=None)          # Filters to fit in this way (default: none)
-    sky_order = integer(min=0, max=2, default=1)  # Degree of the sky polynomial: 0 constant, 1 plane, 2 quadratic
+    sky_order = option('auto', '0', '1', '2', default='auto')  # Degree of the sky polynomial: 0 constant, 1 plane, 2 quadratic; auto: a quadratic where the frame asks for it, else a plane. With a constant the star list runs away on real frames
     registration = boolean(default=True)        # Measure how far the filter is shifted against the base, from stars and galaxy
     """
 
@@ -46,7 +46,7 @@ class ForcedScaleFit(GalStep):
                 self.key,
                 [band],
                 fit_forced,
-                scene_band(band, self.sky_order),
+                scaled_scene(band, base, self.sky_order),
                 base.fit,
                 self.registration,
             )

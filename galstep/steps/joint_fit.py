@@ -21,7 +21,7 @@ class JointFit(GalStep):
     class_alias = "gal_jointfit"
 
     spec = """
-    sky_order = integer(min=0, max=2, default=1)  # Degree of the sky polynomial: 0 constant, 1 plane, 2 quadratic
+    sky_order = option('auto', '0', '1', '2', default='auto')  # Degree of the sky polynomial: 0 constant, 1 plane, 2 quadratic; auto: the highest that any filter was fitted with. With a constant the star list runs away on real frames
     registration = boolean(default=True)        # Fit the shift of every filter against the base
     th_min = float(min=2, default=4.5)          # Lowest detection threshold (sigma of the combined matched-filter map, unresolved stars included)
     th_max = float(min=2, default=7)            # First detection threshold for stars that no filter has shown alone (same unit)
@@ -51,7 +51,7 @@ class JointFit(GalStep):
             self.key,
             bands,
             fit_joint,
-            [scene_band(band, self.sky_order) for band in bands],
+            [scene_band(band, self._sky_order(bands)) for band in bands],
             [band.fit for band in bands],
             names.index(model.meta.base_filter),
             self._ladder_options(),
@@ -72,6 +72,11 @@ class JointFit(GalStep):
         model.meta.fit_step = "jointfit"
         self._report(model, bands[0].fit)
         return model
+
+    def _sky_order(self, bands):
+        if self.sky_order != "auto":
+            return int(self.sky_order)
+        return max(band.fit.sky.order for band in bands)
 
     def _ladder_options(self):
         thresholds = np.geomspace(max(self.th_max, self.th_min), self.th_min, self.th_iter)

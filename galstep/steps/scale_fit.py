@@ -4,7 +4,7 @@ from galstep.core.fits import fit_scaled
 from galstep.core.ladder import LadderOptions
 from galstep.exceptions import ParameterError
 from galstep.steps.base import GalStep
-from galstep.steps.scenes import fitted_base, scene_band, store, try_fit
+from galstep.steps.scenes import fitted_base, scaled_scene, store, try_fit
 
 __all__ = ["ScaleFit", "next_star_id", "scaled_filters"]
 
@@ -20,7 +20,7 @@ class ScaleFit(GalStep):
 
     spec = """
     filters = force_list(default=None)          # Filters to fit (default: all but the base and those that ForcedScaleFit is given)
-    sky_order = integer(min=0, max=2, default=1)  # Degree of the sky polynomial: 0 constant, 1 plane, 2 quadratic
+    sky_order = option('auto', '0', '1', '2', default='auto')  # Degree of the sky polynomial: 0 constant, 1 plane, 2 quadratic; auto: a quadratic where the frame asks for it, else a plane. With a constant the star list runs away on real frames
     registration = boolean(default=True)        # Measure how far the filter is shifted against the base, from stars and galaxy
     iter_scalefit = integer(min=0, max=100, default=3)  # Largest number of passes (find stars, fit the scene) at the lowest threshold
     th_min = float(min=2, default=5)            # Lowest detection threshold (sigma of the matched-filter map, unresolved stars included)
@@ -55,7 +55,7 @@ class ScaleFit(GalStep):
                 self.key,
                 [band],
                 fit_scaled,
-                scene_band(band, self.sky_order),
+                scaled_scene(band, base, self.sky_order),
                 base.fit,
                 options,
                 self.registration,

@@ -6,8 +6,10 @@ Unpacking and writing back only; the fits are in `galstep.core.fits`.
 from numpy.linalg import LinAlgError
 
 from galstep.core.background import pixel_noise
+from galstep.core.galaxy_first import scale_galaxy
 from galstep.core.psf import EffectivePSF
 from galstep.core.scene import make_band
+from galstep.core.sky_order import frame_sky_order
 from galstep.exceptions import PrerequisiteError
 from galstep.flags import BandFlag
 from galstep.records import PsfKernel
@@ -15,7 +17,10 @@ from galstep.records import PsfKernel
 __all__ = [
     "effective_psf",
     "fitted_base",
+    "pixel_sigma",
+    "scaled_scene",
     "scene_band",
+    "sky_order_for",
     "store",
     "try_fit",
 ]
@@ -33,10 +38,34 @@ def scene_band(band, sky_order=1):
     The error plane is used where there is one; without one the noise of single
     pixels is the first guess, and the fit measures the rest.
     """
-    sigma = pixel_noise(band.data, band.mask) if band.err is None else band.err
     return make_band(
-        band.name, band.data, band.mask, effective_psf(band), sigma, sky_order=sky_order
+        band.name,
+        band.data,
+        band.mask,
+        effective_psf(band),
+        pixel_sigma(band),
+        sky_order=sky_order,
     )
+
+
+def pixel_sigma(band):
+    """The error plane, or the noise of single pixels where there is none."""
+    return pixel_noise(band.data, band.mask) if band.err is None else band.err
+
+
+def sky_order_for(band, wanted, first):
+    """Degree of the sky: ``wanted``, or what the frame asks for if it is auto."""
+    return frame_sky_order(band.data, band.mask, first) if wanted == "auto" else int(wanted)
+
+
+def scaled_scene(band, base, wanted):
+    """The scene of another filter than the base, with the sky that it needs."""
+    if wanted != "auto":
+        return scene_band(band, int(wanted))
+    params = base.fit.sersic[0].params
+    psf = effective_psf(band)
+    first = scale_galaxy(band.data, band.mask, pixel_sigma(band), psf, params)
+    return scene_band(band, sky_order_for(band, wanted, first))
 
 
 def fitted_base(model, step):

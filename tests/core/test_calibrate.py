@@ -8,7 +8,6 @@ import pytest
 from galstep.core.anchors import AnchorLimits
 from galstep.core.calibrate import CalibrationOptions, calibrate_psf, galaxy_core
 from galstep.core.kernel_families import variance
-from galstep.core.kernel_verdict import borrow_kernel, unmeasured_kernel
 from galstep.core.psf import EffectivePSF
 from galstep.exceptions import InputError
 from galstep.flags import BandFlag
@@ -219,29 +218,3 @@ def test_galaxy_core_has_a_least_radius_and_a_largest_size():
     )
     large = SersicParams(40.0, 30.0, 500.0, 1.0, 0.0, 0.0)
     assert galaxy_core((60, 80), large).sum() == pytest.approx(np.pi * 27**2, rel=0.05)
-
-
-def test_borrowed_kernel_is_that_of_the_most_similar_psf(base):
-    missing = unmeasured_kernel(None, 1, "1 isolated bright stars")
-    wide = PsfKernel("gaussian", (4.0,), (0.1,), 8.0, 20)
-    measured = {
-        "F150W": (library(SCENE, "F150W"), base.kernel),
-        "F160W": (library(SCENE, "F160W"), wide),
-    }
-    similar = EffectivePSF.from_array(SCENE.truth.library["F160W"].blurred(0.5).sampled(4, 161), 4)
-    kernel = borrow_kernel(similar, missing, measured)
-    assert kernel.parameters == wide.parameters
-    assert kernel.flags == BandFlag.PSF_NOT_CALIBRATED | BandFlag.PSF_FROM_PRIOR
-    assert kernel.reason == "1 isolated bright stars; kernel of F160W"
-    assert kernel.n_anchors == 1
-    assert kernel.fwhm == pytest.approx(similar.convolved(wide).fwhm, rel=0.02)
-
-
-def test_nothing_is_borrowed_where_there_is_nothing():
-    missing = unmeasured_kernel(None, 0, "no stars")
-    assert borrow_kernel(library(SCENE, "F150W"), missing, {}) is missing
-    sharp = {"F160W": (library(SCENE, "F160W"), PsfKernel(n_anchors=20))}
-    kernel = borrow_kernel(library(SCENE, "F150W"), missing, sharp)
-    assert kernel.family == "none"
-    assert kernel.flags == BandFlag.PSF_NOT_CALIBRATED
-    assert kernel.reason == "no stars; no blur in F160W either"
