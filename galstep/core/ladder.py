@@ -62,9 +62,9 @@ class LadderOptions:
         In chi2.
     """
 
-    thresholds: tuple = (7.0, 5.0, 4.5)
+    thresholds: tuple = (6.0, 4.5)
     max_empty: int = 3
-    floor_passes: int = 3
+    floor_passes: int = 1
     min_passes: int = 0
     patience: int = 1
     shape_tolerance: float = 1e-3
@@ -77,9 +77,9 @@ class LadderOptions:
     separation: float = 0.23
     merge: float = 0.15
     density: float = 0.2
-    max_iterations: int = 4
-    final_iterations: int = 12
-    tolerance: float = 2.0
+    max_iterations: int = 3
+    final_iterations: int = 8
+    tolerance: float = 5.0
     final_tolerance: float = 0.5
 
 
@@ -89,8 +89,7 @@ class LadderResult:
 
     ``bands`` carry the weights of the last noise estimate, ``covariance`` is
     the formal one, ``significance`` that of each star, ``limited`` says that
-    the density bound cut the list, ``converged`` that the passes ended by
-    their rule. ``history`` has a dict per pass: threshold, n_found, n_stars,
+    the density bound cut the list. ``history`` has a dict per pass: threshold, n_found, n_stars,
     shape (of the first galaxy), chi2.
     """
 
@@ -99,7 +98,6 @@ class LadderResult:
     covariance: object
     significance: np.ndarray
     limited: bool
-    converged: bool
     history: list
     n_iterations: int
 
@@ -278,15 +276,14 @@ class _Ladder:
     def settle(self):
         """Passes at the lowest threshold until the galaxy stands still."""
         options, quiet = self.options, 0
-        if not options.thresholds or not options.floor_passes:
-            return True
+        if not options.thresholds:
+            return
         self.at_floor = True
         for index in range(options.floor_passes):
             n_found, change = self.climb(options.thresholds[-1], near=True)
             quiet = quiet + 1 if change < options.shape_tolerance else 0
             if (quiet >= options.patience or not n_found) and index + 1 >= options.min_passes:
-                return True
-        return False
+                return
 
     def finish(self):
         """Fit to convergence; every star left carries its error."""
@@ -325,7 +322,7 @@ def run_ladder(
     ladder.fit()
     ladder.prune(min((options.keep, *options.thresholds[:1])))
     ladder.descend()
-    converged = ladder.settle()
+    ladder.settle()
     ladder.finish()
     return LadderResult(
         bands=ladder.bands,
@@ -333,7 +330,6 @@ def run_ladder(
         covariance=scene_covariance(ladder.bands, ladder.solution, freedom),
         significance=ladder.significance,
         limited=ladder.limited,
-        converged=converged,
         history=ladder.history,
         n_iterations=ladder.n_iterations,
     )

@@ -200,7 +200,7 @@ def _band_flags(band, state, index, component, core_masked, at_bound, converged,
         reasons.append(f"{', '.join(at_bound)} at the bound")
     if not converged:
         flags |= BandFlag.NOT_CONVERGED
-        reasons.append("the galaxy still moved when the passes or steps ran out")
+        reasons.append("chi2 still fell when the steps ran out")
     if not component.flux > FAINT_SNR * component.flux_err:
         flags |= BandFlag.FAINT
         reasons.append(f"flux {component.flux:.3g} +- {component.flux_err:.2g}")
@@ -255,7 +255,7 @@ def measure_scene(result, freedom, step, bounds, first_star_id=1):
         flux, sky = place[("flux", i, 0)], place[("sky", i)]
         flags, reason = _band_flags(
             band, state, i, components[0], _masked_share(band, own), at_bound,
-            solution.converged and result.converged, result.limited,
+            solution.converged, result.limited,
         )
         n_good = int((~band.mask).sum())
         fits.append(

@@ -428,21 +428,6 @@ class TestMissingData:
         error = bands[1].sigma * np.sqrt(bands[1].star_renderer.psf.noise_area)
         assert found.star_flux[1, 4] == pytest.approx(truth.star_flux[1, 4], abs=5 * error)
 
-    def test_a_band_without_data_changes_nothing(self, noisy):
-        bands = bands_of(noisy, ["F150W"])
-        state = true_state(noisy, bands)
-        one = fit_scene(bands, state, FREE, **SHARP).state
-        empty = make_band(
-            "none", np.zeros(bands[0].shape), np.ones(bands[0].shape, bool), gaussian_psf(), 1.0
-        )
-        with_empty = SceneState.start(
-            [bands[0], empty], state.shapes, [state.galaxy_flux[0], [3.0]], [state.sky[0], np.zeros(3)]
-        ).with_stars(state.x, state.y, np.concatenate([state.star_flux, np.ones((1, 10))]))
-        two = fit_scene([bands[0], empty], with_empty, FREE, **SHARP).state
-        np.testing.assert_allclose(two.galaxy_flux[0], one.galaxy_flux[0], rtol=1e-6)
-        np.testing.assert_allclose(two.star_flux[0], one.star_flux[0], rtol=1e-4)
-        assert np.isfinite(two.galaxy_flux).all() and np.isfinite(two.star_flux).all()
-
     def test_stars_far_outside_the_frame(self, noisy):
         bands = bands_of(noisy)
         truth = true_state(noisy, bands)
