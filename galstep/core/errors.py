@@ -130,7 +130,7 @@ def influence_images(bands, solution, covariance, functionals):
     """
     layout, factor, state = covariance.layout, covariance.factor, solution.state
     border = factor.border_solve(np.asarray(functionals, dtype=float).T)
-    stars = -(factor.solved @ border).T.reshape(-1, layout.n_stars, layout.block)
+    stars = -(factor.solved @ border).T.reshape(len(border.T), layout.n_stars, layout.block)
     for i, band in enumerate(bands):
         columns, places = border_columns(band, i, state, solution.evaluation, layout)
         images = np.tensordot(border[places].T, columns, axes=1)

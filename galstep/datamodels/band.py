@@ -136,6 +136,12 @@ class BandData:
         return not self.mask.all()
 
     @property
+    def constant(self):
+        """Whether all good pixels have one value: an image with nothing in it."""
+        good = self.data[~self.mask]
+        return bool(good.size) and bool(good.min() == good.max())
+
+    @property
     def pixel_area_sr(self):
         """Solid angle of a pixel, sr."""
         return radians(self.pixel_scale / 3600.0) ** 2

@@ -84,5 +84,5 @@ def _oversample(file, name, where):
     number = np.ravel(value)
     is_count = number.size == 1 and number.dtype.kind in "fiu" and number[0] >= 1
     if not is_count or number[0] != np.floor(number[0]):
-        raise InputError(f"{where}: oversample must be a positive integer, got {value!r}")
+        raise InputError(f"{where}: oversample must be a positive integer, got {value}")
     return int(number[0])

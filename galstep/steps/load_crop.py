@@ -61,6 +61,7 @@ class LoadCrop(GalStep):
         shape = self._common_shape(model)
         model.meta.input_shape = model.meta.input_shape or shape
         self._crop(model, central_box(shape, self.custom_initial_crop))
+        self._flag_empty(model)
         model.meta.base_filter = choose_base_filter(model.bands, self.base_filter)
         base = model.bands[model.meta.base_filter]
         guess = self._guess(base)
@@ -113,9 +114,13 @@ class LoadCrop(GalStep):
     @staticmethod
     def _flag_empty(model):
         for band in model.bands.values():
+            reason = "no usable pixel in the crop"
+            if band.constant:
+                band.mask[:] = True
+                reason = "all pixels have the same value"
             if not band.usable and not band.flags & BandFlag.NO_DATA:
                 band.flags |= int(BandFlag.NO_DATA)
-                band.reasons.append("no usable pixel in the crop")
+                band.reasons.append(reason)
 
     def _report(self, model, guess, origin):
         if guess.reason:

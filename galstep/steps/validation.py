@@ -7,6 +7,7 @@ mapping where a single value is needed. Both are looked for here beforehand.
 
 import difflib
 import logging
+import re
 from contextlib import contextmanager
 
 from configobj import ConfigObjError
@@ -87,9 +88,27 @@ def explained(spec=None, config=None):
             check_structure(config, spec)
         yield
     except ValidationError as error:
-        raise ParameterError("; ".join(str(error).splitlines())) from error
+        lines = [_with_need(line, spec) for line in str(error).splitlines()]
+        raise ParameterError("; ".join(lines)) from error
     except ConfigObjError as error:
         raise ParameterError(f"a parameter cannot be read: {error}") from error
+
+
+def _with_need(line, spec):
+    """stpipe's line with what the specification asks for."""
+    named = re.search(r"Config parameter '([^']+)'", line)
+    if named is None or spec is None:
+        return line
+    check = spec
+    for part in named.group(1).split("/"):
+        if not isinstance(check, dict):
+            return line
+        check = check.get(part, check.get("__many__"))
+    if not isinstance(check, str):
+        return line
+    # the check as it stands in the spec, without its default
+    needed = re.sub(r",?\s*default=[^)]*", "", check.split("#")[0]).strip()
+    return f"{line.rstrip('.')} (needed: {needed})"
 
 
 @contextmanager

@@ -28,9 +28,7 @@ def bands_of(synthetic, names=None, error_known=True):
         data = synthetic.data[name]
         sigma = np.full(data.shape, synthetic.truth.noise_sigma[name])
         psf = effective_psf(synthetic, name)
-        bands.append(
-            make_band(name, data, ~np.isfinite(data), psf, sigma, error_known=error_known)
-        )
+        bands.append(make_band(name, data, ~np.isfinite(data), psf, sigma, error_known=error_known))
     return bands
 
 

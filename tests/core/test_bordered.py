@@ -52,7 +52,9 @@ def test_border_solve_takes_vectors_and_columns():
     matrix = random_matrix(7)
     factor = matrix.factor()
     inverse = factor.border_inverse()
-    columns = np.random.default_rng(1).normal(size=(5, 3)) * np.sqrt(np.diag(matrix.border))[:, None]
+    columns = (
+        np.random.default_rng(1).normal(size=(5, 3)) * np.sqrt(np.diag(matrix.border))[:, None]
+    )
     solved = factor.border_solve(columns)
     np.testing.assert_allclose(solved, inverse @ columns, rtol=1e-7)
     np.testing.assert_array_equal(factor.border_solve(columns[:, 1].copy()), solved[:, 1])

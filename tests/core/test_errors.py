@@ -163,12 +163,12 @@ class TestSandwich:
             for b, c in zip(bands, change, strict=True)
         ]
         moved = fit_scene(changed, best, freedom, **sharp).state
-        expected = sum(
-            np.tensordot(v, c, axes=2) for v, c in zip(images, change, strict=True)
-        )
+        expected = sum(np.tensordot(v, c, axes=2) for v, c in zip(images, change, strict=True))
         error = np.sqrt(np.diag(covariance.factor.border_inverse()) @ rows.T**2)
         found = (moved.galaxy_flux - best.galaxy_flux)[:, 0]
-        np.testing.assert_allclose(found / error, expected / error, atol=0.05 * np.abs(found / error).max())
+        np.testing.assert_allclose(
+            found / error, expected / error, atol=0.05 * np.abs(found / error).max()
+        )
 
     def test_influence_is_zero_where_masked(self, fitted):
         bands, fit, covariance, _ = fitted
@@ -204,6 +204,26 @@ class TestSandwich:
         np.testing.assert_allclose(ratio[:7], 1, atol=0.12)
 
 
+def test_measured_white_noise_is_not_biased():
+    # the fit takes out the noise at the largest scales; the errors must not miss it
+    synthetic = make_scene(2, (121, 121), 12, ("F150W",), snr=150, noise="none")
+    band = bands_of(synthetic)[0]
+    truth = true_state(synthetic, [band])
+    core = truth.core(band.shape)
+    rng = np.random.default_rng(7)
+    ratio = []
+    for _ in range(16):
+        drawn = [replace(band, data=band.data + band.sigma * rng.normal(size=band.shape))]
+        fit = fit_scene(drawn, truth, Freedom())
+        covariance = scene_covariance(drawn, fit, Freedom())
+        noise = measure_noise_power([fit.evaluation.residuals[0] / band.sigma], [~core])
+        rows = galaxy_fluxes(covariance.layout)
+        matrix, _ = quantity_covariance(drawn, fit, covariance, rows, noise)
+        formal = rows @ covariance.factor.border_inverse() @ rows.T
+        ratio.append(np.sqrt(matrix[0, 0] / formal[0, 0]))
+    assert np.mean(ratio) == pytest.approx(1, abs=0.1)
+
+
 class TestRepeatedDraws:
     """A linear fit of the same scene with many draws of correlated noise."""
 
@@ -227,9 +247,7 @@ class TestRepeatedDraws:
             ]
             fit = fit_scene(drawn, truth, PINNED)
             covariance = scene_covariance(drawn, fit, PINNED)
-            scaled = [
-                r / b.sigma for r, b in zip(fit.evaluation.residuals, drawn, strict=True)
-            ]
+            scaled = [r / b.sigma for r, b in zip(fit.evaluation.residuals, drawn, strict=True)]
             power = measure_noise_power(scaled, [~core] * 2)
             matrix, white = quantity_covariance(
                 drawn, fit, covariance, galaxy_fluxes(covariance.layout), power

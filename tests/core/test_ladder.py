@@ -58,7 +58,7 @@ class TestStarField:
         places = np.column_stack([table["x"], table["y"]])
         distance, nearest = cKDTree(places).query(np.column_stack([state.x, state.y]))
         true = distance < 1
-        pull = (state.star_flux - star_fluxes(synthetic, bands)[:, nearest])
+        pull = state.star_flux - star_fluxes(synthetic, bands)[:, nearest]
         pull = (pull / result.covariance.star_flux_errors())[:, true]
         # n values of unit scatter: the rms has an error of 1 / sqrt(2 n); 5 sigma
         assert np.sqrt(np.mean(pull**2)) == pytest.approx(1, abs=5 / np.sqrt(2 * pull.size))

@@ -7,7 +7,7 @@ import pytest
 from astropy.table import Table
 from engine_scenes import PINNED, PINNED_SHAPE, bands_of, true_state
 
-from galstep.core.background import sky_image
+from galstep.core.background import sky_basis, sky_image
 from galstep.core.ladder import LadderOptions, run_ladder
 from galstep.core.measure import measure_scene
 from galstep.core.scene import Freedom
@@ -40,14 +40,16 @@ def one_band(stars, **options):
 
 
 def star_flags(bands, state, freedom=PINNED, band=0):
-    return [decode(flag, StarFlag) for flag in measured(bands, state, freedom).fits[band].stars.flags]
+    return [
+        decode(flag, StarFlag) for flag in measured(bands, state, freedom).fits[band].stars.flags
+    ]
 
 
 @pytest.fixture(name="scene", scope="module")
 def _scene():
     """Two bands, the second displaced, everything free: synthetic and its measurement."""
     synthetic = make_scene(
-        3, SHAPE, 12, ("F150W", "F277W"), snr=150, star_separation=6, offsets={"F277W": (0.4, -0.3)}
+        3, SHAPE, 30, ("F150W", "F277W"), snr=150, star_separation=6, offsets={"F277W": (0.4, -0.3)}
     )
     bands = bands_of(synthetic)
     state = true_state(synthetic, bands)
@@ -81,10 +83,8 @@ class TestValues:
 
     @pytest.mark.parametrize("order", [0, 2])
     def test_sky_of_another_order(self, order):
-        synthetic = make_scene(3, SHAPE, 0, ("F150W",), sky="none")
+        synthetic = make_scene(3, SHAPE, 2, ("F150W",), sky="none")
         band = bands_of(synthetic)[0]
-        from galstep.core.background import sky_basis
-
         band = replace(band, basis=sky_basis(SHAPE, order))
         state = true_state(synthetic, [band])
         fit = measured([band], state).fits[0]
@@ -125,9 +125,13 @@ class TestValues:
         for name, fit in zip(synthetic.truth.filters, measurement.fits, strict=True):
             sigma = synthetic.truth.noise_sigma[name]
             assert fit.noise_sigma == pytest.approx(sigma, rel=0.05)
-            assert fit.noise_corr == pytest.approx(1, abs=0.15)
+            # the spectrum is measured on one small frame
+            assert 0.9 < fit.noise_corr < 1.35
             assert fit.chi2_reduced == pytest.approx(1, abs=0.05)
-            assert np.nanmedian(fit.stars.chi2_reduced) == pytest.approx(1, abs=0.3)
+        # the three parameters of each star take their share of the pixels in its disc
+        n_pixels = np.pi * synthetic.truth.psfs["F150W"].fwhm ** 2
+        chi2 = measurement.fits[0].stars.chi2_reduced
+        assert np.median(chi2) == pytest.approx(1 - 3 / n_pixels, abs=4 / np.sqrt(n_pixels * 30))
 
     def test_flux_covariance(self, scene):
         _, _, measurement = scene
@@ -158,7 +162,7 @@ class TestErrors:
     @pytest.mark.parametrize(("ellip", "theta"), [(0.4, 0.3), (0.4, 2.9), (0.7, 1.5), (0.2, 1.0)])
     def test_ellipticity_and_angle_against_draws(self, ellip, theta):
         galaxy = SersicParams(40.2, 39.7, 6.0, 1.3, ellip, theta)
-        synthetic = make_scene(3, SHAPE, 0, ("F150W",), snr=200, sersic=galaxy)
+        synthetic = make_scene(3, SHAPE, 2, ("F150W",), snr=200, sersic=galaxy)
         bands = bands_of(synthetic)
         own = measured(bands, true_state(synthetic, bands)).fits[0].sersic[0]
         rng = np.random.default_rng(1)
@@ -172,7 +176,7 @@ class TestErrors:
 
     def test_the_angle_of_a_round_galaxy_is_not_known(self):
         galaxy = SersicParams(40.2, 39.7, 6.0, 1.3, 0.0, 0.0)
-        synthetic = make_scene(3, SHAPE, 0, ("F150W",), snr=40, sersic=galaxy)
+        synthetic = make_scene(3, SHAPE, 2, ("F150W",), snr=40, sersic=galaxy)
         bands = bands_of(synthetic)
         own = measured(bands, true_state(synthetic, bands)).fits[0].sersic[0]
         assert 0.3 < own.theta_err <= np.pi / np.sqrt(12) + 1e-12
@@ -310,6 +314,7 @@ class TestBandFlags:
 
     def test_a_plain_galaxy_has_none(self):
         _, bands, state = one_band(None, n_stars=5, star_separation=8)
+        state = run_ladder(bands, state, Freedom(), AS_GIVEN).solution.state
         assert self.flags(bands, state) == ([], "")
 
     def test_at_bound(self):
@@ -360,4 +365,4 @@ class TestBandFlags:
         result = run_ladder(bands, state, PINNED, AS_GIVEN)
         stopped = replace(result, solution=replace(result.solution, converged=False))
         fit = measure_scene(stopped, PINNED, "basefit", BOUNDS).fits[0]
-        assert decode(fit.flags) == ["not_converged"] and "still moved" in fit.reason
+        assert decode(fit.flags) == ["not_converged"] and "still" in fit.reason

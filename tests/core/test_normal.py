@@ -41,7 +41,9 @@ def small_scene(n_galaxies=2, n_bands=2):
     flux = rng.uniform(30, 80, (n_bands, n_galaxies))
     sky = [rng.normal(size=3) for _ in bands]
     shift = rng.normal(0, 0.3, (n_bands, 2))
-    state = SceneState.start(bands, np.array(GALAXIES[:n_galaxies]).reshape(-1, 6), flux, sky, shift)
+    state = SceneState.start(
+        bands, np.array(GALAXIES[:n_galaxies]).reshape(-1, 6), flux, sky, shift
+    )
     # a pair that overlaps, one in the galaxy, one at the edge, one just outside the frame
     x, y = [8.2, 10.1, 13.7, 26.0, 20.4], [7.7, 8.9, 14.2, 10.3, -0.4]
     state = state.with_stars(x, y, rng.uniform(-10, 40, (n_bands, 5)))
@@ -59,7 +61,9 @@ def stepped(state, layout, place, step):
     for band, own in layout.registration.items():
         shift[band] += border[own]
     first = [own.start for own in layout.linear]
-    flux = [f + border[p : p + layout.n_galaxies] for f, p in zip(state.galaxy_flux, first)]
+    flux = [
+        f + border[p : p + layout.n_galaxies] for f, p in zip(state.galaxy_flux, first, strict=True)
+    ]
     stars = stars.reshape(layout.n_stars, layout.block)
     moves = stars[:, layout.n_bands :] if layout.positions else np.zeros((layout.n_stars, 2))
     return replace(
@@ -88,7 +92,8 @@ def differences(bands, state, freedom, layout, step=1e-4):
             for s in (step, -step)
         )
         slope.append((down.chi2 - up.chi2) / (4 * step))
-        columns.append([(d - u) / (2 * step) for d, u in zip(down.residuals, up.residuals)])
+        pairs = zip(down.residuals, up.residuals, strict=True)
+        columns.append([(d - u) / (2 * step) for d, u in pairs])
     return np.array(slope), [np.array([c[i] for c in columns]) for i in range(len(bands))]
 
 
@@ -220,7 +225,9 @@ class TestEvaluation:
     def test_reuse_changes_nothing(self, scene, freedom):
         _, bands, state = scene
         half_sizes = half_sizes_of(bands, state)
-        moved = replace(state, shift=state.shift + [[0, 0], [0.2, 0.1]], star_flux=state.star_flux * 2)
+        moved = replace(
+            state, shift=state.shift + [[0, 0], [0.2, 0.1]], star_flux=state.star_flux * 2
+        )
         other = replace(moved, shapes=moved.shapes + 0.1)
         for neighbour in (state, moved, other):
             known = (neighbour, evaluate(bands, neighbour, half_sizes, freedom))

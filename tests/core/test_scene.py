@@ -19,7 +19,9 @@ def plain_band(sigma=2.0, mask=None, **options):
 def state_with_stars(n_bands=1):
     bands = [plain_band()] * n_bands
     state = SceneState.start(bands, [SersicParams(20, 15, 4.0, 1, 0.2, 0.5).to_vector()])
-    return state.with_stars([1.0, 2.0, 3.0], [4.0, 5.0, 6.0], np.arange(3.0 * n_bands).reshape(-1, 3))
+    return state.with_stars(
+        [1.0, 2.0, 3.0], [4.0, 5.0, 6.0], np.arange(3.0 * n_bands).reshape(-1, 3)
+    )
 
 
 class TestBand:

@@ -236,7 +236,9 @@ class TestEquivariance:
         # np.rot90 takes the pixel (x, y) to (y, nx - 1 - x): theta falls by 90 degrees
         psf = EffectivePSF.from_array(np.rot90(synthetic.psf_arrays["F150W"]), 4)
         data = np.rot90(synthetic.data["F150W"]).copy()
-        band = make_band("F150W", data, np.zeros((nx, ny), dtype=bool), psf, np.full((nx, ny), sigma))
+        band = make_band(
+            "F150W", data, np.zeros((nx, ny), dtype=bool), psf, np.full((nx, ny), sigma)
+        )
         x, y = start.y, nx - 1 - start.x
 
         def turned(shapes):
