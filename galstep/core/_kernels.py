@@ -10,6 +10,7 @@ COMPILED = find_spec("numba") is not None
 
 if COMPILED:
     from galstep.core._kernels_numba import (
+        add_stamps,
         fill_spectra,
         gram,
         make_stamps,
@@ -17,9 +18,11 @@ if COMPILED:
         project_stars,
         render_stars,
         sum_profiles,
+        weight_stamps,
     )
 else:
     from galstep.core._kernels_numpy import (
+        add_stamps,
         fill_spectra,
         gram,
         make_stamps,
@@ -27,10 +30,12 @@ else:
         project_stars,
         render_stars,
         sum_profiles,
+        weight_stamps,
     )
 
 __all__ = [
     "COMPILED",
+    "add_stamps",
     "fill_spectra",
     "gram",
     "make_stamps",
@@ -38,4 +43,5 @@ __all__ = [
     "project_stars",
     "render_stars",
     "sum_profiles",
+    "weight_stamps",
 ]

@@ -8,6 +8,7 @@ import numpy as np
 from galstep.core import _kernels_numpy
 
 __all__ = [
+    "add_stamps",
     "fill_spectra",
     "gram",
     "make_stamps",
@@ -15,6 +16,7 @@ __all__ = [
     "project_stars",
     "render_stars",
     "sum_profiles",
+    "weight_stamps",
 ]
 
 # reassociation lets sums use vector registers; NaN and infinity keep their meaning
@@ -147,23 +149,64 @@ def project_stamps(images, stamps, ix, iy, out):
     side = stamps.shape[2]
     half = side // 2
     ny, nx = images.shape[1:]
+    # one long sum is faster than many as short as a row of a stamp
+    patch = np.zeros(side * side)
+    flat = stamps.reshape(stamps.shape[0], 3, side * side)
     for k in range(stamps.shape[0]):
         y, x = iy[k] - half, ix[k] - half
         y0, y1 = max(y, 0), min(y + side, ny)
         x0, x1 = max(x, 0), min(x + side, nx)
+        value, by_x, by_y = flat[k, 0], flat[k, 1], flat[k, 2]
+        patch[:] = 0.0
         for q in range(images.shape[0]):
-            t0 = t1 = t2 = 0.0
             for i in range(y0, y1):
-                values = images[q, i]
-                r = i - y
+                first = (i - y) * side - x
                 for j in range(x0, x1):
-                    v = values[j]
-                    t0 += v * stamps[k, 0, r, j - x]
-                    t1 += v * stamps[k, 1, r, j - x]
-                    t2 += v * stamps[k, 2, r, j - x]
+                    patch[first + j] = images[q, i, j]
+            t0 = t1 = t2 = 0.0
+            for p in range(patch.size):
+                t0 += patch[p] * value[p]
+                t1 += patch[p] * by_x[p]
+                t2 += patch[p] * by_y[p]
             out[k, q, 0] = t0
             out[k, q, 1] = t1
             out[k, q, 2] = t2
+
+
+@_compile
+def weight_stamps(weight, stamps, ix, iy, out):
+    side = stamps.shape[2]
+    half = side // 2
+    ny, nx = weight.shape
+    out[:] = 0.0
+    for k in range(stamps.shape[0]):
+        y, x = iy[k] - half, ix[k] - half
+        for i in range(max(y, 0), min(y + side, ny)):
+            for j in range(max(x, 0), min(x + side, nx)):
+                for a in range(3):
+                    out[k, a, i - y, j - x] = weight[i, j] * stamps[k, a, i - y, j - x]
+
+
+@_compile
+def add_stamps(images, stamps, ix, iy, factors):
+    side = stamps.shape[2]
+    half = side // 2
+    ny, nx = images.shape[1:]
+    for k in range(stamps.shape[0]):
+        y, x = iy[k] - half, ix[k] - half
+        x0, x1 = max(x, 0), min(x + side, nx)
+        n = x1 - x0
+        if n <= 0:
+            continue
+        for q in range(images.shape[0]):
+            f0, f1, f2 = factors[k, q, 0], factors[k, q, 1], factors[k, q, 2]
+            for i in range(max(y, 0), min(y + side, ny)):
+                row = images[q, i, x0:x1]
+                value = stamps[k, 0, i - y, x0 - x : x1 - x]
+                by_x = stamps[k, 1, i - y, x0 - x : x1 - x]
+                by_y = stamps[k, 2, i - y, x0 - x : x1 - x]
+                for j in range(n):
+                    row[j] += f0 * value[j] + f1 * by_x[j] + f2 * by_y[j]
 
 
 @_compile

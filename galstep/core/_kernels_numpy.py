@@ -13,6 +13,7 @@ import numpy as np
 
 __all__ = [
     "PAD",
+    "add_stamps",
     "axis_taps",
     "fill_spectra",
     "gram",
@@ -21,6 +22,7 @@ __all__ = [
     "project_stars",
     "render_stars",
     "sum_profiles",
+    "weight_stamps",
 ]
 
 PAD = 2  # samples of mirrored coefficients before the first
@@ -183,20 +185,38 @@ def _overlap(corners, side, size):
     return low, min(min(corners) + side, size)
 
 
-def project_stamps(images, stamps, ix, iy, out):
-    """out[k, q, a] = sum of images[q] * stamps[k, a] inside the frame."""
+def _inside(shape, stamps, ix, iy):
+    """(k, slices in the frame, slices in the stamp) of the stamps that meet a frame."""
     side = stamps.shape[2]
     half = side // 2
-    ny, nx = images.shape[1:]
     for k in range(len(stamps)):
         y, x = int(iy[k]) - half, int(ix[k]) - half
-        y0, y1 = _overlap((y,), side, ny)
-        x0, x1 = _overlap((x,), side, nx)
-        if y1 <= y0 or x1 <= x0:
-            out[k] = 0.0
-            continue
-        stamp = stamps[k, :, y0 - y : y1 - y, x0 - x : x1 - x]
-        out[k] = np.tensordot(images[:, y0:y1, x0:x1], stamp, axes=((1, 2), (1, 2)))
+        y0, y1 = _overlap((y,), side, shape[0])
+        x0, x1 = _overlap((x,), side, shape[1])
+        if y1 > y0 and x1 > x0:
+            in_stamp = slice(y0 - y, y1 - y), slice(x0 - x, x1 - x)
+            yield k, (slice(y0, y1), slice(x0, x1)), in_stamp
+
+
+def project_stamps(images, stamps, ix, iy, out):
+    """out[k, q, a] = sum of images[q] * stamps[k, a] inside the frame."""
+    out[:] = 0.0
+    for k, in_frame, in_stamp in _inside(images.shape[1:], stamps, ix, iy):
+        image, stamp = images[:, *in_frame], stamps[k, :, *in_stamp]
+        out[k] = np.tensordot(image, stamp, axes=((1, 2), (1, 2)))
+
+
+def weight_stamps(weight, stamps, ix, iy, out):
+    """out = stamps times the weights under them, 0 outside the frame."""
+    out[:] = 0.0
+    for k, in_frame, in_stamp in _inside(weight.shape, stamps, ix, iy):
+        out[k, :, *in_stamp] = stamps[k, :, *in_stamp] * weight[in_frame]
+
+
+def add_stamps(images, stamps, ix, iy, factors):
+    """images[q] += sum over k, a of factors[k, q, a] * stamps[k, a], in place."""
+    for k, in_frame, in_stamp in _inside(images.shape[1:], stamps, ix, iy):
+        images[:, *in_frame] += np.tensordot(factors[k], stamps[k, :, *in_stamp], axes=1)
 
 
 def gram(weight, stamps, ix, iy, pairs_i, pairs_j, out):

@@ -40,9 +40,18 @@ class SceneCovariance:
     factor: object
     star_variance: np.ndarray
 
-    def star_flux_errors(self):
-        """(n_bands, n_stars) 1-sigma errors."""
-        return np.sqrt(self.star_variance[:, : self.layout.n_bands].T)
+    def star_flux_errors(self, bands=None):
+        """(n_bands, n_stars) 1-sigma errors.
+
+        With ``bands`` an error is infinite where a star has no data in a band
+        and its flux is held: no star is known better than one by itself on a
+        frame without masked pixels.
+        """
+        errors = np.sqrt(self.star_variance[:, : self.layout.n_bands].T)
+        if bands is None:
+            return errors
+        alone = [band.sigma * np.sqrt(band.star_renderer.psf.noise_area) for band in bands]
+        return np.where(errors < 1e-3 * np.array(alone)[:, None], np.inf, errors)
 
     def position_errors(self):
         """(2, n_stars) 1-sigma errors of x and y, NaN where pinned."""

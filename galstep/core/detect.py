@@ -175,10 +175,12 @@ def colour_templates(flux, error):
 
 
 def _far_apart(spectra, count):
-    """``count`` of the unit spectra: the most typical, then ever the farthest."""
+    """Up to ``count`` different spectra: the most typical, then ever the farthest."""
     chosen = [int(np.argmax(spectra @ spectra.sum(axis=0)))]
     while len(chosen) < count:
         likeness = np.max(spectra @ spectra[chosen].T, axis=1)
+        if likeness.min() > 1 - 1e-6:
+            break  # all of one colour
         chosen.append(int(np.argmin(likeness)))
     return spectra[chosen]
 

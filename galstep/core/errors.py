@@ -23,9 +23,19 @@ from dataclasses import dataclass
 import numpy as np
 from scipy.fft import irfft2, next_fast_len, rfft2
 
-from galstep.core.normal import border_columns
+from galstep.core.border import border_images
+from galstep.core.normal import star_stamps
+from galstep.core.stars import combined_stamps
 
-__all__ = ["NoisePower", "influence_images", "measure_noise_power", "quantity_covariance"]
+__all__ = [
+    "NoiseMeter",
+    "NoisePower",
+    "influence_images",
+    "measure_noise_power",
+    "not_below_white",
+    "pixel_sigma",
+    "quantity_covariance",
+]
 
 # Separation (pixels) at which the measured correlation has faded to nothing.
 REACH = 60
@@ -45,71 +55,93 @@ class NoisePower:
     shape: tuple
 
 
-def _ring_mean(values, pairs, radius, size):
-    """Mean over rings of one pixel, weighted by the number of pixel pairs."""
-    ring = np.rint(radius).astype(int).ravel()
-    total = np.bincount(ring, (values * pairs).ravel(), minlength=size)[:size]
-    count = np.bincount(ring, pairs.ravel(), minlength=size)[:size]
-    return np.where(count > 0, total / np.maximum(count, 1e-12), 0.0)
-
-
 def _taper(radius, reach):
     """1 to half the reach, then half a cosine to 0 at the reach."""
     phase = np.clip((radius - reach / 2) / (reach / 2), 0.0, 1.0)
     return 0.5 * (1 + np.cos(np.pi * phase))
 
 
-def _separations(shape):
-    ny, nx = shape
-    dy = np.fft.fftfreq(ny, 1 / ny)
-    dx = np.fft.fftfreq(nx, 1 / nx)
-    return np.hypot(dy[:, None], dx[None, :])
-
-
-def measure_noise_power(residuals, good, reach=REACH):
-    """Stationary covariance of residuals, as power spectra.
+class NoiseMeter:
+    """Measures the power of noise in frames with the same good pixels.
 
     Parameters
     ----------
-    residuals : sequence of (ny, nx) arrays
-        In units of the pixel sigma; values where ``good`` is False are ignored.
     good : sequence of (ny, nx) bool arrays
-        Pixels to use: with data, and not where the model is known to be poor.
+        Per band the pixels to use: with data, and not where the model is known
+        to be poor.
     reach : int, optional
         Separation in pixels where the covariance is tapered to zero.
 
-    Returns
-    -------
-    NoisePower
-
     Notes
     -----
-    xi(d) = sum r_p r_(p+d) / number of pairs, by zero-padded FFTs, averaged over
-    rings, tapered and transformed back. Nothing is clipped: the tail of the
+    xi(d) = sum r_p r_(p+d) / number of pairs, by FFTs that are padded so that
+    nothing within the reach wraps around, averaged over rings of one pixel,
+    tapered and transformed back. Nothing is clipped: the tail of the
     distribution is the noise.
     """
-    ny, nx = residuals[0].shape
-    wide = tuple(next_fast_len(2 * n, real=True) for n in (ny, nx))
-    frame = tuple(next_fast_len(n + reach, real=True) for n in (ny, nx))
-    images = [rfft2(np.where(g, r, 0.0), wide) for r, g in zip(residuals, good, strict=True)]
-    counts = [rfft2(g.astype(float), wide) for g in good]
-    far, near = _separations(wide), _separations(frame)
-    radii = np.arange(reach + 2)
-    power = [[None] * len(images) for _ in images]
-    for a in range(len(images)):
-        for b in range(a, len(images)):
-            pairs = np.rint(irfft2(np.conj(counts[a]) * counts[b], wide))
-            sums = irfft2(np.conj(images[a]) * images[b], wide)
-            mean = np.divide(sums, pairs, out=np.zeros(wide), where=pairs > 0.5)
-            rings = _ring_mean(mean, np.maximum(pairs, 0), far, reach + 2)
-            xi = np.interp(near, radii, rings, right=0.0) * _taper(near, reach)
-            spectrum = rfft2(xi).real
-            if a == b:
-                positive = spectrum[spectrum > 0]
-                floor = 0.01 * np.median(positive) if positive.size else 0.0
-                spectrum = np.maximum(spectrum, floor)
-            power[a][b] = power[b][a] = spectrum
-    return NoisePower(power, frame)
+
+    def __init__(self, good, reach=REACH):
+        self.good, self.reach = good, reach
+        # rings up to the one beyond the reach
+        self.shape = tuple(next_fast_len(n + reach + 2, real=True) for n in good[0].shape)
+        dy, dx = (np.fft.fftfreq(n, 1 / n) for n in self.shape)
+        radius = np.hypot(dy[:, None], dx).ravel()
+        self._within = np.flatnonzero(radius < reach + 1.5)
+        self._radius = radius[self._within]
+        self._ring = np.rint(self._radius).astype(int)
+        self._counts = [rfft2(g.astype(float), self.shape) for g in good]
+        self._pairs = {}
+
+    def measure(self, residuals):
+        """Powers and cross powers of a frame of each band.
+
+        Parameters
+        ----------
+        residuals : sequence of (ny, nx) arrays
+            In units of the pixel sigma; values of bad pixels are ignored.
+
+        Returns
+        -------
+        NoisePower
+        """
+        transforms = [self._transform(r, band) for band, r in enumerate(residuals)]
+        power = [[None] * len(transforms) for _ in transforms]
+        for a, first in enumerate(transforms):
+            for b in range(a, len(transforms)):
+                power[a][b] = power[b][a] = self._spectrum(first, transforms[b], a, b)
+        return NoisePower(power, self.shape)
+
+    def measure_one(self, residual, band):
+        """The power of a frame of one band."""
+        transform = self._transform(residual, band)
+        return self._spectrum(transform, transform, band, band)
+
+    def _transform(self, residual, band):
+        return rfft2(np.where(self.good[band], residual, 0.0), self.shape)
+
+    def _ring_sums(self, first, second):
+        sums = irfft2(np.conj(first) * second, self.shape).ravel()[self._within]
+        return np.bincount(self._ring, sums)
+
+    def _spectrum(self, first, second, a, b):
+        if (a, b) not in self._pairs:
+            self._pairs[a, b] = np.rint(self._ring_sums(self._counts[a], self._counts[b]))
+        pairs, sums = self._pairs[a, b], self._ring_sums(first, second)
+        rings = np.divide(sums, pairs, out=np.zeros(len(pairs)), where=pairs > 0)
+        xi = np.zeros(self.shape)
+        at_radius = np.interp(self._radius, np.arange(len(rings)), rings)
+        xi.ravel()[self._within] = at_radius * _taper(self._radius, self.reach)
+        spectrum = rfft2(xi).real
+        if a == b:
+            positive = spectrum[spectrum > 0]
+            floor = 0.01 * np.median(positive) if positive.size else 0.0
+            spectrum = np.maximum(spectrum, floor)
+        return spectrum
+
+
+def measure_noise_power(residuals, good, reach=REACH):
+    """Stationary covariance of residuals, as power spectra: see `NoiseMeter`."""
+    return NoiseMeter(good, reach).measure(residuals)
 
 
 def influence_images(bands, solution, covariance, functionals):
@@ -132,31 +164,24 @@ def influence_images(bands, solution, covariance, functionals):
     border = factor.border_solve(np.asarray(functionals, dtype=float).T)
     stars = -(factor.solved @ border).T.reshape(len(border.T), layout.n_stars, layout.block)
     for i, band in enumerate(bands):
-        columns, places = border_columns(band, i, state, solution.evaluation, layout)
-        images = np.tensordot(border[places].T, columns, axes=1)
+        stamps = None
         if layout.n_stars:
-            _add_star_influence(images, band, i, state, layout, stars)
+            half = min(INFLUENCE_HALF_SIZE, band.star_renderer.half_size)
+            stamps = star_stamps(band, i, state, half)
+        images = border_images(band, i, state, solution.evaluation, layout, stamps)
+        images = images.combined(border.T)
+        if layout.n_stars:
+            images += combined_stamps(band.shape, *stamps, _star_factors(stars, i, layout))
         yield images * band.weight
 
 
-def _add_star_influence(images, band, index, state, layout, stars):
-    renderer = band.star_renderer
-    half = min(INFLUENCE_HALF_SIZE, renderer.half_size)
-    x, y = band.to_pixels(state.x, state.y, state.shift[index])
-    for image, own in zip(images, stars, strict=True):
-        moved = np.zeros((layout.n_stars, 2))
-        if layout.positions:
-            moved = own[:, layout.n_bands :] @ band.matrix.T
-            moved = moved * state.star_flux[index][:, None]
-        image += renderer.render(
-            band.shape,
-            x,
-            y,
-            np.ascontiguousarray(own[:, index]),
-            half_sizes=half,
-            flux_x=np.ascontiguousarray(moved[:, 0]),
-            flux_y=np.ascontiguousarray(moved[:, 1]),
-        )
+def _star_factors(stars, band, layout):
+    """Factors of a band's stamps, (n_stars, nq, 3), from (nq, n_stars, block)."""
+    factors = np.zeros((layout.n_stars, len(stars), 3))
+    factors[:, :, 0] = stars[:, :, band].T
+    if layout.positions:
+        factors[:, :, 1:] = stars[:, :, layout.n_bands :].transpose(1, 0, 2)
+    return factors
 
 
 def quantity_covariance(bands, solution, covariance, functionals, noise):
@@ -176,35 +201,66 @@ def quantity_covariance(bands, solution, covariance, functionals, noise):
         Variances if the pixels were independent with the same sigma.
     """
     n_quantities = len(functionals)
-    n_frequencies = noise.shape[0] * (noise.shape[1] // 2 + 1)
-    spectra = np.empty((len(bands), n_quantities, n_frequencies), dtype=complex)
+    half_plane = noise.shape[0], noise.shape[1] // 2 + 1
+    spectra = np.empty((len(bands), n_quantities, *half_plane), dtype=complex)
     white = np.zeros(n_quantities)
     every = influence_images(bands, solution, covariance, functionals)
     for i, images in enumerate(every):
-        sigma = _pixel_sigma(bands[i])
+        sigma = pixel_sigma(bands[i])
         for k, image in enumerate(images):
             scaled = image * sigma
             white[k] += np.vdot(scaled, scaled)
-            spectra[i, k] = rfft2(scaled, noise.shape).ravel()
+            spectra[i, k] = rfft2(scaled, noise.shape)
+    return _paired(spectra, noise), white
+
+
+def _paired(spectra, noise):
+    """sum_ab V_a^H P_ab V_b over all frequencies, from those of the half-plane.
+
+    Real and imaginary parts count alike, so they stand side by side.
+    """
+    n_bands, n_quantities = spectra.shape[:2]
     # Parseval on the half-plane: every column but the first (and the middle
     # one of an even length) stands for itself and its mirror image
     mirror = np.full(noise.shape[1] // 2 + 1, 2.0)
     mirror[0] = 1.0
     if noise.shape[1] % 2 == 0:
         mirror[-1] = 1.0
-    weight = np.tile(mirror, noise.shape[0]) / (noise.shape[0] * noise.shape[1])
+    mirror /= noise.shape[0] * noise.shape[1]
     matrix = np.zeros((n_quantities,) * 2)
-    for a in range(len(bands)):
-        for b in range(a, len(bands)):
-            scaled = spectra[b] * (noise.power[a][b].ravel() * weight)
-            block = (np.conj(spectra[a]) @ scaled.T).real
-            matrix += block if a == b else block + block.T
-    return 0.5 * (matrix + matrix.T), white
+    for row in range(noise.shape[0]):
+        parts = spectra[:, :, row].view(float)
+        power = np.array([[own[row] * mirror for own in others] for others in noise.power])
+        filtered = np.einsum("abf,bqf->aqf", np.repeat(power, 2, axis=2), parts)
+        for a in range(n_bands):
+            matrix += parts[a] @ filtered[a].T
+    return 0.5 * (matrix + matrix.T)
 
 
-def _pixel_sigma(band):
+def pixel_sigma(band):
     """1-sigma of each pixel, without the matched-filter scale; 0 if masked."""
     good = band.weight > 0
     sigma = np.zeros(band.shape)
     sigma[good] = 1.0 / (np.sqrt(band.weight[good]) * band.noise_scale)
     return sigma
+
+
+def not_below_white(matrix, white):
+    """A covariance whose variances are at least those of independent pixels.
+
+    The power on the largest scales is measured on a few modes of one frame and
+    can come out low by chance; true noise that is smooth or unresolved stars
+    only ever adds to it there. Rows and columns are scaled together, which
+    keeps correlations and positive definiteness.
+
+    Parameters
+    ----------
+    matrix, white
+        From `quantity_covariance`.
+
+    Returns
+    -------
+    (nq, nq) array
+    """
+    scale = np.sqrt(np.maximum(1.0, white / np.maximum(np.diag(matrix), np.finfo(float).tiny)))
+    return matrix * scale[:, None] * scale

@@ -20,6 +20,8 @@ PINNED = (False,) * 6
 # A star that another band knows is looked for this close to where that band
 # has it (pixels, 1 sigma).
 KNOWN_POSITION_PRIOR = 0.3
+# No search, no pruning: the stars that are listed, and no others.
+AS_LISTED = LadderOptions(thresholds=(), floor_passes=0, keep=-np.inf, merge=0.0)
 
 
 def shape_bounds(shape):
@@ -49,20 +51,42 @@ def fit_base(band, first, options=LadderOptions()):
     return measure_scene(result, Freedom(), "basefit", bounds)
 
 
-def _known_state(band, base_fit, flux_scale):
+def _known_state(band, base_fit):
     """Shape and stars of a base fit as the start in another band."""
     component, stars = base_fit.sersic[0], base_fit.stars
     state = SceneState.start([band], [component.params.to_vector()])
-    usable = np.isfinite(stars.flux)
-    flux = np.where(usable, stars.flux, 0.0)[None, :] * flux_scale
+    flux = np.nan_to_num(stars.flux)[None, :]
     return state.with_stars(stars.x, stars.y, flux, stars.star_id)
 
 
-def _registered(band, state, bounds, base):
-    """Measure where the scene lands in a band, positions and shape pinned."""
-    freedom = Freedom(shape=PINNED, positions=False, registration=(0,))
-    options = LadderOptions(thresholds=(), floor_passes=0, keep=-np.inf, merge=0.0, final_tolerance=1.0)
-    return run_ladder([band], state, freedom, options, bounds, base)
+def _position_errors(stars):
+    """One error per star for x and y alike, also where none is known."""
+    error = np.hypot(stars.x_err, stars.y_err) / np.sqrt(2)
+    return np.clip(np.where(np.isfinite(error), error, KNOWN_POSITION_PRIOR), 1e-3, None)
+
+
+def _fit_pinned(band, base_fit, step, freedom, options, register, first_star_id):
+    """Fit a band with the base's shape, after measuring its registration.
+
+    The registration comes from all stars and the galaxy together and is held
+    afterwards. The base's positions are known to their errors only: without
+    these a star that is bright here and faint there would decide alone.
+    """
+    bounds, base = shape_bounds(band.shape), known_variance([band])
+    state, bands, offset_err = _known_state(band, base_fit), [band], (np.nan, np.nan)
+    if register:
+        together = Freedom(
+            shape=PINNED, registration=(0,), position_prior=_position_errors(base_fit.stars)
+        )
+        rough = replace(AS_LISTED, final_tolerance=1.0)
+        result = run_ladder(bands, state, together, rough, bounds, base)
+        bands = result.bands
+        state = replace(result.solution.state, x=state.x, y=state.y)
+        offset_err = result.covariance.registration_error(0)
+    result = run_ladder(bands, state, freedom, options, bounds, base)
+    measured = measure_scene(result, freedom, step, bounds, first_star_id)
+    fit = replace(with_shape_errors(measured.fits[0], base_fit), offset_err=offset_err)
+    return replace(measured, fits=[fit])
 
 
 def fit_scaled(band, base_fit, options=LadderOptions(), register=True, first_star_id=1):
@@ -86,17 +110,8 @@ def fit_scaled(band, base_fit, options=LadderOptions(), register=True, first_sta
     SceneMeasurement
         Shape errors are the base's.
     """
-    bounds = shape_bounds(band.shape)
-    base = known_variance([band])
-    state, bands, shift_err = _known_state(band, base_fit, 1.0), [band], (np.nan, np.nan)
-    if register:
-        result = _registered(band, state, bounds, base)
-        state, bands = result.solution.state, result.bands
-        shift_err = result.covariance.registration_error(0)
     freedom = Freedom(shape=PINNED, position_prior=KNOWN_POSITION_PRIOR)
-    result = run_ladder(bands, state, freedom, options, bounds, base)
-    measured = measure_scene(result, freedom, "scalefit", bounds, first_star_id)
-    return _as_scaled(measured, base_fit, shift_err)
+    return _fit_pinned(band, base_fit, "scalefit", freedom, options, register, first_star_id)
 
 
 def fit_forced(band, base_fit, register=True):
@@ -105,23 +120,8 @@ def fit_forced(band, base_fit, register=True):
     Parameters and returns as `fit_scaled`; the stars are exactly the base's,
     with their fluxes free (also below zero).
     """
-    bounds = shape_bounds(band.shape)
-    base = known_variance([band])
-    state, bands, shift_err = _known_state(band, base_fit, 1.0), [band], (np.nan, np.nan)
-    if register:
-        result = _registered(band, state, bounds, base)
-        state, bands = result.solution.state, result.bands
-        shift_err = result.covariance.registration_error(0)
     freedom = Freedom(shape=PINNED, positions=False)
-    options = LadderOptions(thresholds=(), floor_passes=0, keep=-np.inf, merge=0.0)
-    result = run_ladder(bands, state, freedom, options, bounds, base)
-    measured = measure_scene(result, freedom, "forcedscalefit", bounds)
-    return _as_scaled(measured, base_fit, shift_err)
-
-
-def _as_scaled(measured, base_fit, shift_err):
-    fit = replace(with_shape_errors(measured.fits[0], base_fit), offset_err=shift_err)
-    return replace(measured, fits=[fit])
+    return _fit_pinned(band, base_fit, "forcedscalefit", freedom, AS_LISTED, register, 1)
 
 
 def _union_of_stars(fits, base_index, separation):

@@ -138,6 +138,7 @@ def _sky_frame(band):
 
 def _fit_rounds(band, state, freedom, clips, stars, core, bounds):
     """Fit, mask what stands out, fit again; one round per clip level."""
+    reuse = None
     for clip in clips:
         solution = fit_scene(
             [_with_stars_masked(band, stars)],
@@ -146,8 +147,10 @@ def _fit_rounds(band, state, freedom, clips, stars, core, bounds):
             bounds=bounds,
             max_iterations=12,
             tolerance=1.0,
+            reuse=reuse,
         )
         state = solution.state
+        reuse = state, solution.evaluation
         shape = state.shapes[0]
         residual = _residual(band, state, solution)
         stars = _star_mask(residual, band.mask, clip, shape, core(shape))

@@ -134,6 +134,7 @@ class _Ladder:
         # the same peak is not tried again, or the passes would never end
         self.rejected, self.at_floor = np.zeros((0, 2)), False
         self.solution, self.state, self.maps = None, state, None
+        self.evaluated = None  # the last state with its images
 
     def look(self):
         """Measure the noise that the start leaves, before anything is fitted.
@@ -146,6 +147,7 @@ class _Ladder:
             for band, flux in zip(self.bands, self.state.star_flux, strict=True)
         ]
         evaluation = evaluate(self.bands, self.state, half_sizes, self.freedom)
+        self.evaluated = self.state, evaluation
         self._measure_noise(evaluation)
 
     def fit(self, final=False):
@@ -158,8 +160,10 @@ class _Ladder:
             bounds=self.bounds,
             max_iterations=options.final_iterations if final else options.max_iterations,
             tolerance=options.final_tolerance if final else options.tolerance,
+            reuse=self.evaluated,
         )
         self.state = self.solution.state
+        self.evaluated = self.state, self.solution.evaluation
         self.n_iterations += self.solution.n_iterations
         self._measure_noise(self.solution.evaluation)
 
@@ -218,18 +222,39 @@ class _Ladder:
         state = self.state
         if state.n_stars == 0:
             return False
-        errors = covariance_of(self.solution.equations, state).star_flux_errors()
+        errors = covariance_of(self.solution.equations, state).star_flux_errors(self.bands)
         self.templates = colour_templates(state.star_flux, errors)
         combined = significance_map(self.maps, self.templates)
         significance = combined.star_significance(state.star_flux, errors)
         flux, keep = self._merged(significance)
-        keep &= np.isfinite(significance) & (significance > threshold)
+        # a pair that became one star has the pair's flux and no error yet
+        merged = (flux != state.star_flux).any(axis=0)
+        poor = ~(np.isfinite(significance) & (significance > threshold)) & ~merged
+        keep &= ~self._weakest(poor & keep, ~keep, significance)
         if self.at_floor:
             dropped = np.column_stack([state.x_prior, state.y_prior])[~keep]
             self.rejected = np.concatenate([self.rejected, dropped])
         self.state = replace(state, star_flux=flux).select_stars(keep)
         self.significance = significance[keep]
         return not keep.all()
+
+    def _weakest(self, poor, gone, significance):
+        """Of the poor stars, those that may be dropped now.
+
+        Where stars overlap each is insignificant beside the others; dropping
+        all of them would lose their light. So one of a pair goes at a time, and
+        none beside a star that is going already.
+        """
+        if not poor.any():
+            return poor
+        poor = poor.copy()
+        tree = cKDTree(np.column_stack([self.state.x, self.state.y]))
+        for a, b in tree.query_pairs(self.fwhm, output_type="ndarray"):
+            if gone[a] or gone[b]:
+                poor[[a, b]] &= gone[[a, b]]
+            elif poor[a] and poor[b]:
+                poor[a if significance[a] > significance[b] else b] = False
+        return poor
 
     def _merged(self, significance):
         state, flux = self.state, self.state.star_flux.copy()

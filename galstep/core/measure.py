@@ -7,16 +7,26 @@ from scipy.ndimage import convolve
 from scipy.spatial import cKDTree
 
 from galstep.core.background import sky_frame
-from galstep.core.errors import measure_noise_power, quantity_covariance
+from galstep.core.errors import (
+    measure_noise_power,
+    not_below_white,
+    pixel_sigma,
+    quantity_covariance,
+)
+from galstep.core.projection import restored_power
 from galstep.core.scene import N_SHAPE
 from galstep.flags import BandFlag, StarFlag
 from galstep.records import BandFit, SersicFit, SersicParams, SkyModel, StarList
 
 __all__ = ["SceneMeasurement", "measure_scene"]
 
+FAINT_SNR = 5.0
+# A galaxy under stars of its own brightness can trade light with them, and no
+# formal error knows of a star that was missed.
+CROWDED_RADIUS = 1.5
+CROWDED_SHARE = 1.0
 POOR_CHI2 = 3.0
 MOVED_PIXELS = 1.0
-FAINT_SNR = 5.0
 
 
 @dataclass(frozen=True, eq=False)
@@ -175,11 +185,13 @@ def _star_flags(band, state, index, x, y, chi2, covered):
     return flags, no_data
 
 
-def _star_list(band, index, state, covariance, scaled, star_id):
+def _star_list(band, index, state, covariance, flux_errors, scaled, star_id):
     x, y = band.to_pixels(state.x, state.y, state.shift[index])
     chi2, covered = _star_chi2(band, scaled, x, y)
+    flux_err = flux_errors[index]
     flags, no_data = _star_flags(band, state, index, x, y, chi2, covered)
-    flux_err = covariance.star_flux_errors()[index]
+    no_data |= ~np.isfinite(flux_err)
+    flags[no_data] |= StarFlag.NO_DATA
     return StarList(
         star_id=np.asarray(star_id, dtype=int),
         x=x,
@@ -193,8 +205,20 @@ def _star_list(band, index, state, covariance, scaled, star_id):
     )
 
 
-def _band_flags(band, state, index, component, core_masked, at_bound, converged, limited):
+def _star_share(state, index):
+    """Light of the stars in the first galaxy's core over that of the galaxy."""
+    x_0, y_0, ln_r_eff = state.shapes[0, :3]
+    near = np.hypot(state.x - x_0, state.y - y_0) < CROWDED_RADIUS * np.exp(ln_r_eff)
+    galaxy = max(state.galaxy_flux[index, 0], np.finfo(float).tiny)
+    return float(np.clip(state.star_flux[index, near], 0, None).sum() / galaxy)
+
+
+def _band_flags(state, index, component, core_masked, at_bound, converged, limited):
     reasons, flags = [], 0
+    crowded = _star_share(state, index)
+    if crowded > CROWDED_SHARE:
+        flags |= BandFlag.CORE_CROWDED
+        reasons.append(f"stars in the core hold {min(crowded, 99):.1f} times the galaxy's light")
     if at_bound:
         flags |= BandFlag.AT_BOUND
         reasons.append(f"{', '.join(at_bound)} at the bound")
@@ -244,9 +268,14 @@ def measure_scene(result, freedom, step, bounds, first_star_id=1):
         _scaled_residual(b, r) for b, r in zip(bands, evaluation.residuals, strict=True)
     ]
     core = state.core(bands[0].shape)
-    noise = measure_noise_power(scaled, [~b.mask & ~core for b in bands])
+    good = [~b.mask & ~core for b in bands]
+    noise = measure_noise_power(scaled, good)
+    sigmas = [pixel_sigma(band) for band in bands]
+    noise = restored_power(noise, bands, sigmas, good, solution, covariance)
     functionals, place = _functionals(bands, state, covariance.layout)
     matrix, white = quantity_covariance(bands, solution, covariance, functionals, noise)
+    matrix = not_below_white(matrix, white)
+    flux_errors = covariance.star_flux_errors(bands)
     at_bound = bounds.at_bound(state.shapes[0]) if any(freedom.shape) else []
     fits = []
     for i, band in enumerate(bands):
@@ -254,7 +283,7 @@ def measure_scene(result, freedom, step, bounds, first_star_id=1):
         own = band.galaxy_vector(state.shapes[0], state.shift[i])
         flux, sky = place[("flux", i, 0)], place[("sky", i)]
         flags, reason = _band_flags(
-            band, state, i, components[0], _masked_share(band, own), at_bound,
+            state, i, components[0], _masked_share(band, own), at_bound,
             solution.converged, result.limited,
         )
         n_good = int((~band.mask).sum())
@@ -263,7 +292,7 @@ def measure_scene(result, freedom, step, bounds, first_star_id=1):
                 step=step,
                 sersic=components,
                 sky=_sky_model(band, state.sky[i], own, matrix[sky, sky]),
-                stars=_star_list(band, i, state, covariance, scaled[i], star_id),
+                stars=_star_list(band, i, state, covariance, flux_errors, scaled[i], star_id),
                 chi2_reduced=float((scaled[i] ** 2).sum() / max(n_good, 1)),
                 noise_corr=float(np.sqrt(max(matrix[flux, flux], 0.0) / white[flux])),
                 noise_sigma=band.sigma / band.noise_scale,

@@ -25,27 +25,39 @@ from galstep.core.detect import PADDING, lower_scatter, matched_filter
 
 __all__ = ["update_noise", "variance_model"]
 
-QUANTILES = (0, 0.5, 0.8, 0.9, 0.95, 0.98, 0.99, 0.995, 0.998, 1.0)
+QUANTILES = (0, 0.5, 0.8, 0.9, 0.95, 0.98, 0.99, 0.995, 0.998)
 MIN_BIN_PIXELS = 60
 CLIP = 4.0
 MAX_EPS = 0.1
+MIN_EXCESS = 2.0
 
 
 def _binned_variance(residual, light, scale):
-    """Clipped variance of ``residual / scale`` in bins of the model's light."""
-    edges = np.unique(np.quantile(light, QUANTILES))
+    """Clipped variance of ``residual / scale`` in bins of the model's light.
+
+    The last bin is that of the brightest pixels, however few they are: they
+    alone tell what the light adds to the noise.
+
+    Returns
+    -------
+    variance, light, count : arrays
+        ``light`` is the rms of light / scale in the bin.
+    """
+    order = np.argsort(light)
+    edges = [int(q * len(order)) for q in QUANTILES] + [len(order) - MIN_BIN_PIXELS]
+    edges = sorted(k for k in edges if 0 <= k <= len(order) - MIN_BIN_PIXELS)
     variance, mean, count = [], [], []
-    for low, high in zip(edges[:-1], edges[1:], strict=True):
-        inside = (light >= low) & (light <= high)
-        if inside.sum() < MIN_BIN_PIXELS:
+    for low, high in zip(edges, [*edges[1:], len(order)], strict=True):
+        inside = order[low:high]
+        if len(inside) < MIN_BIN_PIXELS:
             continue
         values = residual[inside] / scale[inside]
-        values = values[np.abs(values) <= CLIP * mad_std(values)]
-        if len(values) < MIN_BIN_PIXELS // 2 or not values.any():
+        kept = np.abs(values) <= CLIP * mad_std(values)
+        if kept.sum() < MIN_BIN_PIXELS // 2 or not values[kept].any():
             continue
-        variance.append(np.mean(values**2))
-        mean.append((light[inside] / scale[inside]).mean())
-        count.append(len(values))
+        variance.append(np.mean(values[kept] ** 2))
+        mean.append(np.sqrt(np.mean((light[inside] / scale[inside]) ** 2)))
+        count.append(kept.sum())
     return np.array(variance), np.array(mean), np.array(count)
 
 
@@ -94,16 +106,23 @@ def variance_model(residual, light, stars, mask, core, base=None):
 
 
 def _excess(values, mean, count):
-    """eps^2 from normalised variances v = v_0 + eps^2 (m / sigma)^2."""
+    """eps^2 from normalised variances v = v_0 + eps^2 (m / sigma)^2.
+
+    Taken for real only above twice its error: the brightest pixels are few, and
+    a chance excess there would take their weight away.
+    """
     if len(values) < 3:
         return 0.0
-    weight = np.sqrt(count) / values
-    columns = np.column_stack([np.ones_like(mean), mean**2])
-    size = np.linalg.norm(columns * weight[:, None], axis=0)
-    if not size[1] > 0:
+    weight = np.sqrt(count / 2) / values  # the variance of a variance is 2 v^2 / n
+    columns = np.column_stack([np.ones_like(mean), mean**2]) * weight[:, None]
+    normal = columns.T @ columns
+    if not np.linalg.cond(normal) < 1e12:
         return 0.0
-    terms, _ = nnls(columns * weight[:, None] / size, values * weight)
-    return min(terms[1] / size[1], MAX_EPS**2)
+    covariance = np.linalg.inv(normal)
+    eps_squared = (covariance @ (columns.T @ (values * weight)))[1]
+    if eps_squared < MIN_EXCESS * np.sqrt(covariance[1, 1]):
+        return 0.0
+    return float(min(eps_squared, MAX_EPS**2))
 
 
 def update_noise(band, base, residual, light, stars, core, shift=(0.0, 0.0)):

@@ -13,17 +13,18 @@ import numpy as np
 from scipy.sparse import coo_matrix, diags
 from scipy.spatial import cKDTree
 
+from galstep.core.border import border_images
 from galstep.core.bordered import BorderedMatrix
 from galstep.core.layout import Layout
 from galstep.core.scene import N_SHAPE
-from galstep.core.stars import gram_stamps, project_stamps
+from galstep.core.stars import gram_stamps, project_stamps, weighted_stamps
 
 __all__ = [
     "Evaluation",
     "NormalEquations",
-    "border_columns",
     "evaluate",
     "normal_equations",
+    "star_stamps",
     "wing_half_sizes",
 ]
 
@@ -87,7 +88,7 @@ def _prior_chi2(state, freedom):
     chi2 = 0.0
     if freedom.positions and state.n_stars:
         moved = (state.x - state.x_prior) ** 2 + (state.y - state.y_prior) ** 2
-        chi2 += moved.sum() / freedom.position_prior**2
+        chi2 += (moved / np.square(freedom.position_prior)).sum()
     for band in freedom.registration:
         chi2 += (state.shift[band] ** 2).sum() / freedom.registration_prior**2
     return chi2
@@ -150,57 +151,6 @@ class NormalEquations:
     star_gradient: np.ndarray
 
 
-def border_columns(band, index, state, evaluation, layout):
-    """The images that a band's border parameters stand for.
-
-    Parameters
-    ----------
-    band, index : `SceneBand`, int
-    state, evaluation
-        See `evaluate`.
-    layout : `Layout`
-
-    Returns
-    -------
-    columns : (nc, ny, nx) array
-        Derivatives of the model with respect to the border parameters that
-        this band has.
-    places : (nc,) int array
-        Their places in the border.
-    """
-    stack, flux = evaluation.galaxies[index], state.galaxy_flux[index]
-    own = layout.linear[index]
-    columns = [stack[:, 0], band.basis]
-    places = [np.arange(own.start, own.stop)]
-    if len(layout.shape):
-        galaxy, parameter = np.divmod(layout.shape, N_SHAPE)
-        columns.append(stack[galaxy, 1 + parameter] * flux[galaxy, None, None])
-        places.append(np.arange(len(layout.shape)))
-    if index in layout.registration:
-        columns.append(_registration_columns(band, index, state, stack, flux))
-        places.append(np.arange(2) + layout.registration[index].start)
-    return np.concatenate(columns), np.concatenate(places)
-
-
-def _registration_columns(band, index, state, stack, flux):
-    """Everything in the band moves together: galaxies and stars."""
-    moved = np.tensordot(flux, stack[:, 1:3], axes=1)
-    if state.n_stars:
-        x, y = band.to_pixels(state.x, state.y, state.shift[index])
-        fluxes, none = state.star_flux[index], np.zeros(state.n_stars)
-        for axis in (0, 1):
-            moved[axis] += band.star_renderer.render(
-                band.shape,
-                x,
-                y,
-                none,
-                half_sizes=band.star_renderer.matrix_half_size,
-                flux_x=fluxes * band.matrix[0, axis],
-                flux_y=fluxes * band.matrix[1, axis],
-            )
-    return moved
-
-
 def _star_pairs(ix, iy, half_size):
     """Indices of overlapping stamps, each star with itself first."""
     own = np.arange(len(ix))
@@ -211,14 +161,22 @@ def _star_pairs(ix, iy, half_size):
     return np.concatenate([own, pairs[:, 0]]), np.concatenate([own, pairs[:, 1]])
 
 
-def _star_stamps(band, state, index, half_size):
-    """Stamps of value and flux-weighted position derivatives, scene frame."""
+def star_stamps(band, index, state, half_size):
+    """Stamps of a band's stars: unit-flux value, flux-weighted derivatives.
+
+    The derivatives are with respect to x and y in the scene's frame.
+
+    Returns
+    -------
+    stamps, ix, iy
+        As from `galstep.core.stars.StarRenderer.stamps`.
+    """
     x, y = band.to_pixels(state.x, state.y, state.shift[index])
     stamps, ix, iy = band.star_renderer.stamps(x, y, half_size)
     if not band.on_scene_grid:
         stamps[:, 1:] = np.einsum("ba,nbij->naij", band.matrix, stamps[:, 1:])
     stamps[:, 1:] *= state.star_flux[index][:, None, None, None]
-    return (x, y), stamps, ix, iy
+    return stamps, ix, iy
 
 
 class _Sparse:
@@ -251,28 +209,48 @@ def _add_pairs(sparse, layout, index, i, j, gram):
             sparse.add(columns[other], rows[other], values[other])
 
 
-def _add_stars(sparse, coupling, gradient, band, index, state, layout, weighted, parts, half):
-    """One band's share of the stars' matrix, coupling and gradient."""
-    columns, places, half_sizes = parts
-    (x, y), stamps, ix, iy = _star_stamps(band, state, index, half)
-    own = np.arange(layout.n_stars)
-    flux = layout.star(own, index)
-    gradient[flux] += band.star_renderer.project(weighted[None], x, y, half_sizes)[:, 0]
-    i, j = _star_pairs(ix, iy, half)
-    gram = gram_stamps(band.weight, stamps, ix, iy, i, j)
-    _add_pairs(sparse, layout, index, i, j, gram)
-    cross = project_stamps(columns * band.weight, stamps, ix, iy)
-    coupling[np.ix_(places, flux)] += cross[:, :, 0].T
-    if layout.positions:
-        moved = project_stamps(weighted[None], stamps, ix, iy)[:, 0]
-        for axis in (0, 1):
-            place = layout.star(own, layout.n_bands + axis)
-            gradient[place] += moved[:, 1 + axis]
-            coupling[np.ix_(places, place)] += cross[:, :, 1 + axis].T
-    nominal = 1 / (band.sigma**2 * band.star_renderer.psf.noise_area)
-    unseen = gram[: layout.n_stars, 0, 0] < MIN_INFORMATION * nominal
-    gradient[flux[unseen]] = 0.0
-    sparse.add(flux, flux, np.where(unseen, HOLD, FLUX_RIDGE) * nominal)
+class _StarPart:
+    """The stars' matrix, coupling and gradient, gathered band by band."""
+
+    def __init__(self, layout):
+        self.layout = layout
+        self.size = layout.block * layout.n_stars
+        self.coupling = np.zeros((layout.n_border, self.size))
+        self.gradient = np.zeros(self.size)
+        self.sparse = _Sparse()
+
+    def add(self, band, index, stamps, images, weighted_residual, wings):
+        """One band's share.
+
+        ``stamps`` are those of `star_stamps`, ``images`` its `BorderImages`,
+        ``wings`` the (x, y, half_sizes) that the stars are rendered with.
+        """
+        layout = self.layout
+        own = np.arange(layout.n_stars)
+        flux = layout.star(own, index)
+        self.gradient[flux] += band.star_renderer.project(weighted_residual[None], *wings)[:, 0]
+        cross = images.projected(weighted_stamps(band.weight, *stamps), *stamps[1:])
+        self.coupling[:, flux] += cross[0]
+        if layout.positions:
+            moved = project_stamps(weighted_residual[None], *stamps)[:, 0]
+            for axis in (0, 1):
+                place = layout.star(own, layout.n_bands + axis)
+                self.gradient[place] += moved[:, 1 + axis]
+                self.coupling[:, place] += cross[1 + axis]
+        self._add_blocks(band, index, stamps, flux)
+
+    def _add_blocks(self, band, index, stamps, flux):
+        i, j = _star_pairs(*stamps[1:], stamps[0].shape[-1] // 2)
+        gram = gram_stamps(band.weight, *stamps, i, j)
+        _add_pairs(self.sparse, self.layout, index, i, j, gram)
+        nominal = 1 / (band.sigma**2 * band.star_renderer.psf.noise_area)
+        unseen = gram[: self.layout.n_stars, 0, 0] < MIN_INFORMATION * nominal
+        self.gradient[flux[unseen]] = 0.0
+        self.sparse.add(flux, flux, np.where(unseen, HOLD, FLUX_RIDGE) * nominal)
+
+    def matrix(self):
+        """The stars' matrix, without priors."""
+        return self.sparse.matrix(self.size)
 
 
 def normal_equations(bands, state, evaluation, half_sizes, freedom, half_size=None):
@@ -293,23 +271,20 @@ def normal_equations(bands, state, evaluation, half_sizes, freedom, half_size=No
         The matrix includes the priors.
     """
     layout = Layout.of(bands, state, freedom)
-    size = layout.block * layout.n_stars
     border, border_gradient = np.zeros((layout.n_border,) * 2), np.zeros(layout.n_border)
-    coupling, star_gradient = np.zeros((layout.n_border, size)), np.zeros(size)
-    sparse = _Sparse()
+    part = _StarPart(layout)
     for i, band in enumerate(bands):
-        columns, places = border_columns(band, i, state, evaluation, layout)
-        weighted = band.weight * evaluation.residuals[i]
-        flat = columns.reshape(len(columns), -1)
-        border[np.ix_(places, places)] += (flat * band.weight.ravel()) @ flat.T
-        border_gradient[places] += flat @ weighted.ravel()
+        stamps = None
         if layout.n_stars:
-            half = half_size or band.star_renderer.matrix_half_size
-            parts = (columns, places, half_sizes[i])
-            _add_stars(
-                sparse, coupling, star_gradient, band, i, state, layout, weighted, parts, half
-            )
-    stars = sparse.matrix(size)
+            stamps = star_stamps(band, i, state, half_size or band.star_renderer.matrix_half_size)
+        images = border_images(band, i, state, evaluation, layout, stamps)
+        own, own_gradient = images.normal_equations(band.weight, evaluation.residuals[i])
+        border += own
+        border_gradient += own_gradient
+        if layout.n_stars:
+            wings = (*band.to_pixels(state.x, state.y, state.shift[i]), half_sizes[i])
+            part.add(band, i, stamps, images, band.weight * evaluation.residuals[i], wings)
+    stars, coupling, star_gradient = part.matrix(), part.coupling, part.gradient
     stars = _add_priors(border, border_gradient, stars, star_gradient, state, freedom, layout)
     matrix = BorderedMatrix(border, coupling, stars)
     return NormalEquations(layout, matrix, border_gradient, star_gradient)
@@ -326,6 +301,6 @@ def _add_priors(border, border_gradient, stars, star_gradient, state, freedom, l
     moved = (state.x - state.x_prior, state.y - state.y_prior)
     for axis in (0, 1):
         place = layout.star(np.arange(layout.n_stars), layout.n_bands + axis)
-        precision[place] = 1 / freedom.position_prior**2
-        star_gradient[place] -= moved[axis] / freedom.position_prior**2
+        precision[place] = 1 / np.square(freedom.position_prior)
+        star_gradient[place] -= moved[axis] / np.square(freedom.position_prior)
     return stars + diags(precision, format="csc")

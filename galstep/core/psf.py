@@ -91,6 +91,28 @@ class EffectivePSF:
         array.setflags(write=False)
         return cls(array, oversample)
 
+    def derived(self, key, make):
+        """Something that is made from this PSF alone, made once and kept with it.
+
+        Parameters
+        ----------
+        key : hashable
+            Names it.
+        make : callable
+            Makes it, without arguments. The result must not be changed.
+
+        Returns
+        -------
+        object
+        """
+        if key not in self._derived:
+            self._derived[key] = make()
+        return self._derived[key]
+
+    @cached_property
+    def _derived(self):
+        return {}
+
     @property
     def centre(self):
         """(y, x) of the star in oversampled samples, 0-based."""

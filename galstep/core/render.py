@@ -27,7 +27,7 @@ from galstep.exceptions import ParameterError
 __all__ = ["GalaxyRenderer"]
 
 # least periods in frame sides: copies that are any closer are not smooth in the frame
-_CENTRAL_PERIOD, _WIDE_PERIOD = 1.3, 1.6
+_CENTRAL_PERIOD, _WIDE_PERIOD = 1.25, 1.6
 _FARTHEST = 4  # frame sides from a galaxy's centre to the far corner
 _LEAST_SIDE = 64  # smaller frames are treated as of this size: it costs little
 
@@ -134,7 +134,7 @@ class _Plan:
         self.shape = shape
         self.period = period
         self._copies = PeriodicCopies(shape, period, psf)
-        band = Passband(psf, period)
+        band = psf.derived(("passband", period), lambda: Passband(psf, period))
         self._wave = 2 * np.pi / period
         self._band = (band.first, band.j_x, band.j_y, band.transform, self._wave)
         self._j = np.arange(-band.j_max, band.j_max + 1)

@@ -11,6 +11,7 @@ the shape pinned, forced photometry and the joint fit are the same code.
 """
 
 from dataclasses import dataclass, field, replace
+from functools import cached_property
 
 import numpy as np
 
@@ -26,7 +27,7 @@ CORE_IN_R_EFF = 1.5
 MAX_CORE = 30.0
 
 
-@dataclass(eq=False)
+@dataclass(frozen=True, eq=False)
 class SceneBand:
     """One image as the engine sees it.
 
@@ -72,7 +73,7 @@ class SceneBand:
         """(ny, nx)."""
         return self.data.shape
 
-    @property
+    @cached_property
     def sigma(self):
         """Median 1-sigma noise of the good pixels (image units)."""
         good = self.weight > 0
@@ -277,8 +278,9 @@ class Freedom:
     shape : tuple of 6 bool
         Which of x_0, y_0, ln r_eff, e1, e2, ln n.
     positions : bool
-        Whether stars move; their prior has width ``position_prior`` about
-        where they were detected, which keeps blends from sliding away.
+        Whether stars move; their prior has width ``position_prior`` (a number,
+        or one per star) about where they were detected, which keeps blends from
+        sliding away.
     registration : tuple of int
         Indices of the bands whose registration is measured, with a prior of
         width ``registration_prior`` about zero. The band that defines the

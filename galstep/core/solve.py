@@ -2,9 +2,9 @@
 
 Each step solves the normal equations of all parameters together; only the
 non-linear ones are damped, and their steps capped, so that a poor start cannot
-throw one out of its basin. The linear parameters are then solved for exactly,
-given what the others were allowed to do (variable projection: Golub & Pereyra
-1973, in Kaufman's 1975 form).
+throw one out of its basin. What a capped parameter did not do, the others are
+solved for again; the linear ones follow exactly at every step (variable
+projection: Golub & Pereyra 1973, in Kaufman's 1975 form).
 """
 
 from dataclasses import dataclass, replace
@@ -26,7 +26,7 @@ MAX_STAR_STEP = 0.4
 MAX_SHIFT_STEP = 0.5
 
 MAX_TRIES = 6
-# Damping that holds the non-linear parameters while the linear ones are solved.
+# Damping that holds a parameter where it is.
 HOLD = 1e8
 # A chi2 that still falls by so much per step is not that of a minimum. Below
 # it, what moves is a blend whose two stars trade light; nothing else notices.
@@ -186,7 +186,10 @@ def _damping_diagonals(equations, damping):
 
 
 def _step(equations, state, bands, damping, bounds):
-    """One damped step; linear parameters follow where a cap was met.
+    """One damped step; where a cap or bound was met, the rest is solved again.
+
+    Entries that were capped are held at what they were allowed, and all others
+    follow: a parameter at its bound then behaves as if it were pinned there.
 
     Raises
     ------
@@ -195,32 +198,26 @@ def _step(equations, state, bands, damping, bounds):
     """
     layout, matrix = equations.layout, equations.matrix
     right = (equations.border_gradient, equations.star_gradient)
-    border, stars = matrix.damped(*_damping_diagonals(equations, damping)).factor().solve(*right)
-    trial, taken = _apply_step(bands, state, border, stars, layout, bounds)
+    added = _damping_diagonals(equations, damping)
+    solved = matrix.damped(*added).factor().solve(*right)
+    trial, taken = _apply_step(bands, state, *solved, layout, bounds)
     if taken is None:
         return trial
-    # K (taken + d) = g with d in the linear parameters only
-    moved = _nonlinear_only(*taken, layout)
+    capped = [~np.isclose(t, s, atol=1e-12) for t, s in zip(taken, solved, strict=True)]
+    border, stars = (np.where(c, t, 0.0) for c, t in zip(capped, taken, strict=True))
     rest = (
-        right[0] - matrix.border @ moved[0] - matrix.coupling @ moved[1],
-        right[1] - matrix.coupling.T @ moved[0] - matrix.stars @ moved[1],
+        right[0] - matrix.border @ border - matrix.coupling @ stars,
+        right[1] - matrix.coupling.T @ border - matrix.stars @ stars,
     )
-    held = matrix.damped(*_damping_diagonals(equations, HOLD)).factor().solve(*rest)
-    border, stars = _linear_only(*held, layout)
-    trial, _ = _apply_step(bands, state, border + moved[0], stars + moved[1], layout, bounds)
-    return trial
-
-
-def _linear_only(border, stars, layout):
-    border, stars = border.copy(), stars.copy()
-    border[layout.nonlinear_border()] = 0.0
-    stars.reshape(layout.n_stars, layout.block)[:, layout.n_bands :] = 0.0
-    return border, stars
-
-
-def _nonlinear_only(border, stars, layout):
-    linear = _linear_only(border, stars, layout)
-    return border - linear[0], stars - linear[1]
+    diagonals = (np.diag(matrix.border), matrix.stars.diagonal())
+    added = [
+        np.where(c, HOLD * d, a) for c, d, a in zip(capped, diagonals, added, strict=True)
+    ]
+    solved = matrix.damped(*added).factor().solve(*rest)
+    border, stars = (
+        np.where(c, held, s) for c, held, s in zip(capped, (border, stars), solved, strict=True)
+    )
+    return _apply_step(bands, state, border, stars, layout, bounds)[0]
 
 
 def fit_scene(
@@ -232,6 +229,7 @@ def fit_scene(
     max_iterations=12,
     tolerance=0.1,
     damping=1e-3,
+    reuse=None,
 ):
     """Minimise chi2 over the free parameters of a scene.
 
@@ -249,6 +247,8 @@ def fit_scene(
         Stop when a step lowers chi2 by less (chi2 units; 1 = one sigma).
     damping : float, optional
         First Levenberg-Marquardt damping.
+    reuse : (SceneState, Evaluation), optional
+        Of the same bands: see `galstep.core.normal.evaluate`.
 
     Returns
     -------
@@ -258,7 +258,7 @@ def fit_scene(
     half_sizes = tuple(
         wing_half_sizes(band, flux) for band, flux in zip(bands, state.star_flux, strict=True)
     )
-    evaluation = evaluate(bands, state, half_sizes, freedom)
+    evaluation = evaluate(bands, state, half_sizes, freedom, reuse)
     n_iterations, decrease, equations = 0, np.inf, None
     while n_iterations < max_iterations and decrease >= tolerance:
         n_iterations += 1

@@ -13,7 +13,13 @@ from galstep.core import _kernels
 from galstep.core._kernels_numpy import PAD
 from galstep.exceptions import ParameterError
 
-__all__ = ["StarRenderer", "gram_stamps", "project_stamps"]
+__all__ = [
+    "StarRenderer",
+    "combined_stamps",
+    "gram_stamps",
+    "project_stamps",
+    "weighted_stamps",
+]
 
 _MATRIX_ENERGY = 0.997
 _MATRIX_HALF_SIZES = (5, 25)
@@ -39,9 +45,12 @@ class StarRenderer:
     def __init__(self, psf):
         self.psf = psf
         self.half_size = int(max(psf.centre) / psf.oversample + 0.5)
-        self.matrix_half_size = _energy_half_size(psf)
+        self.matrix_half_size = psf.derived("matrix half-size", lambda: _energy_half_size(psf))
         self._sizes = np.array(psf.array.shape, dtype=np.int64)
-        self._phases = _polyphase(psf)
+
+    @property
+    def _phases(self):
+        return self.psf.derived("spline phases", lambda: _polyphase(self.psf))
 
     def render(self, shape, x, y, flux, half_sizes=None, flux_x=None, flux_y=None):
         """An image of stars.
@@ -151,6 +160,45 @@ def project_stamps(images, stamps, ix, iy):
     out = np.empty((len(stamps), len(images), 3))
     _kernels.project_stamps(images, stamps, ix, iy, out)
     return out
+
+
+def weighted_stamps(weight, stamps, ix, iy):
+    """Stamps times the weights of the pixels under them; 0 outside the frame.
+
+    Parameters
+    ----------
+    weight : (ny, nx) array
+    stamps, ix, iy
+        From `StarRenderer.stamps`.
+
+    Returns
+    -------
+    (N, 3, 2h+1, 2h+1) array
+    """
+    out = np.empty_like(stamps)
+    _kernels.weight_stamps(_for_kernel(weight), _for_kernel(stamps), ix, iy, out)
+    return out
+
+
+def combined_stamps(shape, stamps, ix, iy, factors):
+    """Images of stamps added up with different factors.
+
+    Parameters
+    ----------
+    shape : (ny, nx)
+    stamps, ix, iy
+        From `StarRenderer.stamps`.
+    factors : (N, nq, 3) array
+        Of value, d/dx_i, d/dy_i in each image.
+
+    Returns
+    -------
+    (nq, ny, nx) array
+    """
+    factors = _for_kernel(factors)
+    images = np.zeros((factors.shape[1], *shape))
+    _kernels.add_stamps(images, _for_kernel(stamps), ix, iy, factors)
+    return images
 
 
 def gram_stamps(weight, stamps, ix, iy, pairs_i, pairs_j):

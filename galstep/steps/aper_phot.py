@@ -13,12 +13,12 @@ from galstep.core.aperture_photometry import (
 from galstep.core.background import pixel_noise
 from galstep.core.galaxy_aperture import define_aperture
 from galstep.core.magnitudes import upper_limit
-from galstep.core.psf import EffectivePSF
 from galstep.exceptions import GalstepError, ParameterError, PrerequisiteError
 from galstep.flags import BandFlag
 from galstep.records import Aperture, StarList
 from galstep.steps.base import GalStep
 from galstep.steps.base_filter import choose_base_filter
+from galstep.steps.scenes import effective_psf
 
 __all__ = ["AperPhot"]
 
@@ -79,7 +79,7 @@ class AperPhot(GalStep):
             self.skipped(model, "no filter has a fit")
             return model
         base = self._base(model, fitted)
-        psfs = {name: _effective_psf(band) for name, band in fitted.items()}
+        psfs = {name: effective_psf(band) for name, band in fitted.items()}
         try:
             chosen = self._aperture(base, psfs[base.name])
         except GalstepError as error:
@@ -211,12 +211,6 @@ class AperPhot(GalStep):
                 if band.aperture is not None
             },
         )
-
-
-def _effective_psf(band):
-    """The PSF of a filter as the fit used it."""
-    psf = EffectivePSF.from_array(band.psf, band.oversample, f"psf of filter {band.name!r}")
-    return psf if band.psf_kernel is None else psf.convolved(band.psf_kernel)
 
 
 def _placed(ellipse, band, base):

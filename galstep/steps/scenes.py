@@ -7,12 +7,11 @@ from numpy.linalg import LinAlgError
 
 from galstep.core.background import pixel_noise
 from galstep.core.galaxy_first import scale_galaxy
-from galstep.core.psf import EffectivePSF
+from galstep.core.psf_cache import effective_psf as core_psf
 from galstep.core.scene import make_band
 from galstep.core.sky_order import frame_sky_order
 from galstep.exceptions import PrerequisiteError
 from galstep.flags import BandFlag
-from galstep.records import PsfKernel
 
 __all__ = [
     "effective_psf",
@@ -28,8 +27,7 @@ __all__ = [
 
 def effective_psf(band):
     """The library PSF of a filter convolved with its kernel, if it has one."""
-    psf = EffectivePSF.from_array(band.psf, band.oversample, name=f"PSF of {band.name}")
-    return psf.convolved(band.psf_kernel or PsfKernel())
+    return core_psf(band.psf, band.oversample, band.psf_kernel, f"psf of filter {band.name!r}")
 
 
 def scene_band(band, sky_order=1):

@@ -5,6 +5,7 @@ import numpy as np
 from galstep.core.psf import EffectivePSF
 from galstep.core.scene import Freedom, SceneState, make_band
 
+ALL_FREE = Freedom()
 PINNED = Freedom(shape=(False,) * 6, positions=False)
 PINNED_SHAPE = Freedom(shape=(False,) * 6)
 

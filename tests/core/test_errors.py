@@ -204,26 +204,6 @@ class TestSandwich:
         np.testing.assert_allclose(ratio[:7], 1, atol=0.12)
 
 
-def test_measured_white_noise_is_not_biased():
-    # the fit takes out the noise at the largest scales; the errors must not miss it
-    synthetic = make_scene(2, (121, 121), 12, ("F150W",), snr=150, noise="none")
-    band = bands_of(synthetic)[0]
-    truth = true_state(synthetic, [band])
-    core = truth.core(band.shape)
-    rng = np.random.default_rng(7)
-    ratio = []
-    for _ in range(16):
-        drawn = [replace(band, data=band.data + band.sigma * rng.normal(size=band.shape))]
-        fit = fit_scene(drawn, truth, Freedom())
-        covariance = scene_covariance(drawn, fit, Freedom())
-        noise = measure_noise_power([fit.evaluation.residuals[0] / band.sigma], [~core])
-        rows = galaxy_fluxes(covariance.layout)
-        matrix, _ = quantity_covariance(drawn, fit, covariance, rows, noise)
-        formal = rows @ covariance.factor.border_inverse() @ rows.T
-        ratio.append(np.sqrt(matrix[0, 0] / formal[0, 0]))
-    assert np.mean(ratio) == pytest.approx(1, abs=0.1)
-
-
 class TestRepeatedDraws:
     """A linear fit of the same scene with many draws of correlated noise."""
 

@@ -120,6 +120,14 @@ class TestScaled:
                 assert value == pytest.approx(truth, abs=0.04)
                 assert 0 < error < 0.04
 
+    def test_the_error_of_the_registration_is_true(self, scaled):
+        pulls = [
+            np.subtract(fit.offset, OFFSETS[name]) / fit.offset_err
+            for name, fit in zip(FILTERS, scaled, strict=True)
+            if name != "F150W"
+        ]
+        assert np.abs(pulls).max() < 4
+
     def test_the_shape_is_that_of_the_base(self, scaled):
         base = scaled[BASE].sersic[0]
         for fit in scaled:

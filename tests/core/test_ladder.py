@@ -202,6 +202,27 @@ class TestRules:
         kept = run_ladder(bands, double, PINNED, replace(options, merge=0.0, keep=-np.inf))
         assert kept.solution.state.n_stars == 5
 
+    @pytest.mark.parametrize("steps", [(0.4, -0.5), (0.5, -0.6, 0.55)])
+    def test_a_star_in_pieces_is_not_lost(self, steps):
+        # each piece alone is uncertain beside the others: together they are a star
+        synthetic = star_scene([15.2, 45.0], [44.7, 12.0], [60.0, 60.0])
+        bands = bands_of(synthetic)
+        truth = true_state(synthetic, bands)
+        n = len(steps)
+        flux = np.full((1, n), truth.star_flux[0, 0] / (n + 1))
+        pieces = replace(truth, star_flux=truth.star_flux * [[1 / (n + 1), 1.0]])
+        pieces = pieces.with_stars(truth.x[0] + np.array(steps), truth.y[[0] * n], flux)
+        result = run_ladder(bands, pieces)
+        assert matched(synthetic, result.solution.state)[0].all()
+
+    def test_bright_stars_are_found_with_a_psf_that_is_too_narrow(self):
+        synthetic = make_scene(
+            4, (101, 101), 40, ("F150W",), star_snr=(30, 1000), star_separation=5, psf_blur=0.5
+        )
+        bands = bands_of(synthetic)
+        result = run_ladder(bands, start_of(synthetic, bands))
+        assert matched(synthetic, result.solution.state)[0].all()
+
     def test_insignificant_stars_are_dropped_and_kept_on_request(self):
         synthetic = make_scene(3, (61, 61), 4, ("F150W",), star_separation=12, star_snr=(60, 80))
         bands = bands_of(synthetic)

@@ -2,7 +2,7 @@
 
 import numpy as np
 import pytest
-from engine_scenes import gaussian_psf
+from engine_scenes import ALL_FREE, gaussian_psf
 
 from galstep.core.layout import Layout
 from galstep.core.scene import Freedom, SceneState, make_band
@@ -11,7 +11,7 @@ SHAPE = (12, 12)
 SOME = (True, False, True, False, False, True)
 
 
-def layout_of(n_bands=3, n_galaxies=2, n_stars=4, freedom=Freedom(), sky_order=1):
+def layout_of(n_bands=3, n_galaxies=2, n_stars=4, freedom=ALL_FREE, sky_order=1):
     mask = np.zeros(SHAPE, dtype=bool)
     band = make_band("a", np.zeros(SHAPE), mask, gaussian_psf(), 1.0, sky_order=sky_order)
     state = SceneState.start([band] * n_bands, np.zeros((n_galaxies, 6)))

@@ -103,6 +103,11 @@ class TestState:
         assert state.galaxy_flux[0, 0] == 3
         assert tuple(state.sky[0]) == (1, 2, 3) and tuple(state.shift[0]) == (0.5, 0.1)
 
+    def test_sky_of_another_order_is_cut_or_filled(self):
+        bands = [plain_band(sky_order=order) for order in (0, 1, 2)]
+        sky = SceneState.start(bands, np.zeros((1, 6)), sky=[[1.0, 2.0, 3.0]] * 3).sky
+        assert [terms.tolist() for terms in sky] == [[1], [1, 2, 3], [1, 2, 3, 0, 0, 0]]
+
     def test_stars_are_appended_with_their_prior_where_they_are(self):
         state = state_with_stars().with_stars([9.0], [8.0], [[7.0]], [42])
         np.testing.assert_array_equal(state.x, [1, 2, 3, 9])
