@@ -30,11 +30,15 @@ __all__ = [
 
 # In units of the information that a star has on a frame without masked pixels:
 # a prior on the step of star fluxes, which keeps the matrix regular; and the
-# least a star must have in a band to be given a flux there. With less, only
+# least share of its PSF a star must show in a band to be given a flux there. With less, only
 # wings reach the data, and their fit would follow the noise without end.
 FLUX_RIDGE = 3e-3
 MIN_INFORMATION = 1e-2
 HOLD = 1e8
+# Derivatives are kept while the galaxy has moved by less than this since they
+# were made (the centre and the registration in pixels, the rest as in the shape
+# vector): the gradient is then off by as small a share of itself.
+KEPT_WITHIN = 3e-3
 
 
 @dataclass(frozen=True, eq=False)
@@ -44,13 +48,15 @@ class Evaluation:
     ``galaxies[band]`` is (n_galaxies, 7, ny, nx) of unit-flux images and
     derivatives with respect to the scene's parameters, or (n_galaxies, 1, ny,
     nx) without derivatives. ``residuals`` are data - model, 0 where masked.
-    ``chi2`` includes the priors.
+    ``chi2`` includes the priors. ``derived_at[band]`` is what the derivatives
+    were made for, (shapes, shift), a neighbour of the state itself.
     """
 
     chi2: float
     residuals: tuple
     galaxies: tuple
     stars: tuple
+    derived_at: tuple
 
 
 def wing_half_sizes(band, flux):
@@ -68,20 +74,42 @@ def wing_half_sizes(band, flux):
     return np.minimum(sizes, renderer.half_size).astype(np.int64)
 
 
-def _galaxy_images(band, shapes, shift, derivatives):
-    matrix = None if band.on_scene_grid else band.matrix
-    images = []
-    for shape in shapes:
-        vector = band.galaxy_vector(shape, shift)
-        if derivatives:
-            stack = band.galaxy_renderer.image_and_derivatives(vector, matrix)
-            if matrix is not None:
-                stack[1:3] = np.tensordot(matrix.T, stack[1:3], axes=1)
-        else:
-            stack = band.galaxy_renderer.image(vector, matrix)[None]
-        images.append(stack)
+def _galaxy_images(band, index, state, derivatives, reuse):
+    """A band's galaxy images, (n_galaxies, 1 or 7, ny, nx), and what they are for."""
+    shapes, shift = state.shapes, state.shift[index]
     n_images = 1 + N_SHAPE * derivatives
-    return np.array(images) if images else np.zeros((0, n_images) + band.shape)
+    known = None if reuse is None else reuse[1].galaxies[index]
+    if known is not None and known.shape[1] >= n_images:
+        if _same(reuse[0].shapes, shapes) and _same(reuse[0].shift[index], shift):
+            return known, reuse[1].derived_at[index]
+        made_for = reuse[1].derived_at[index]
+        if derivatives and _same(made_for[0], shapes, KEPT_WITHIN) and _same(
+            made_for[1], shift, KEPT_WITHIN
+        ):
+            stack = known.copy()
+            for shape, images in zip(shapes, stack, strict=True):
+                images[0] = _rendered(band, shape, shift, derivatives=False)[0]
+            return stack, made_for
+    stack = np.zeros((len(shapes), n_images, *band.shape))
+    for shape, images in zip(shapes, stack, strict=True):
+        images[:] = _rendered(band, shape, shift, derivatives)
+    return stack, (shapes, shift)
+
+
+def _same(one, other, tolerance=0.0):
+    return one.shape == other.shape and np.abs(one - other).max(initial=0.0) <= tolerance
+
+
+def _rendered(band, shape, shift, derivatives):
+    """One galaxy of unit flux; derivatives with respect to the scene's parameters."""
+    matrix = None if band.on_scene_grid else band.matrix
+    vector = band.galaxy_vector(shape, shift)
+    if not derivatives:
+        return band.galaxy_renderer.image(vector, matrix)[None]
+    stack = band.galaxy_renderer.image_and_derivatives(vector, matrix)
+    if matrix is not None:
+        stack[1:3] = np.tensordot(matrix.T, stack[1:3], axes=1)
+    return stack
 
 
 def _prior_chi2(state, freedom):
@@ -107,26 +135,17 @@ def evaluate(bands, state, half_sizes, freedom, reuse=None):
         Decides which derivatives are needed and which priors count.
     reuse : (SceneState, Evaluation), optional
         A neighbouring state: galaxy images are taken from it where shape and
-        registration are the same.
+        registration are the same, derivatives where they are nearly so.
 
     Returns
     -------
     Evaluation
     """
     chi2 = _prior_chi2(state, freedom)
-    residuals, galaxies, stars = [], [], []
+    residuals, galaxies, stars, derived_at = [], [], [], []
     for i, band in enumerate(bands):
         derivatives = any(freedom.shape) or i in freedom.registration
-        same = (
-            reuse is not None
-            and np.array_equal(reuse[0].shapes, state.shapes)
-            and np.array_equal(reuse[0].shift[i], state.shift[i])
-            and reuse[1].galaxies[i].shape[1] >= 1 + N_SHAPE * derivatives
-        )
-        if same:
-            stack = reuse[1].galaxies[i]
-        else:
-            stack = _galaxy_images(band, state.shapes, state.shift[i], derivatives)
+        stack, made_for = _galaxy_images(band, i, state, derivatives, reuse)
         x, y = band.to_pixels(state.x, state.y, state.shift[i])
         star_image = band.star_renderer.render(
             band.shape, x, y, state.star_flux[i], half_sizes=half_sizes[i]
@@ -138,7 +157,8 @@ def evaluate(bands, state, half_sizes, freedom, reuse=None):
         residuals.append(residual)
         galaxies.append(stack)
         stars.append(star_image)
-    return Evaluation(chi2, tuple(residuals), tuple(galaxies), tuple(stars))
+        derived_at.append(made_for)
+    return Evaluation(chi2, *(tuple(v) for v in (residuals, galaxies, stars, derived_at)))
 
 
 @dataclass(frozen=True, eq=False)
@@ -244,13 +264,28 @@ class _StarPart:
         gram = gram_stamps(band.weight, *stamps, i, j)
         _add_pairs(self.sparse, self.layout, index, i, j, gram)
         nominal = 1 / (band.sigma**2 * band.star_renderer.psf.noise_area)
-        unseen = gram[: self.layout.n_stars, 0, 0] < MIN_INFORMATION * nominal
+        unseen = _without_data(band, stamps, gram[: self.layout.n_stars, 0, 0], nominal)
         self.gradient[flux[unseen]] = 0.0
         self.sparse.add(flux, flux, np.where(unseen, HOLD, FLUX_RIDGE) * nominal)
 
     def matrix(self):
         """The stars' matrix, without priors."""
         return self.sparse.matrix(self.size)
+
+
+def _without_data(band, stamps, information, nominal):
+    """Stars that have next to no good pixels in a band.
+
+    A weight that is low for another reason (the core of a bright star, where
+    the PSF's error dominates) is no lack of data, so it is the mask that counts.
+    """
+    unseen = information < MIN_INFORMATION * nominal
+    if unseen.any():
+        own = np.flatnonzero(unseen)
+        good = (~band.mask).astype(float)
+        share = gram_stamps(good, *stamps, own, own)[:, 0, 0] * band.star_renderer.psf.noise_area
+        unseen[own] = share < MIN_INFORMATION
+    return unseen
 
 
 def normal_equations(bands, state, evaluation, half_sizes, freedom, half_size=None):

@@ -20,7 +20,7 @@ def galaxy(model, name):
 def check_flux(model, scene, name, sigmas=4.0, relative=0.04):
     """The galaxy's flux is true, within its error and within a few per cent."""
     own, truth = galaxy(model, name), scene.truth.fluxes[name]
-    assert 0 < own.flux_err < 0.03 * own.flux
+    assert 0 < own.flux_err < relative * own.flux
     assert own.flux == pytest.approx(truth, abs=sigmas * own.flux_err)
     assert own.flux == pytest.approx(truth, rel=relative)
 
