@@ -11,9 +11,9 @@ convolution gives all positions at once, so nothing is drawn at random.
 from dataclasses import dataclass, replace
 
 import numpy as np
-from scipy.signal import fftconvolve
 
 from galstep.core.apertures import overlap
+from galstep.core.convolution import convolve_same
 
 __all__ = ["EmptyApertures", "empty_apertures"]
 
@@ -123,8 +123,8 @@ def _sums(values, good, aperture, allowed):
         return np.zeros(0), np.pi * aperture.a * aperture.b
     share = overlap(aperture).data
     # an ellipse about the origin is its own mirror image: no flip is needed
-    total = fftconvolve(values, share, mode="same")
-    covered = fftconvolve(good.astype(float), share, mode="same") / share.sum()
+    total = convolve_same(values, share)
+    covered = convolve_same(good.astype(float), share) / share.sum()
     fits = allowed & (covered >= MIN_GOOD_SHARE)
     return total[fits] / covered[fits], share.sum()
 

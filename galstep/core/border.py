@@ -17,7 +17,7 @@ from galstep.core.stars import combined_stamps, project_stamps
 __all__ = ["BorderImages", "border_images"]
 
 # Pixels worked on at once: the pieces of all images stay in the cache.
-_PIECE = 4096
+_PIECE = 2048
 
 
 @dataclass(frozen=True, eq=False)
@@ -79,12 +79,12 @@ class BorderImages:
     def combined(self, coefficients):
         """Images of directions in the border, (nq, n_border) -> (nq, ny, nx)."""
         weights = np.asarray(coefficients) @ self.mixing
-        image, first = 0.0, 0
+        images, first = np.zeros((len(weights), *self.groups[0].shape[1:])), 0
         for group in self.groups:
             own = slice(first, first + len(group))
-            image = image + np.tensordot(weights[:, own], group, axes=1)
+            images += np.tensordot(weights[:, own], group, axes=1)
             first = own.stop
-        return image
+        return images
 
 
 def border_images(band, index, state, evaluation, layout, stamps=None):

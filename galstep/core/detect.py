@@ -99,8 +99,13 @@ def lower_scatter(values):
     return float(middle - low)
 
 
-def _correlate(image, kernel_transform, half, transform_shape):
-    full = irfft2(rfft2(image, transform_shape) * kernel_transform, transform_shape)
+def _correlate(image, kernel):
+    """Sums of image times kernel about every pixel; the image is 0 outside."""
+    half = len(kernel) // 2
+    shape = tuple(next_fast_len(n + half, real=True) for n in image.shape)
+    image_transform = rfft2(image, shape)
+    kernel_transform = rfft2(kernel, shape)
+    full = irfft2(image_transform * np.conj(kernel_transform), shape)
     return np.roll(full, (half, half), axis=(0, 1))[: image.shape[0], : image.shape[1]]
 
 
@@ -129,9 +134,8 @@ def matched_filter(band, residual, shift=(0.0, 0.0)):
     )
     weight = np.pad(band.weight, PADDING)
     residual = np.pad(residual, PADDING)
-    fast = tuple(next_fast_len(n + 2 * half, real=True) for n in weight.shape)
-    signal = _correlate(weight * residual, np.conj(rfft2(kernel, fast)), half, fast)
-    information = _correlate(weight, np.conj(rfft2(kernel**2, fast)), half, fast)
+    signal = _correlate(weight * residual, kernel)
+    information = _correlate(weight, kernel**2)
     good = information > MIN_COVERAGE * np.median(information[PADDING:-PADDING, PADDING:-PADDING])
     good &= information > 0
     snr, flux = np.zeros(weight.shape), np.zeros(weight.shape)

@@ -172,7 +172,8 @@ def influence_images(bands, solution, covariance, functionals):
         images = images.combined(border.T)
         if layout.n_stars:
             images += combined_stamps(band.shape, *stamps, _star_factors(stars, i, layout))
-        yield images * band.weight
+        images *= band.weight
+        yield images
 
 
 def _star_factors(stars, band, layout):
@@ -200,22 +201,19 @@ def quantity_covariance(bands, solution, covariance, functionals, noise):
     white : (nq,) array
         Variances if the pixels were independent with the same sigma.
     """
-    n_quantities = len(functionals)
     half_plane = noise.shape[0], noise.shape[1] // 2 + 1
-    spectra = np.empty((len(bands), n_quantities, *half_plane), dtype=complex)
-    white = np.zeros(n_quantities)
+    # single precision is ample for an error, and these are many
+    spectra = np.empty((len(bands), len(functionals), *half_plane), dtype=np.complex64)
     every = influence_images(bands, solution, covariance, functionals)
     for i, images in enumerate(every):
         sigma = pixel_sigma(bands[i])
         for k, image in enumerate(images):
-            scaled = image * sigma
-            white[k] += np.vdot(scaled, scaled)
-            spectra[i, k] = rfft2(scaled, noise.shape)
-    return _paired(spectra, noise), white
+            spectra[i, k] = rfft2((image * sigma).astype(np.float32), noise.shape)
+    return _summed(spectra, noise)
 
 
-def _paired(spectra, noise):
-    """sum_ab V_a^H P_ab V_b over all frequencies, from those of the half-plane.
+def _summed(spectra, noise):
+    """sum_ab V_a^H P_ab V_b over all frequencies, and the diagonal for P = 1.
 
     Real and imaginary parts count alike, so they stand side by side.
     """
@@ -226,15 +224,17 @@ def _paired(spectra, noise):
     mirror[0] = 1.0
     if noise.shape[1] % 2 == 0:
         mirror[-1] = 1.0
-    mirror /= noise.shape[0] * noise.shape[1]
-    matrix = np.zeros((n_quantities,) * 2)
+    mirror = np.repeat(mirror / (noise.shape[0] * noise.shape[1]), 2)
+    matrix, white = np.zeros((n_quantities,) * 2), np.zeros(n_quantities)
     for row in range(noise.shape[0]):
-        parts = spectra[:, :, row].view(float)
-        power = np.array([[own[row] * mirror for own in others] for others in noise.power])
-        filtered = np.einsum("abf,bqf->aqf", np.repeat(power, 2, axis=2), parts)
+        parts = spectra[:, :, row].view(np.float32).astype(float)
+        weighted = parts * mirror
+        white += np.einsum("aqf,aqf->q", parts, weighted)
+        power = np.array([[own[row] for own in others] for others in noise.power])
+        filtered = np.einsum("abf,bqf->aqf", np.repeat(power, 2, axis=2), weighted)
         for a in range(n_bands):
             matrix += parts[a] @ filtered[a].T
-    return 0.5 * (matrix + matrix.T)
+    return 0.5 * (matrix + matrix.T), white
 
 
 def pixel_sigma(band):
@@ -263,4 +263,4 @@ def not_below_white(matrix, white):
     (nq, nq) array
     """
     scale = np.sqrt(np.maximum(1.0, white / np.maximum(np.diag(matrix), np.finfo(float).tiny)))
-    return matrix * scale[:, None] * scale
+    return matrix * np.outer(scale, scale)

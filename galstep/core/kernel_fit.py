@@ -175,7 +175,10 @@ def _settled(change, information, tolerance):
 
 def _linearise(disc_data, psf, kernel, stars, constants, n_kernel):
     """Residuals, weights and kernel columns at the given parameters."""
-    effective = psf if kernel.family == "none" else psf.convolved(kernel)
+    if n_kernel:
+        effective, derivatives = psf.convolved_with_derivatives(kernel)
+    else:
+        effective, derivatives = psf.convolved(kernel), []
     renderer = StarRenderer(effective)
     half = disc_data.half_size
     model = _draw(renderer, disc_data, stars.x, stars.y, stars.flux)
@@ -184,12 +187,9 @@ def _linearise(disc_data, psf, kernel, stars, constants, n_kernel):
     rest = np.where(inside, disc_data.image - model - level, 0.0)
     weight, scatter = _robust_weight(disc_data, model, rest)
     columns = np.zeros((n_kernel,) + model.shape)
-    if n_kernel:
-        for k, array in enumerate(psf.kernel_derivatives(kernel)[:n_kernel]):
-            derivative = StarRenderer(EffectivePSF(array, psf.oversample))
-            columns[k] = derivative.render(
-                model.shape, stars.x, stars.y, stars.flux, half_sizes=half
-            )
+    for k, array in enumerate(derivatives[:n_kernel]):
+        derivative = StarRenderer(EffectivePSF(array, psf.oversample))
+        columns[k] = derivative.render(model.shape, stars.x, stars.y, stars.flux, half_sizes=half)
     return _State(renderer, columns, rest, weight, scatter)
 
 
@@ -253,21 +253,22 @@ class _System:
     def _matrix(self, stamps, ix, iy):
         """Stars and constants: sparse, symmetric, lightly damped."""
         weight = self.state.weight
-        star_part = assemble(*star_normal_blocks(weight, stamps, ix, iy))
+        first, second, blocks = star_normal_blocks(weight, stamps, ix, iy)
+        of_discs = self._disc_sums(weight)
+        self._damp(np.einsum("naa->na", blocks[: self.n_stars]), of_discs)
         mixed = self._stars_by_discs(stamps, ix, iy)
-        disc_part = diags(self._disc_sums(weight))
-        whole = bmat([[star_part, mixed], [mixed.T, disc_part]], format="csc")
-        return (whole + diags(self._damping(whole.diagonal()))).tocsc()
+        parts = [[assemble(first, second, blocks), mixed], [mixed.T, diags(of_discs)]]
+        return bmat(parts, format="csc")
 
-    def _damping(self, diagonal):
-        """A ridge, by kind of unknown because of the units; the position prior."""
-        of_stars, of_discs = np.split(1e-6 * diagonal, [3 * self.n_stars])
-        of_stars = of_stars.reshape(-1, 3)
-        for damping in (of_stars, of_discs):
-            damping += 1e-6 * damping.max(axis=0)
+    def _damp(self, of_stars, of_discs):
+        """A ridge, by kind of unknown because of the units; the position prior.
+
+        Added to the diagonal in place, of the stars (n_stars, 3) and of the discs.
+        """
+        for diagonal in (of_stars, of_discs):
+            diagonal += 1e-6 * diagonal + 1e-12 * diagonal.max(axis=0)
         prior = np.broadcast_to(self.disc_data.position_prior, (self.n_stars,))
         of_stars[:, 1:] += 1.0 / prior[:, None] ** 2
-        return np.concatenate([of_stars.ravel(), of_discs])
 
     def _stars_by_discs(self, stamps, ix, iy):
         """Weighted overlap of every star column with every disc constant."""

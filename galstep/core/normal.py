@@ -35,10 +35,6 @@ __all__ = [
 FLUX_RIDGE = 3e-3
 MIN_INFORMATION = 1e-2
 HOLD = 1e8
-# Derivatives are kept while the galaxy has moved by less than this since they
-# were made (the centre and the registration in pixels, the rest as in the shape
-# vector): the gradient is then off by as small a share of itself.
-KEPT_WITHIN = 3e-3
 
 
 @dataclass(frozen=True, eq=False)
@@ -48,15 +44,13 @@ class Evaluation:
     ``galaxies[band]`` is (n_galaxies, 7, ny, nx) of unit-flux images and
     derivatives with respect to the scene's parameters, or (n_galaxies, 1, ny,
     nx) without derivatives. ``residuals`` are data - model, 0 where masked.
-    ``chi2`` includes the priors. ``derived_at[band]`` is what the derivatives
-    were made for, (shapes, shift), a neighbour of the state itself.
+    ``chi2`` includes the priors.
     """
 
     chi2: float
     residuals: tuple
     galaxies: tuple
     stars: tuple
-    derived_at: tuple
 
 
 def wing_half_sizes(band, flux):
@@ -74,49 +68,27 @@ def wing_half_sizes(band, flux):
     return np.minimum(sizes, renderer.half_size).astype(np.int64)
 
 
-def _galaxy_images(band, index, state, derivatives, reuse):
-    """A band's galaxy images, (n_galaxies, 1 or 7, ny, nx), and what they are for."""
-    shapes, shift = state.shapes, state.shift[index]
-    n_images = 1 + N_SHAPE * derivatives
-    known = None if reuse is None else reuse[1].galaxies[index]
-    if known is not None and known.shape[1] >= n_images:
-        if _same(reuse[0].shapes, shapes) and _same(reuse[0].shift[index], shift):
-            return known, reuse[1].derived_at[index]
-        made_for = reuse[1].derived_at[index]
-        if derivatives and _same(made_for[0], shapes, KEPT_WITHIN) and _same(
-            made_for[1], shift, KEPT_WITHIN
-        ):
-            stack = known.copy()
-            for shape, images in zip(shapes, stack, strict=True):
-                images[0] = _rendered(band, shape, shift, derivatives=False)[0]
-            return stack, made_for
-    stack = np.zeros((len(shapes), n_images, *band.shape))
-    for shape, images in zip(shapes, stack, strict=True):
-        images[:] = _rendered(band, shape, shift, derivatives)
-    return stack, (shapes, shift)
-
-
-def _same(one, other, tolerance=0.0):
-    return one.shape == other.shape and np.abs(one - other).max(initial=0.0) <= tolerance
-
-
-def _rendered(band, shape, shift, derivatives):
-    """One galaxy of unit flux; derivatives with respect to the scene's parameters."""
+def _galaxy_images(band, shapes, shift, derivatives):
     matrix = None if band.on_scene_grid else band.matrix
-    vector = band.galaxy_vector(shape, shift)
-    if not derivatives:
-        return band.galaxy_renderer.image(vector, matrix)[None]
-    stack = band.galaxy_renderer.image_and_derivatives(vector, matrix)
-    if matrix is not None:
-        stack[1:3] = np.tensordot(matrix.T, stack[1:3], axes=1)
-    return stack
+    images = []
+    for shape in shapes:
+        vector = band.galaxy_vector(shape, shift)
+        if derivatives:
+            stack = band.galaxy_renderer.image_and_derivatives(vector, matrix)
+            if matrix is not None:
+                stack[1:3] = np.tensordot(matrix.T, stack[1:3], axes=1)
+        else:
+            stack = band.galaxy_renderer.image(vector, matrix)[None]
+        images.append(stack)
+    n_images = 1 + N_SHAPE * derivatives
+    return np.array(images) if images else np.zeros((0, n_images) + band.shape)
 
 
 def _prior_chi2(state, freedom):
     chi2 = 0.0
     if freedom.positions and state.n_stars:
         moved = (state.x - state.x_prior) ** 2 + (state.y - state.y_prior) ** 2
-        chi2 += (moved / np.square(freedom.position_prior)).sum()
+        chi2 += np.sum(moved / np.square(freedom.position_prior))
     for band in freedom.registration:
         chi2 += (state.shift[band] ** 2).sum() / freedom.registration_prior**2
     return chi2
@@ -135,17 +107,26 @@ def evaluate(bands, state, half_sizes, freedom, reuse=None):
         Decides which derivatives are needed and which priors count.
     reuse : (SceneState, Evaluation), optional
         A neighbouring state: galaxy images are taken from it where shape and
-        registration are the same, derivatives where they are nearly so.
+        registration are the same.
 
     Returns
     -------
     Evaluation
     """
     chi2 = _prior_chi2(state, freedom)
-    residuals, galaxies, stars, derived_at = [], [], [], []
+    residuals, galaxies, stars = [], [], []
     for i, band in enumerate(bands):
         derivatives = any(freedom.shape) or i in freedom.registration
-        stack, made_for = _galaxy_images(band, i, state, derivatives, reuse)
+        same = (
+            reuse is not None
+            and np.array_equal(reuse[0].shapes, state.shapes)
+            and np.array_equal(reuse[0].shift[i], state.shift[i])
+            and reuse[1].galaxies[i].shape[1] >= 1 + N_SHAPE * derivatives
+        )
+        if same:
+            stack = reuse[1].galaxies[i]
+        else:
+            stack = _galaxy_images(band, state.shapes, state.shift[i], derivatives)
         x, y = band.to_pixels(state.x, state.y, state.shift[i])
         star_image = band.star_renderer.render(
             band.shape, x, y, state.star_flux[i], half_sizes=half_sizes[i]
@@ -157,8 +138,7 @@ def evaluate(bands, state, half_sizes, freedom, reuse=None):
         residuals.append(residual)
         galaxies.append(stack)
         stars.append(star_image)
-        derived_at.append(made_for)
-    return Evaluation(chi2, *(tuple(v) for v in (residuals, galaxies, stars, derived_at)))
+    return Evaluation(chi2, tuple(residuals), tuple(galaxies), tuple(stars))
 
 
 @dataclass(frozen=True, eq=False)

@@ -203,8 +203,22 @@ class EffectivePSF:
             One per parameter, in their order, on the grid of
             ``convolved(kernel).array``; each sums to 0.
         """
+        return self.convolved_with_derivatives(kernel)[1]
+
+    def convolved_with_derivatives(self, kernel):
+        """`convolved` and `kernel_derivatives` at once.
+
+        Parameters
+        ----------
+        kernel : PsfKernel
+
+        Returns
+        -------
+        psf : EffectivePSF
+        derivatives : list of (ny, nx) array
+        """
         if kernel.family == "none":
-            return []
+            return self, []
         grid = _PaddedTransform(self, kernel)
         image = grid.image(kernel_transform(kernel, grid.f_x, grid.f_y))
         total = image.sum()
@@ -212,7 +226,7 @@ class EffectivePSF:
         for transform in kernel_transform_derivatives(kernel, grid.f_x, grid.f_y):
             change = grid.image(transform)
             derivatives.append((change - image * (change.sum() / total)) / total)
-        return derivatives
+        return self._read_only(image / total, self.oversample), derivatives
 
 
 class _PaddedTransform:

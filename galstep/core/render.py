@@ -27,7 +27,7 @@ from galstep.exceptions import ParameterError
 __all__ = ["GalaxyRenderer"]
 
 # least periods in frame sides: copies that are any closer are not smooth in the frame
-_CENTRAL_PERIOD, _WIDE_PERIOD = 1.25, 1.6
+_CENTRAL_PERIOD, _WIDE_PERIOD = 1.27, 1.6
 _FARTHEST = 4  # frame sides from a galaxy's centre to the far corner
 _LEAST_SIDE = 64  # smaller frames are treated as of this size: it costs little
 

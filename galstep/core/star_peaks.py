@@ -2,9 +2,9 @@
 
 import numpy as np
 from scipy.ndimage import maximum_filter
-from scipy.signal import fftconvolve
 from scipy.spatial import cKDTree
 
+from galstep.core.convolution import convolve_same
 from galstep.core.field_stars import FieldStars, refine_stars
 
 __all__ = ["find_peaks", "forced_stars", "zero_sum_filter"]
@@ -82,7 +82,7 @@ def find_peaks(image, good, renderer, fwhm, threshold):
 def _filtered_flux(image, good, renderer, fwhm):
     """Flux of a star at every pixel, its median and its scatter over ``good``."""
     kernel, response = zero_sum_filter(renderer, fwhm)
-    flux = fftconvolve(np.where(good, image, 0.0), kernel[::-1, ::-1], mode="same") / response
+    flux = convolve_same(np.where(good, image, 0.0), kernel[::-1, ::-1]) / response
     values = flux[good]
     centre = float(np.median(values))
     return flux, centre, 1.4826 * float(np.median(np.abs(values - centre)))

@@ -45,8 +45,12 @@ class StarRenderer:
     def __init__(self, psf):
         self.psf = psf
         self.half_size = int(max(psf.centre) / psf.oversample + 0.5)
-        self.matrix_half_size = psf.derived("matrix half-size", lambda: _energy_half_size(psf))
         self._sizes = np.array(psf.array.shape, dtype=np.int64)
+
+    @property
+    def matrix_half_size(self):
+        """See the class."""
+        return self.psf.derived("matrix half-size", lambda: _energy_half_size(self.psf))
 
     @property
     def _phases(self):

@@ -1,6 +1,7 @@
 """`qa_figure`: one picture that shows whether to believe the numbers."""
 
 from matplotlib.figure import Figure
+from matplotlib.ticker import NullLocator
 
 from galstep.plotting.panels import (
     band_images,
@@ -81,7 +82,12 @@ def _draw_row(figure, grid, index, band):
     panels = [figure.add_subplot(grid[index, column]) for column in range(4)]
     profile = figure.add_subplot(grid[index, 6])
     for axes in panels:
-        axes.tick_params(labelsize=7, labelbottom=False, labelleft=axes is panels[0])
+        axes.tick_params(labelsize=7)
+        # ticks take most of the drawing: only where they are numbered
+        if axes is not panels[0]:
+            axes.yaxis.set_major_locator(NullLocator())
+        if index < grid.nrows - 1:
+            axes.xaxis.set_major_locator(NullLocator())
     panels[0].set_ylabel(band.name, fontsize=12, weight="bold")
     images = band_images(band)
     if images is None:
@@ -171,8 +177,6 @@ def _share_radii(profiles):
 
 
 def _draw_footer(figure, rows, height):
-    for axes in rows[-1][0]:
-        axes.tick_params(labelbottom=True)
     _share_radii([profile for _, profile, _ in rows])
     residual = next((row[2] for row in rows if row[2] is not None), None)
     if residual is not None:

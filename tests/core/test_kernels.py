@@ -76,11 +76,15 @@ def test_stamps_and_their_sums(scene):
     pairs = random.integers(0, len(x), (2, 300))
     sums = np.full((2, len(x), 2, 3), np.nan)
     grams = np.full((2, 300, 3, 3), np.nan)
+    weighted, added = np.full((2, *stamps[0].shape), np.nan), np.zeros((2, 4, 40, 44))
+    factors = random.normal(size=(len(x), 4, 3))
     for k, kernels in enumerate((compiled, _kernels_numpy)):
         kernels.project_stamps(images, stamps[0], ix, iy, sums[k])
         kernels.gram(weight, stamps[0], ix, iy, *pairs, grams[k])
-    close(*sums)
-    close(*grams)
+        kernels.weight_stamps(weight, stamps[0], ix, iy, weighted[k])
+        kernels.add_stamps(added[k], stamps[0], ix, iy, factors)
+    for results in (sums, grams, weighted, added):
+        close(*results)
 
 
 def test_stamps_wider_than_the_psf(scene):

@@ -117,9 +117,7 @@ class TestWhatIsLeft:
         assert_same_fits(based, result)
         again = GalaxyModel.open(tmp_path / "small_basefit.asdf")
         assert_same_fits(based, again)
-        np.testing.assert_array_equal(
-            again.bands["F150W"].residual, result.bands["F150W"].residual
-        )
+        np.testing.assert_array_equal(again.bands["F150W"].residual, result.bands["F150W"].residual)
 
 
 class TestBaseFilter:
@@ -355,4 +353,3 @@ def test_a_galaxy_that_is_not_there(unfitted):
     assert abs(own.flux) < 5 * own.flux_err
     assert band.all_flags & BandFlag.FAINT
     assert len(band.fit.stars) <= 2
-
