@@ -202,20 +202,25 @@ def quantity_covariance(bands, solution, covariance, functionals, noise):
         Variances if the pixels were independent with the same sigma.
     """
     half_plane = noise.shape[0], noise.shape[1] // 2 + 1
-    # single precision is ample for an error, and these are many
+    # single precision is ample for an error, and these are many; of unit size,
+    # so that their unit does not matter
     spectra = np.empty((len(bands), len(functionals), *half_plane), dtype=np.complex64)
+    sizes = np.ones(spectra.shape[:2])
     every = influence_images(bands, solution, covariance, functionals)
     for i, images in enumerate(every):
         sigma = pixel_sigma(bands[i])
         for k, image in enumerate(images):
-            spectra[i, k] = rfft2((image * sigma).astype(np.float32), noise.shape)
-    return _summed(spectra, noise)
+            scaled = image * sigma
+            sizes[i, k] = np.linalg.norm(scaled) or 1.0
+            spectra[i, k] = rfft2((scaled / sizes[i, k]).astype(np.float32), noise.shape)
+    return _summed(spectra, sizes, noise)
 
 
-def _summed(spectra, noise):
+def _summed(spectra, sizes, noise):
     """sum_ab V_a^H P_ab V_b over all frequencies, and the diagonal for P = 1.
 
-    Real and imaginary parts count alike, so they stand side by side.
+    V are the spectra times their sizes, (n_bands, n_quantities). Real and
+    imaginary parts count alike, so they stand side by side.
     """
     n_bands, n_quantities = spectra.shape[:2]
     # Parseval on the half-plane: every column but the first (and the middle
@@ -227,7 +232,7 @@ def _summed(spectra, noise):
     mirror = np.repeat(mirror / (noise.shape[0] * noise.shape[1]), 2)
     matrix, white = np.zeros((n_quantities,) * 2), np.zeros(n_quantities)
     for row in range(noise.shape[0]):
-        parts = spectra[:, :, row].view(np.float32).astype(float)
+        parts = spectra[:, :, row].view(np.float32) * sizes[:, :, None]
         weighted = parts * mirror
         white += np.einsum("aqf,aqf->q", parts, weighted)
         power = np.array([[own[row] for own in others] for others in noise.power])

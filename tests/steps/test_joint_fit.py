@@ -24,7 +24,10 @@ from numpy.linalg import LinAlgError
 from galstep.datamodels import GalaxyModel
 from galstep.exceptions import ParameterError, PrerequisiteError
 from galstep.flags import BandFlag
+from galstep.records import SersicParams
 from galstep.steps import BaseFit, ForcedScaleFit, JointFit, ScaleFit
+from galstep.testing import make_scene
+from galstep.testing.models import unfitted_model
 
 FILTERS = ("F090W", "F150W", "F277W")
 
@@ -298,3 +301,27 @@ def test_a_single_fit_afterwards_drops_the_joint_summary(joint):
     assert joint.joint is not None
     assert ScaleFit(filters=["F277W"]).run(joint).joint is None
     assert ForcedScaleFit(filters=["F277W"]).run(joint).joint is None
+
+
+@pytest.mark.slow
+def test_errors_are_true_over_many_galaxies():
+    shape = SersicParams(44.3, 46.8, 6.0, 1.2, 0.3, 0.7)
+    pulls = {key: [] for key in (*SHAPE, "flux", "sky")}
+    for seed in range(100, 130):
+        scene = make_scene(
+            seed, (91, 91), 14, FILTERS, snr=200.0, sersic=shape, star_separation=7,
+            star_snr=(25, 300), psf_size=101,
+        )  # fmt: skip
+        model = JointFit().run(ScaleFit().run(BaseFit().run(unfitted_model(scene))))
+        for key in SHAPE:
+            own = galaxy(model, "F150W")
+            error = getattr(own, f"{key}_err")
+            pulls[key].append((getattr(own.params, key) - getattr(shape, key)) / error)
+        for name in FILTERS:
+            own, sky = galaxy(model, name), model.bands[name].fit.sky
+            pulls["flux"].append((own.flux - scene.truth.fluxes[name]) / own.flux_err)
+            pulls["sky"].append((sky.level - scene.truth.sky[name].level) / sky.level_err)
+    # the scatter of 30 pulls is itself known to 13 per cent
+    for key, values in pulls.items():
+        assert 0.65 < np.std(values) < 1.4, key
+        assert abs(np.mean(values)) < 0.6, key
