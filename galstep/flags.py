@@ -38,7 +38,7 @@ class BandFlag(_DescribedFlag):
     NO_APERTURE = 4096, "no aperture photometry could be made"
     SKY_UNCERTAIN = 8192, "sky error exceeds a tenth of the flux inside the aperture"
     ERRORS_UNCERTAIN = 16384, "the noise covariance could not be measured; white errors"
-    CORE_CROWDED = 32768, "stars within 1.5 r_eff hold more light than the galaxy"
+    CORE_CROWDED = 32768, "stars within 1.5 r_eff hold more light than the galaxy does there"
 
 
 class StarFlag(_DescribedFlag):

@@ -110,7 +110,9 @@ def pixel_noise(data, mask):
 
     sigma = MAD_std(d[i+1] - d[i]) / sqrt(2) over both axes. Smooth light and
     the few pixels under stars hardly enter; noise that is correlated between
-    neighbours is underestimated by sqrt(1 - rho_1).
+    neighbours is underestimated by sqrt(1 - rho_1). Where more than half of the
+    differences are zero (a partly constant image), their rms takes the place of
+    the MAD.
 
     Parameters
     ----------
@@ -127,7 +129,9 @@ def pixel_noise(data, mask):
     good = np.where(mask, np.nan, data)
     steps = np.concatenate([np.diff(good, axis=axis).ravel() for axis in (0, 1)])
     steps = steps[np.isfinite(steps)]
-    return float(mad_std(steps)) / np.sqrt(2) if steps.size else np.nan
+    if not steps.size:
+        return np.nan
+    return float(mad_std(steps) or np.sqrt(np.mean(steps**2))) / np.sqrt(2)
 
 
 def robust_sky(data, mask):

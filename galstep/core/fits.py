@@ -9,8 +9,10 @@ from dataclasses import replace
 import numpy as np
 from scipy.spatial import cKDTree
 
+from galstep.core.covariance import COVARIANCE_HALF_SIZE
 from galstep.core.ladder import LadderOptions, known_variance, run_ladder
 from galstep.core.measure import measure_scene, with_shape_errors
+from galstep.core.normal import evaluate, normal_equations
 from galstep.core.scene import Freedom, SceneState
 from galstep.core.solve import ShapeBounds
 
@@ -86,7 +88,40 @@ def _fit_pinned(band, base_fit, step, freedom, options, register, first_star_id)
     result = run_ladder(bands, state, freedom, options, bounds, base)
     measured = measure_scene(result, freedom, step, bounds, first_star_id)
     fit = replace(with_shape_errors(measured.fits[0], base_fit), offset_err=offset_err)
+    slope = _flux_slope(result, freedom)
+    fit = replace(fit, sersic=(_with_shape_share(fit.sersic[0], base_fit, slope),))
     return replace(measured, fits=[fit])
+
+
+def _flux_slope(result, freedom):
+    """How a pinned fit's galaxy flux follows the shape: d flux / d shape, (6,).
+
+    With K the normal matrix of the parameters that were free and C their
+    coupling to the shape, the minimum moves by -K^-1 C per unit of the shape.
+    """
+    solution, bands = result.solution, result.bands
+    state, n_shape = solution.state, len(PINNED)
+    wide = replace(freedom, shape=(True,) * n_shape)
+    evaluation = evaluate(bands, state, solution.half_sizes, wide)
+    matrix = normal_equations(
+        bands, state, evaluation, solution.half_sizes, wide, COVARIANCE_HALF_SIZE
+    ).matrix
+    place = result.covariance.layout.galaxy_flux(0)
+    moves = [
+        result.covariance.factor.solve(matrix.border[n_shape:, k], matrix.coupling[k])[0]
+        for k in range(n_shape)
+    ]
+    return -np.array(moves)[:, place]
+
+
+def _with_shape_share(component, base_fit, slope):
+    """A pinned component whose flux error includes that of the base's shape."""
+    shape = base_fit.sersic[0].covariance
+    if shape is None or not np.isfinite(shape[:6, :6]).all():
+        return component
+    covariance = component.covariance.copy()
+    covariance[6, 6] += slope @ shape[:6, :6] @ slope
+    return replace(component, flux_err=float(np.sqrt(covariance[6, 6])), covariance=covariance)
 
 
 def fit_scaled(band, base_fit, options=LadderOptions(), register=True, first_star_id=1):

@@ -20,7 +20,7 @@ from galstep.core.normal import evaluate, wing_half_sizes
 from galstep.core.scene import Freedom
 from galstep.core.solve import ShapeBounds, fit_scene
 
-__all__ = ["LadderOptions", "LadderResult", "known_variance", "run_ladder"]
+__all__ = ["LadderOptions", "LadderResult", "known_variance", "run_ladder", "threshold_ladder"]
 
 MAX_FINAL_FITS = 3
 
@@ -48,8 +48,8 @@ class LadderOptions:
         A fitted star stays while its significance is above this.
     near_threshold : float
         Threshold within ``near_radius`` of a star with significance above
-        ``near_significance`` and within ``core_radius`` (r_eff) of the
-        galaxy's centre, from pass ``near_from`` (0 = first) on.
+        ``near_significance`` and within ``core_radius`` (r_eff), at most
+        ``core_reach``, of the galaxy's centre, from pass ``near_from`` (0 = first) on.
     separation, merge : float
         Smallest distance of a new peak from a known star; pairs closer than
         ``merge`` become one star.
@@ -73,6 +73,7 @@ class LadderOptions:
     near_radius: float = 1.35
     near_significance: float = 10.0
     core_radius: float = 1.0
+    core_reach: float = 4.0
     near_from: int = 1
     separation: float = 0.23
     merge: float = 0.15
@@ -100,6 +101,16 @@ class LadderResult:
     limited: bool
     history: list
     n_iterations: int
+
+
+def threshold_ladder(highest, lowest, count):
+    """``count`` thresholds in equal ratios from ``highest`` down to ``lowest``.
+
+    The last is always ``lowest``; a ``highest`` below it counts as equal.
+    """
+    if count == 1:
+        return (float(lowest),)
+    return tuple(float(t) for t in np.geomspace(max(highest, lowest), lowest, count))
 
 
 def known_variance(bands):
@@ -180,13 +191,13 @@ class _Ladder:
             maps.append(own)
         self.maps = maps
 
-    def _galaxy_radius(self, x, y):
-        """Distance from the nearest galaxy's centre in units of its r_eff."""
-        radius = np.full(len(x), np.inf)
+    def _in_core(self, x, y):
+        """Whether places are in the core of a galaxy, where its profile is steep."""
+        options, inside = self.options, np.zeros(len(x), dtype=bool)
         for shape in self.state.shapes:
-            distance = np.hypot(x - shape[0], y - shape[1])
-            radius = np.minimum(radius, distance / np.exp(shape[2]))
-        return radius
+            reach = min(options.core_radius * np.exp(shape[2]), options.core_reach * self.fwhm)
+            inside |= np.hypot(x - shape[0], y - shape[1]) < reach
+        return inside
 
     def detect(self, threshold, near):
         """Peaks above the threshold; lower ones near bright stars and cores."""
@@ -201,7 +212,7 @@ class _Ladder:
         )
         keep = found.significance > threshold
         if near and len(found.x):
-            keep |= self._galaxy_radius(found.x, found.y) < options.core_radius
+            keep |= self._in_core(found.x, found.y)
             bright = self.significance > options.near_significance
             if bright.any():
                 tree = cKDTree(np.column_stack([state.x[bright], state.y[bright]]))

@@ -15,6 +15,7 @@ from galstep.core.errors import (
 )
 from galstep.core.projection import restored_power
 from galstep.core.scene import N_SHAPE
+from galstep.core.sersic import enclosed_fraction
 from galstep.flags import BandFlag, StarFlag
 from galstep.records import BandFit, SersicFit, SersicParams, SkyModel, StarList
 
@@ -206,10 +207,11 @@ def _star_list(band, index, state, covariance, flux_errors, scaled, star_id):
 
 
 def _star_share(state, index):
-    """Light of the stars in the first galaxy's core over that of the galaxy."""
+    """Light of the stars in the first galaxy's core over the galaxy's own there."""
     x_0, y_0, ln_r_eff = state.shapes[0, :3]
     near = np.hypot(state.x - x_0, state.y - y_0) < CROWDED_RADIUS * np.exp(ln_r_eff)
-    galaxy = max(state.galaxy_flux[index, 0], np.finfo(float).tiny)
+    inside = enclosed_fraction(CROWDED_RADIUS, np.exp(state.shapes[0, 5]))
+    galaxy = max(inside * state.galaxy_flux[index, 0], np.finfo(float).tiny)
     return float(np.clip(state.star_flux[index, near], 0, None).sum() / galaxy)
 
 

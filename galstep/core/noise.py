@@ -45,7 +45,7 @@ def _binned_variance(residual, light, scale):
     """
     order = np.argsort(light)
     edges = [int(q * len(order)) for q in QUANTILES] + [len(order) - MIN_BIN_PIXELS]
-    edges = sorted(k for k in edges if 0 <= k <= len(order) - MIN_BIN_PIXELS)
+    edges = sorted(k for k in edges if 0 <= k <= len(order) - MIN_BIN_PIXELS) or [0]
     variance, mean, count = [], [], []
     for low, high in zip(edges, [*edges[1:], len(order)], strict=True):
         inside = order[low:high]

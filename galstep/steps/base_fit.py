@@ -1,10 +1,8 @@
 """BaseFit: galaxy, stars and sky of the base filter."""
 
-import numpy as np
-
 from galstep.core.fits import fit_base
 from galstep.core.galaxy_first import robust_galaxy_fit
-from galstep.core.ladder import LadderOptions
+from galstep.core.ladder import LadderOptions, threshold_ladder
 from galstep.steps.base import GalStep
 from galstep.steps.base_filter import choose_base_filter
 from galstep.steps.scenes import effective_psf, pixel_sigma, scene_band, sky_order_for, store, try_fit
@@ -56,9 +54,8 @@ class BaseFit(GalStep):
             band.fit = band.galaxy = band.stars = band.sky = band.aperture = None
         model.joint = None
         base = model.bands[model.meta.base_filter]
-        first = robust_galaxy_fit(base.data, base.mask, pixel_sigma(base), effective_psf(base))
-        scene = scene_band(base, sky_order_for(base, self.sky_order, first))
-        measured = try_fit(self.key, [base], fit_base, scene, first, self._ladder_options())
+        model.meta.fit_step = None
+        measured = try_fit(self.key, [base], self._fit, base)
         if measured is None:
             self.skipped(model, base.reasons[-1])
             return model
@@ -67,10 +64,15 @@ class BaseFit(GalStep):
         self._report(model, base)
         return model
 
+    def _fit(self, base):
+        first = robust_galaxy_fit(base.data, base.mask, pixel_sigma(base), effective_psf(base))
+        scene = scene_band(base, sky_order_for(base, self.sky_order, first))
+        return fit_base(scene, first, self._ladder_options())
+
     def _ladder_options(self):
         polish = {} if self.use_final_polish else {"final_iterations": 1}
         return LadderOptions(
-            thresholds=tuple(np.geomspace(self.th_max, self.th_min, self.th_iter)),
+            thresholds=threshold_ladder(self.th_max, self.th_min, self.th_iter),
             max_empty=self.th_max_consec_empty,
             floor_passes=self.iter_basefit,
             min_passes=self.mainloop_min_iter,

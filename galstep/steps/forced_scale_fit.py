@@ -42,14 +42,7 @@ class ForcedScaleFit(GalStep):
         base = fitted_base(model, "ForcedScaleFit")
         fitted = []
         for band in scaled_filters(model, self.filters):
-            measured = try_fit(
-                self.key,
-                [band],
-                fit_forced,
-                scaled_scene(band, base, self.sky_order),
-                base.fit,
-                self.registration,
-            )
+            measured = try_fit(self.key, [band], self._fit, band, base)
             if measured is not None:
                 store(band, measured)
                 fitted.append(f"{band.name} {len(band.fit.stars)} stars")
@@ -57,3 +50,7 @@ class ForcedScaleFit(GalStep):
         model.joint = None
         self.complete(model, fitted="; ".join(fitted) or "no filter")
         return model
+
+    def _fit(self, band, base):
+        scene = scaled_scene(band, base, self.sky_order)
+        return fit_forced(scene, base.fit, self.registration)

@@ -1,9 +1,7 @@
 """JointFit: all filters at once."""
 
-import numpy as np
-
 from galstep.core.fits import fit_joint
-from galstep.core.ladder import LadderOptions
+from galstep.core.ladder import LadderOptions, threshold_ladder
 from galstep.records import JointSummary
 from galstep.steps.base import GalStep
 from galstep.steps.scenes import fitted_base, scene_band, store, try_fit
@@ -79,9 +77,8 @@ class JointFit(GalStep):
         return max(band.fit.sky.order for band in bands)
 
     def _ladder_options(self):
-        thresholds = np.geomspace(max(self.th_max, self.th_min), self.th_min, self.th_iter)
         return LadderOptions(
-            thresholds=tuple(thresholds),
+            thresholds=threshold_ladder(self.th_max, self.th_min, self.th_iter),
             near_threshold=self.th_near,
             floor_passes=self.iter_jointfit,
             keep=self.th_min,

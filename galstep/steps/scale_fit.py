@@ -54,11 +54,10 @@ class ScaleFit(GalStep):
             measured = try_fit(
                 self.key,
                 [band],
-                fit_scaled,
-                scaled_scene(band, base, self.sky_order),
-                base.fit,
+                self._fit,
+                band,
+                base,
                 options,
-                self.registration,
                 next_star_id(model),
             )
             if measured is not None:
@@ -68,6 +67,10 @@ class ScaleFit(GalStep):
         model.joint = None
         self.complete(model, fitted="; ".join(fitted) or "no filter")
         return model
+
+    def _fit(self, band, base, options, first_star_id):
+        scene = scaled_scene(band, base, self.sky_order)
+        return fit_scaled(scene, base.fit, options, self.registration, first_star_id)
 
     def _others(self, model):
         """All filters but the base and those left to ForcedScaleFit."""

@@ -25,6 +25,9 @@ __all__ = [
 ]
 
 
+SINGULAR = "the normal equations are singular"
+
+
 def effective_psf(band):
     """The library PSF of a filter convolved with its kernel, if it has one."""
     return core_psf(band.psf, band.oversample, band.psf_kernel, f"psf of filter {band.name!r}")
@@ -108,10 +111,13 @@ def try_fit(step, bands, fit, *args, **kwargs):
     object or None
         What ``fit`` returned, None if it failed.
     """
+    for band in bands:
+        band.flags &= ~int(BandFlag.NOT_FITTED)
+        band.reasons = [reason for reason in band.reasons if SINGULAR not in reason]
     try:
         return fit(*args, **kwargs)
     except LinAlgError as error:
         for band in bands:
             band.flags |= int(BandFlag.NOT_FITTED)
-            band.reasons.append(f"{step}: the normal equations are singular ({error})")
+            band.reasons.append(f"{step}: {SINGULAR} ({error})")
         return None
