@@ -108,9 +108,7 @@ def _star_mask(residual, mask, clip, shape, core):
 
 
 def _with_stars_masked(band, stars):
-    return replace(
-        band, mask=band.mask | stars, weight=np.where(stars, 0.0, band.weight)
-    )
+    return replace(band, mask=band.mask | stars, weight=np.where(stars, 0.0, band.weight))
 
 
 def _residual(band, state, solution):

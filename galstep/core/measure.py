@@ -266,9 +266,7 @@ def measure_scene(result, freedom, step, bounds, first_star_id=1):
     bands, solution, covariance = result.bands, result.solution, result.covariance
     state, evaluation = solution.state, solution.evaluation
     star_id = state.numbered(first_star_id).star_id
-    scaled = [
-        _scaled_residual(b, r) for b, r in zip(bands, evaluation.residuals, strict=True)
-    ]
+    scaled = [_scaled_residual(b, r) for b, r in zip(bands, evaluation.residuals, strict=True)]
     core = state.core(bands[0].shape)
     good = [~b.mask & ~core for b in bands]
     noise = measure_noise_power(scaled, good)
@@ -285,8 +283,13 @@ def measure_scene(result, freedom, step, bounds, first_star_id=1):
         own = band.galaxy_vector(state.shapes[0], state.shift[i])
         flux, sky = place[("flux", i, 0)], place[("sky", i)]
         flags, reason = _band_flags(
-            state, i, components[0], _masked_share(band, own), at_bound,
-            solution.converged, result.limited,
+            state,
+            i,
+            components[0],
+            _masked_share(band, own),
+            at_bound,
+            solution.converged,
+            result.limited,
         )
         n_good = int((~band.mask).sum())
         fits.append(

@@ -136,9 +136,7 @@ def restored_power(noise, bands, sigmas, good, solution, covariance, seed=0):
         for i in range(n_bands):
             before[i] += meter.measure_one(drawn[i], i)
             after[i] += meter.measure_one(scaled[i], i)
-    gains = [
-        np.sqrt(_ring_ratio(b, a, noise.shape)) for b, a in zip(before, after, strict=True)
-    ]
+    gains = [np.sqrt(_ring_ratio(b, a, noise.shape)) for b, a in zip(before, after, strict=True)]
     power = [
         [noise.power[a][b] * gains[a] * gains[b] for b in range(n_bands)] for a in range(n_bands)
     ]

@@ -204,9 +204,7 @@ class SceneState:
             else np.array(galaxy_flux, dtype=float).reshape(n_bands, len(shapes)),
             sky=tuple(np.zeros(len(band.basis)) for band in bands)
             if sky is None
-            else tuple(
-                _resized(c, len(band.basis)) for c, band in zip(sky, bands, strict=True)
-            ),
+            else tuple(_resized(c, len(band.basis)) for c, band in zip(sky, bands, strict=True)),
             x=none,
             y=none,
             x_prior=none,

@@ -210,9 +210,7 @@ def _step(equations, state, bands, damping, bounds):
         right[1] - matrix.coupling.T @ border - matrix.stars @ stars,
     )
     diagonals = (np.diag(matrix.border), matrix.stars.diagonal())
-    added = [
-        np.where(c, HOLD * d, a) for c, d, a in zip(capped, diagonals, added, strict=True)
-    ]
+    added = [np.where(c, HOLD * d, a) for c, d, a in zip(capped, diagonals, added, strict=True)]
     solved = matrix.damped(*added).factor().solve(*rest)
     border, stars = (
         np.where(c, held, s) for c, held, s in zip(capped, (border, stars), solved, strict=True)

@@ -5,7 +5,14 @@ from galstep.core.galaxy_first import robust_galaxy_fit
 from galstep.core.ladder import LadderOptions, threshold_ladder
 from galstep.steps.base import GalStep
 from galstep.steps.base_filter import choose_base_filter
-from galstep.steps.scenes import effective_psf, pixel_sigma, scene_band, sky_order_for, store, try_fit
+from galstep.steps.scenes import (
+    effective_psf,
+    pixel_sigma,
+    scene_band,
+    sky_order_for,
+    store,
+    try_fit,
+)
 
 __all__ = ["BaseFit"]
 

@@ -15,7 +15,9 @@ def gaussian(shape, x, y, sigma_x, sigma_y, peak):
 def scene(shape=(200, 240), x=110.0, y=95.0, sigmas=(14.0, 9.0), peak=1.0, n_stars=0, seed=0):
     rng = np.random.default_rng(seed)
     data = 0.5 + gaussian(shape, x, y, *sigmas, peak) + rng.normal(0, 0.05, shape)
-    for sx, sy in zip(rng.uniform(0, shape[1], n_stars), rng.uniform(0, shape[0], n_stars)):
+    for sx, sy in zip(
+        rng.uniform(0, shape[1], n_stars), rng.uniform(0, shape[0], n_stars), strict=True
+    ):
         data += gaussian(shape, sx, sy, 1.2, 1.2, rng.uniform(1, 30))
     return data
 
