@@ -2,8 +2,8 @@
 
 from galstep.core.fits import fit_forced
 from galstep.steps.base import GalStep
-from galstep.steps.scale_fit import scaled_filters
-from galstep.steps.scenes import fitted_base, scaled_scene, store, try_fit
+from galstep.steps.scale_fit import fit_others
+from galstep.steps.scenes import fitted_base, scaled_scene
 
 __all__ = ["ForcedScaleFit"]
 
@@ -40,17 +40,10 @@ class ForcedScaleFit(GalStep):
             self.complete(model, fitted="no filter (none named)")
             return model
         base = fitted_base(model, "ForcedScaleFit")
-        fitted = []
-        for band in scaled_filters(model, self.filters):
-            measured = try_fit(self.key, [band], self._fit, band, base)
-            if measured is not None:
-                store(band, measured)
-                fitted.append(f"{band.name} {len(band.fit.stars)} stars")
-        model.meta.fit_step = "forcedscalefit"
-        model.joint = None
-        self.complete(model, fitted="; ".join(fitted) or "no filter")
-        return model
 
-    def _fit(self, band, base):
-        scene = scaled_scene(band, base, self.sky_order)
-        return fit_forced(scene, base.fit, self.registration)
+        def fit(band):
+            return fit_forced(scaled_scene(band, base, self.sky_order), base.fit, self.registration)
+
+        fitted = fit_others(self.key, "forcedscalefit", model, self.filters, fit)
+        self.complete(model, fitted=fitted)
+        return model

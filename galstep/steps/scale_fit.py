@@ -6,7 +6,7 @@ from galstep.exceptions import ParameterError
 from galstep.steps.base import GalStep
 from galstep.steps.scenes import fitted_base, scaled_scene, store, try_fit
 
-__all__ = ["ScaleFit", "next_star_id", "scaled_filters"]
+__all__ = ["ScaleFit", "fit_others", "next_star_id", "scaled_filters"]
 
 
 class ScaleFit(GalStep):
@@ -49,28 +49,15 @@ class ScaleFit(GalStep):
             density=self.star_density,
             max_iterations=3,
         )
-        fitted = []
-        for band in scaled_filters(model, self.filters or self._others(model)):
-            measured = try_fit(
-                self.key,
-                [band],
-                self._fit,
-                band,
-                base,
-                options,
-                next_star_id(model),
-            )
-            if measured is not None:
-                store(band, measured)
-                fitted.append(f"{band.name} {len(band.fit.stars)} stars")
-        model.meta.fit_step = "scalefit"
-        model.joint = None
-        self.complete(model, fitted="; ".join(fitted) or "no filter")
-        return model
 
-    def _fit(self, band, base, options, first_star_id):
-        scene = scaled_scene(band, base, self.sky_order)
-        return fit_scaled(scene, base.fit, options, self.registration, first_star_id)
+        def fit(band):
+            scene = scaled_scene(band, base, self.sky_order)
+            first = next_star_id(model)
+            return fit_scaled(scene, base.fit, options, self.registration, first)
+
+        names = self.filters or self._others(model)
+        self.complete(model, fitted=fit_others(self.key, "scalefit", model, names, fit))
+        return model
 
     def _others(self, model):
         """All filters but the base and those left to ForcedScaleFit."""
@@ -103,3 +90,34 @@ def next_star_id(model):
     """A number above that of every star in the model."""
     highest = [int(b.fit.stars.star_id.max(initial=0)) for b in model.bands.values() if b.fitted]
     return max(highest, default=0) + 1
+
+
+def fit_others(step, kind, model, names, fit):
+    """Fit filters other than the base, one after the other.
+
+    Parameters
+    ----------
+    step, kind : str
+        Key of the step that runs, for reasons, and what to note as the
+        model's last fit.
+    model : GalaxyModel
+        Changed in place; a joint fit of earlier results is dropped.
+    names : sequence of str
+        The filters.
+    fit : callable
+        ``fit(band)`` returns a `galstep.core.measure.SceneMeasurement`.
+
+    Returns
+    -------
+    str
+        What was fitted, for the log.
+    """
+    fitted = []
+    for band in scaled_filters(model, names):
+        measured = try_fit(step, [band], fit, band)
+        if measured is not None:
+            store(band, measured)
+            fitted.append(f"{band.name} {len(band.fit.stars)} stars")
+    model.meta.fit_step = kind
+    model.joint = None
+    return "; ".join(fitted) or "no filter"
