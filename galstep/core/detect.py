@@ -251,4 +251,18 @@ def find_peaks(map_, threshold, known_x, known_y, separation):
     if len(known_x) and len(x):
         distance, _ = cKDTree(np.column_stack([known_x, known_y])).query(np.column_stack([x, y]))
         found = found.select(distance > separation)
-    return found.select(np.argsort(-found.significance, kind="stable"))
+    found = found.select(np.argsort(-found.significance, kind="stable"))
+    return found.select(_apart(found.x, found.y, separation))
+
+
+def _apart(x, y, separation):
+    """Places that have no earlier one within ``separation``.
+
+    A star midway between two pixels can give both of them the same maximum.
+    """
+    keep = np.ones(len(x), dtype=bool)
+    if len(x) > 1:
+        tree = cKDTree(np.column_stack([x, y]))
+        for first, second in sorted(tree.query_pairs(separation)):
+            keep[second] &= not keep[first]
+    return np.flatnonzero(keep)

@@ -125,6 +125,13 @@ class TestPeaks:
         assert found.significance[0] == pytest.approx(30.0, rel=0.15)
         assert found.flux[0, 0] == pytest.approx(flux[0], rel=0.15)
 
+    def test_two_equal_pixels_are_one_star(self):
+        map_ = one_map(band_of(), np.zeros(SHAPE))
+        # a star midway between pixels, to the last bit
+        map_.combined[50, 60:62] = 20.0
+        found = find_peaks(map_, 5.0, *none_known(), 0.5)
+        np.testing.assert_allclose(found.x, [60.5 - PADDING])
+
     def test_sorted_by_significance(self):
         band = band_of()
         residual, _ = star(band, [20, 50, 80], [30, 60, 30], [8.0, 30.0, 15.0])

@@ -71,9 +71,14 @@ def test_library_psf_is_sharper_than_the_true_one_in_every_filter():
         assert truth.psfs[name].fwhm > truth.library[name].fwhm + 0.3
 
 
-def test_command_prints_the_path():
+def test_command_prints_the_path(tmp_path):
+    # elsewhere: -m would find the source tree before the installed package
     result = subprocess.run(
-        [sys.executable, "-m", "galstep.data"], capture_output=True, text=True, check=True
+        [sys.executable, "-m", "galstep.data"],
+        capture_output=True,
+        text=True,
+        check=True,
+        cwd=tmp_path,
     )
     assert result.stdout.strip() == str(example_path())
 
