@@ -8,8 +8,10 @@ in it what was done, and save it under a name of their own. For parameters see
 import logging
 import os
 import time
+from contextlib import nullcontext
 
 from stpipe import config_parser
+from threadpoolctl import threadpool_limits
 
 from galstep import __version__
 from galstep.datamodels import GalaxyModel
@@ -120,8 +122,11 @@ class GalStep(ConfigurableStep):
         if self.parent is None:
             args = self._data_arguments(args)
             self._prepare_output_dir()
+        # the matrices are small: more threads of BLAS double the cost and gain nothing
+        limits = threadpool_limits(1, user_api="blas") if self.parent is None else nullcontext()
         try:
-            return super().run(*args)
+            with limits:
+                return super().run(*args)
         finally:
             self.save_results = save_results
 
