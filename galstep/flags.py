@@ -39,6 +39,9 @@ class BandFlag(_DescribedFlag):
     SKY_UNCERTAIN = 8192, "sky error exceeds a tenth of the flux inside the aperture"
     ERRORS_UNCERTAIN = 16384, "the noise covariance could not be measured; white errors"
     CORE_CROWDED = 32768, "stars within 1.5 r_eff hold more light than the galaxy does there"
+    NOT_ALIGNED = 65536, "TweakReg could not align this filter; see the reason"
+    DISTORTED = 131072, "pixels not affine to the base filter's: positions off by more than 0.02"
+    BAD_PIXELS = 262144, "pixels that no light can make were found and masked"
 
 
 class StarFlag(_DescribedFlag):

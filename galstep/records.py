@@ -10,12 +10,16 @@ from math import nan
 
 import numpy as np
 
+from galstep.pixel_map import PixelMap
+
 __all__ = [
     "Aperture",
     "ApertureFlux",
     "BandFit",
+    "Injections",
     "JointSummary",
     "PsfKernel",
+    "Registration",
     "SersicFit",
     "SersicParams",
     "SkyModel",
@@ -176,8 +180,13 @@ class BandFit:
     ``noise_corr`` is the quoted error of the galaxy's flux over the error that
     white noise of the same pixel scatter would give (1 = white). ``step`` is
     the key of the step (``"basefit"`` ...); ``reason`` explains ``flags``.
-    ``offset`` is the registration of this filter against the base: where the
-    scene's (x, y) lands is (x, y) + offset, pixels.
+    ``offset`` is the registration of this filter against the base, pixels of the
+    base. ``flux`` is the galaxy's total, all components; ``matched_flux`` what
+    of it lies inside the half-light ellipse of the base filter, of semi-major
+    axis ``matched_radius`` (pixels of the base), before the PSF. ``pixel_map``
+    leads from the pixels of the base filter's crop, where the scene is, to those
+    of this filter; with the registration the scene's position s lands on
+    pixel_map(s + offset).
     """
 
     step: str
@@ -192,6 +201,35 @@ class BandFit:
     n_iterations: int = 0
     flags: int = 0
     reason: str = ""
+    flux: float = nan
+    flux_err: float = nan
+    matched_flux: float = nan
+    matched_flux_err: float = nan
+    matched_radius: float = nan
+    pixel_map: PixelMap = PixelMap()
+
+
+@dataclass(frozen=True)
+class Registration:
+    """How a filter lies against the base filter, measured from stars alone.
+
+    The scene's position s lands on pixel_map(s + ``offset``), as in `BandFit`,
+    pixels of the base; ``offset`` holds at the middle of the frame. Where
+    the WCS was corrected it is what is left: zero, with its error. ``rotation``
+    (radians, counter-clockwise) and ``scale`` turn the base into this filter.
+    ``rms`` is that of the matched stars on one axis (pixels). ``status`` is
+    reference, aligned or failed, with a ``reason``.
+    """
+
+    status: str
+    offset: tuple = (0.0, 0.0)
+    offset_err: tuple = (nan, nan)
+    rotation: float = 0.0
+    scale: float = 1.0
+    n_stars: int = 0
+    n_matches: int = 0
+    rms: float = nan
+    reason: str = ""
 
 
 @dataclass(frozen=True)
@@ -200,7 +238,9 @@ class JointSummary:
 
     ``flux_covariance`` is that of the total galaxy fluxes in the order of
     ``filters`` (image unit x pixel, squared), cross terms included: colours
-    need them.
+    need them. ``matched_covariance`` is the same of the fluxes inside the base
+    filter's half-light ellipse. ``shape_freedom`` says which shape parameters
+    change with wavelength, ``n_components`` how many profiles the galaxy has.
     """
 
     filters: tuple
@@ -208,6 +248,9 @@ class JointSummary:
     chi2: float = nan
     n_iterations: int = 0
     n_passes: int = 0
+    matched_covariance: np.ndarray | None = None
+    shape_freedom: str = "pinned"
+    n_components: int = 1
 
 
 @dataclass(frozen=True)
@@ -223,22 +266,93 @@ class Aperture:
 
 @dataclass(frozen=True)
 class ApertureFlux:
-    """Aperture photometry of one filter, image unit x pixel.
+    """Photometry of one filter in one aperture, image unit x pixel.
 
     ``flux`` is what is left of the data after sky and stars, summed over the
-    exact overlap of ``aperture``. ``flux_err`` adds pixel noise, sky and star
-    terms. ``psf_correction`` (mag) is added to the magnitude to bring it to
-    the PSF of the correction's base filter; ``frac_enclosed`` is the share of
-    the model galaxy's total light that the aperture holds in this filter.
+    exact overlap of ``aperture``. ``flux_err`` adds ``noise_err`` (pixels, with
+    the correlation of their noise), ``sky_err``, ``star_err``, ``model_err`` and
+    ``fill_err`` in quadrature. ``psf_correction`` (mag) is added to the magnitude
+    to bring it to the PSF of the correction's base filter, as which the galaxy
+    has ``flux_corr``; ``covariance`` is that of ``flux_corr`` with those of the
+    other filters, by name. ``frac_enclosed`` is the share of the model galaxy's
+    total light that the aperture holds in this filter. ``kind`` says what the
+    aperture is (petrosian, kron, ellipse, circle); ``others`` are further
+    apertures. ``extra``: masked_fraction, off_frame_fraction (of the aperture's
+    area), sky_level, sky_level_err (mean of empty apertures, image unit),
+    n_sky_apertures, sky_aperture_scale.
     """
 
     aperture: Aperture
     flux: float
     flux_err: float = nan
+    noise_err: float = nan
+    sky_err: float = nan
+    star_err: float = nan
+    model_err: float = nan
+    fill_err: float = nan
     psf_correction: float = nan
     psf_correction_err: float = nan
+    flux_corr: float = nan
+    flux_corr_err: float = nan
+    covariance: dict = field(default_factory=dict)
     frac_enclosed: float = nan
     petrosian_radius: float = nan
+    kind: str = "petrosian"
     flags: int = 0
     reason: str = ""
+    others: tuple = ()
     extra: dict = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Injections:
+    """Sources of known flux put into the real image and measured again.
+
+    Arrays of equal length, an entry per source and filter. ``kind`` is "galaxy"
+    or "star"; ``found`` 1 where it was measured. ``x_true`` ... are what was put
+    in, in the pixels of the filter's crop, ``x``, ``x_err`` ... what was measured. A star
+    has a flux and a position only; what is not known is NaN. Pulls are (measured -
+    true) / error: of ln r_eff, of ln n, and of the component of (e1, e2) along
+    the true one. ``snr`` is the true flux over the error: of a galaxy the one
+    quoted, of a star that of a faint star in the frame. ``isolated`` is 1 for a star
+    without a neighbour that matters. ``flags`` are `galstep.flags.BandFlag` of a galaxy's fit, or
+    `galstep.flags.StarFlag`. ``summary`` has the statistics, by filter.
+    """
+
+    kind: tuple
+    number: np.ndarray
+    filter: tuple
+    found: np.ndarray
+    isolated: np.ndarray
+    snr: np.ndarray
+    x_true: np.ndarray
+    x: np.ndarray
+    x_err: np.ndarray
+    y_true: np.ndarray
+    y: np.ndarray
+    y_err: np.ndarray
+    flux_true: np.ndarray
+    flux: np.ndarray
+    flux_err: np.ndarray
+    r_eff_true: np.ndarray
+    r_eff: np.ndarray
+    r_eff_err: np.ndarray
+    n_true: np.ndarray
+    n: np.ndarray
+    n_err: np.ndarray
+    ellip_true: np.ndarray
+    ellip: np.ndarray
+    ellip_err: np.ndarray
+    color_true: np.ndarray
+    color: np.ndarray
+    color_err: np.ndarray
+    pull_flux: np.ndarray
+    pull_r_eff: np.ndarray
+    pull_n: np.ndarray
+    pull_ellip: np.ndarray
+    pull_color: np.ndarray
+    flags: np.ndarray
+    summary: dict = field(default_factory=dict)
+
+    def __len__(self):
+        return len(self.kind)

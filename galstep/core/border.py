@@ -116,8 +116,9 @@ def border_images(band, index, state, evaluation, layout, stamps=None):
     sky = np.arange(len(band.basis))
     mixing[own.start + n_galaxies + sky, n_galaxies * n_images + sky] = 1.0
     if len(layout.shape):
-        galaxy, parameter = np.divmod(layout.shape, N_SHAPE)
-        mixing[np.arange(len(layout.shape)), galaxies[galaxy] + 1 + parameter] = flux[galaxy]
+        follows = layout.shape.jacobian(band.log_wavelength) * flux[:, None]
+        for g, first in enumerate(galaxies):
+            mixing[: len(layout.shape), first + 1 : first + 1 + N_SHAPE] = follows[:, g]
     if places is not None:
         for axis in (0, 1):
             mixing[places.start + axis, galaxies + 1 + axis] = flux

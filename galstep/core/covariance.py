@@ -34,11 +34,19 @@ class SceneCovariance:
     factor : `galstep.core.bordered.BorderedFactor`
     star_variance : (n_stars, block) array
         Marginal variances of each star's parameters.
+    whitenings : tuple of `galstep.core.whitening.Whitening`, optional
+        One per band where the fit weights pixels with their covariance
+        (`galstep.core.gls`); without it they count as independent.
     """
 
     layout: Layout
     factor: object
     star_variance: np.ndarray
+    whitenings: tuple = None
+
+    def whitening(self, band):
+        """That of a band, or None."""
+        return None if self.whitenings is None else self.whitenings[band]
 
     def star_flux_errors(self, bands=None):
         """(n_bands, n_stars) 1-sigma errors.

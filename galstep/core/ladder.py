@@ -17,12 +17,15 @@ from galstep.core.covariance import covariance_of, scene_covariance
 from galstep.core.detect import colour_templates, find_peaks, significance_map
 from galstep.core.noise import update_noise
 from galstep.core.normal import evaluate, wing_half_sizes
+from galstep.core.robust import with_robust_weights
 from galstep.core.scene import Freedom
 from galstep.core.solve import ShapeBounds, fit_scene
 
 __all__ = ["LadderOptions", "LadderResult", "known_variance", "run_ladder", "threshold_ladder"]
 
 MAX_FINAL_FITS = 3
+# Weights and residuals agree after a few rounds.
+ROBUST_FITS = 3
 
 log = logging.getLogger("stpipe.galstep.ladder")
 
@@ -60,6 +63,11 @@ class LadderOptions:
         Steps of the fit per pass, and at the end.
     tolerance, final_tolerance : float
         In chi2.
+    robust, robust_scale
+        Loss of the final fits and its scale (`galstep.core.robust`).
+    fitter : callable
+        What fits the scene after each pass: `galstep.core.solve.fit_scene`, or
+        another with its arguments (`galstep.core.simplex.fit_simplex`).
     """
 
     thresholds: tuple = (6.0, 4.5)
@@ -82,6 +90,9 @@ class LadderOptions:
     final_iterations: int = 8
     tolerance: float = 5.0
     final_tolerance: float = 0.5
+    robust: str = "none"
+    robust_scale: float = 3.0
+    fitter: object = fit_scene
 
 
 @dataclass(frozen=True, eq=False)
@@ -127,16 +138,22 @@ def _shape_change(old, new):
     return float(change.max())
 
 
+def _covered_pixels(bands):
+    """Number of the scene's pixels with data in a band at least."""
+    if all(band.in_scene_frame for band in bands):
+        return np.count_nonzero(~np.all([band.mask for band in bands], axis=0))
+    return max(np.count_nonzero(~band.mask) / band.scale**2 for band in bands)
+
+
 class _Ladder:
     """The moving parts of one run: bands, solution and star significances."""
 
     def __init__(self, bands, base, state, freedom, options, bounds):
         self.bands, self.base = list(bands), base
         self.freedom, self.options, self.bounds = freedom, options, bounds
-        area = min(band.star_renderer.psf.noise_area for band in bands)
-        covered = ~np.all([band.mask for band in bands], axis=0)
-        self.fwhm = min(band.star_renderer.psf.fwhm for band in bands)
-        self.max_stars = int(options.density * covered.sum() / area)
+        area = min(band.noise_area_in_scene for band in bands)
+        self.fwhm = min(band.fwhm_in_scene for band in bands)
+        self.max_stars = int(options.density * _covered_pixels(bands) / area)
         self.templates = colour_templates(state.star_flux[:, :0], state.star_flux[:, :0])
         self.significance = np.full(state.n_stars, np.inf)
         self.limited, self.n_iterations = False, 0
@@ -164,7 +181,7 @@ class _Ladder:
     def fit(self, final=False):
         """Fit the scene as it stands and measure the noise it leaves."""
         options = self.options
-        self.solution = fit_scene(
+        self.solution = options.fitter(
             self.bands,
             self.state,
             self.freedom,
@@ -172,6 +189,7 @@ class _Ladder:
             max_iterations=options.final_iterations if final else options.max_iterations,
             tolerance=options.final_tolerance if final else options.tolerance,
             reuse=self.evaluated,
+            anticipate=not final,
         )
         self.state = self.solution.state
         self.evaluated = self.state, self.solution.evaluation
@@ -180,11 +198,11 @@ class _Ladder:
 
     def _measure_noise(self, evaluation):
         state, maps = self.state, []
-        core = state.core(self.bands[0].shape)
         for i, band in enumerate(self.bands):
             residual = evaluation.residuals[i]
             sky = np.tensordot(state.sky[i], band.basis, axes=1)
             light = band.data - residual - sky
+            core = band.core(state, state.shift[i])
             self.bands[i], own = update_noise(
                 band, self.base[i], residual, light, evaluation.stars[i], core, state.shift[i]
             )
@@ -326,8 +344,22 @@ class _Ladder:
         for _ in range(MAX_FINAL_FITS):
             self.fit(final=True)
             if not self.prune(self.options.keep):
-                return
-        self.fit(final=True)
+                break
+        else:
+            self.fit(final=True)
+        if self.options.robust != "none":
+            for _ in range(ROBUST_FITS):
+                self._discount_outliers()
+                self.fit(final=True)
+            self._discount_outliers()
+
+    def _discount_outliers(self):
+        """Robust weights, from the residuals of the last fit."""
+        options, residuals = self.options, self.solution.evaluation.residuals
+        self.bands = [
+            with_robust_weights(band, residual, options.robust, options.robust_scale)
+            for band, residual in zip(self.bands, residuals, strict=True)
+        ]
 
 
 def run_ladder(
@@ -338,7 +370,6 @@ def run_ladder(
     Parameters
     ----------
     bands : sequence of `galstep.core.scene.SceneBand`
-        On one grid, up to translations.
     state : `galstep.core.scene.SceneState`
         The start; stars in it are kept while they are significant.
     freedom : `galstep.core.scene.Freedom`, optional

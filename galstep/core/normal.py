@@ -16,12 +16,14 @@ from scipy.spatial import cKDTree
 from galstep.core.border import border_images
 from galstep.core.bordered import BorderedMatrix
 from galstep.core.layout import Layout
+from galstep.core.priors import prior_chi2, prior_equations
 from galstep.core.scene import N_SHAPE
 from galstep.core.stars import gram_stamps, project_stamps, weighted_stamps
 
 __all__ = [
     "Evaluation",
     "NormalEquations",
+    "add_priors",
     "evaluate",
     "normal_equations",
     "star_stamps",
@@ -70,18 +72,16 @@ def wing_half_sizes(band, flux):
 
 def _galaxy_images(band, shapes, shift, derivatives):
     matrix = None if band.on_scene_grid else band.matrix
-    images = []
-    for shape in shapes:
+    images = np.empty((len(shapes), 1 + N_SHAPE * derivatives, *band.shape))
+    for shape, stack in zip(shapes, images, strict=True):
         vector = band.galaxy_vector(shape, shift)
         if derivatives:
-            stack = band.galaxy_renderer.image_and_derivatives(vector, matrix)
+            band.galaxy_renderer.image_and_derivatives(vector, matrix, out=stack)
             if matrix is not None:
                 stack[1:3] = np.tensordot(matrix.T, stack[1:3], axes=1)
         else:
-            stack = band.galaxy_renderer.image(vector, matrix)[None]
-        images.append(stack)
-    n_images = 1 + N_SHAPE * derivatives
-    return np.array(images) if images else np.zeros((0, n_images) + band.shape)
+            stack[0] = band.galaxy_renderer.image(vector, matrix)
+    return images
 
 
 def _prior_chi2(state, freedom):
@@ -91,6 +91,9 @@ def _prior_chi2(state, freedom):
         chi2 += np.sum(moved / np.square(freedom.position_prior))
     for band in freedom.registration:
         chi2 += (state.shift[band] ** 2).sum() / freedom.registration_prior**2
+    chi2 += float(np.square(state.gradients / freedom.gradient_prior).sum())
+    if freedom.shape_priors:
+        chi2 += prior_chi2(freedom.shape_priors, state.shapes[0])
     return chi2
 
 
@@ -117,16 +120,17 @@ def evaluate(bands, state, half_sizes, freedom, reuse=None):
     residuals, galaxies, stars = [], [], []
     for i, band in enumerate(bands):
         derivatives = any(freedom.shape) or i in freedom.registration
+        shapes = state.shapes_in(band)
         same = (
             reuse is not None
-            and np.array_equal(reuse[0].shapes, state.shapes)
+            and np.array_equal(reuse[0].shapes_in(band), shapes)
             and np.array_equal(reuse[0].shift[i], state.shift[i])
             and reuse[1].galaxies[i].shape[1] >= 1 + N_SHAPE * derivatives
         )
         if same:
             stack = reuse[1].galaxies[i]
         else:
-            stack = _galaxy_images(band, state.shapes, state.shift[i], derivatives)
+            stack = _galaxy_images(band, shapes, state.shift[i], derivatives)
         x, y = band.to_pixels(state.x, state.y, state.shift[i])
         star_image = band.star_renderer.render(
             band.shape, x, y, state.star_flux[i], half_sizes=half_sizes[i]
@@ -300,12 +304,40 @@ def normal_equations(bands, state, evaluation, half_sizes, freedom, half_size=No
             wings = (*band.to_pixels(state.x, state.y, state.shift[i]), half_sizes[i])
             part.add(band, i, stamps, images, band.weight * evaluation.residuals[i], wings)
     stars, coupling, star_gradient = part.matrix(), part.coupling, part.gradient
-    stars = _add_priors(border, border_gradient, stars, star_gradient, state, freedom, layout)
+    stars = add_priors(border, border_gradient, stars, star_gradient, state, freedom, layout)
     matrix = BorderedMatrix(border, coupling, stars)
     return NormalEquations(layout, matrix, border_gradient, star_gradient)
 
 
-def _add_priors(border, border_gradient, stars, star_gradient, state, freedom, layout):
+def _add_shape_priors(border, gradient, state, freedom, layout):
+    places = np.flatnonzero(layout.shape.power > 0)
+    precision = 1 / np.square(np.asarray(freedom.gradient_prior)[layout.shape.parameter[places]])
+    border[places, places] += precision
+    gradient[places] -= precision * layout.shape.of_state(state)[places]
+    if not freedom.shape_priors:
+        return
+    own = [(k, layout.shape_place(0, k)) for k in range(N_SHAPE)]
+    free, places = np.array([(k, place) for k, place in own if place is not None]).reshape(-1, 2).T
+    matrix, right = prior_equations(freedom.shape_priors, state.shapes[0])
+    border[np.ix_(places, places)] += matrix[np.ix_(free, free)]
+    gradient[places] += right[free]
+
+
+def add_priors(border, border_gradient, stars, star_gradient, state, freedom, layout):
+    """Add the priors to normal equations: dense parts in place, the stars' returned.
+
+    Parameters
+    ----------
+    border, border_gradient, star_gradient : arrays
+    stars : sparse array
+    state, freedom, layout
+        As in `NormalEquations`.
+
+    Returns
+    -------
+    sparse array
+    """
+    _add_shape_priors(border, border_gradient, state, freedom, layout)
     for band, places in layout.registration.items():
         own = np.arange(places.start, places.stop)
         border[own, own] += 1 / freedom.registration_prior**2

@@ -15,10 +15,10 @@ import numpy as np
 from galstep.core.psf import EffectivePSF
 from galstep.records import PsfKernel
 
-__all__ = ["effective_psf"]
+__all__ = ["displaced_psfs", "effective_psf"]
 
-# All filters of a galaxy and two to spare; each takes some 10 MB.
-_N_KEPT = 8
+# All filters of a galaxy, displaced or not, and some to spare; each takes some 10 MB.
+_N_KEPT = 16
 
 
 class _Content:
@@ -58,6 +58,30 @@ def effective_psf(array, oversample, kernel=None, name="PSF"):
     kernel = PsfKernel() if kernel is None else PsfKernel(kernel.family, tuple(kernel.parameters))
     array = np.asarray(array)
     return _made(_Content(array, name), oversample, kernel)
+
+
+def displaced_psfs(array, oversample, kernel=None, name="PSF"):
+    """The effective PSF as it would be with each kernel parameter one sigma larger.
+
+    Parameters
+    ----------
+    array, oversample, kernel, name
+        As for `effective_psf`.
+
+    Returns
+    -------
+    tuple of EffectivePSF
+        One per kernel parameter whose error is known; empty without any.
+    """
+    if kernel is None:
+        return ()
+    displaced = []
+    for k, (value, error) in enumerate(zip(kernel.parameters, kernel.errors, strict=False)):
+        if np.isfinite(error) and error > 0:
+            parameters = (*kernel.parameters[:k], value + error, *kernel.parameters[k + 1 :])
+            moved = PsfKernel(kernel.family, parameters)
+            displaced.append(effective_psf(array, oversample, moved, name))
+    return tuple(displaced)
 
 
 @lru_cache(maxsize=_N_KEPT)

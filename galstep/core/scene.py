@@ -4,10 +4,9 @@
                   + sum_k c[band, k] B_k(x, y)
 
 Every flux F, f and sky coefficient c is linear. Non-linear are, per galaxy,
-x_0, y_0, ln r_eff, e1, e2 and ln n; per star x and y; and per band the
-registration: where the scene lands in that band, minus where its affine map
-says. Which of them are free is a `Freedom`, so that the one-band fit, the fit with
-the shape pinned, forced photometry and the joint fit are the same code.
+x_0, y_0, ln r_eff, e1, e2 and ln n, and how they change with wavelength; per
+star x and y; and per band the registration: where the scene lands in that band,
+minus where its affine map says. Which of them are free is a `Freedom`.
 """
 
 from dataclasses import dataclass, field, replace
@@ -16,12 +15,13 @@ from functools import cached_property
 import numpy as np
 
 from galstep.core.background import sky_basis
+from galstep.core.freedom import N_SHAPE, Freedom
 from galstep.core.render import GalaxyRenderer
 from galstep.core.stars import StarRenderer
+from galstep.pixel_map import PixelMap
 
-__all__ = ["Freedom", "SceneBand", "SceneState", "make_band"]
+__all__ = ["N_SHAPE", "Freedom", "SceneBand", "SceneState", "make_band"]
 
-N_SHAPE = 6
 # A galaxy's core, in r_eff, and its largest radius in pixels.
 CORE_IN_R_EFF = 1.5
 MAX_CORE = 30.0
@@ -49,11 +49,23 @@ class SceneBand:
     matrix : (2, 2) array
     origin : (2,) array
         The affine map: (x, y)_band = matrix @ ((x, y)_scene + shift) + origin.
+    scene_shape : (ny, nx), optional
+        The scene's own frame, on which stars are detected; by default the
+        shape of the band.
     error_known : bool
         Whether ``weight`` came from an error plane and is to be kept.
     noise_scale : float
         How much the matched-filter map scatters more than ``weight`` says
         (unresolved stars, correlated noise); at least 1.
+    log_wavelength : float
+        ln(wavelength / wavelength of the base band), for shapes that change
+        with it; 0 in the base band.
+    displaced_psfs : tuple of `galstep.core.psf.EffectivePSF`
+        The PSF moved by 1 sigma along each independent direction of its error;
+        empty if it counts as exact.
+    robust : float or (ny, nx) array
+        Factor that ``weight`` has on top of 1 / sigma^2: see
+        `galstep.core.robust`.
     """
 
     name: str
@@ -67,6 +79,14 @@ class SceneBand:
     origin: np.ndarray = field(default_factory=lambda: np.zeros(2))
     error_known: bool = False
     noise_scale: float = 1.0
+    log_wavelength: float = 0.0
+    displaced_psfs: tuple = ()
+    robust: float | np.ndarray = 1.0
+    scene_shape: tuple = None
+
+    def __post_init__(self):
+        if self.scene_shape is None:
+            object.__setattr__(self, "scene_shape", self.data.shape)
 
     @property
     def shape(self):
@@ -84,6 +104,31 @@ class SceneBand:
         """Whether the band's pixels are the scene's, up to a translation."""
         return np.array_equal(self.matrix, np.eye(2))
 
+    @property
+    def in_scene_frame(self):
+        """Whether the band's array is the scene's frame, up to the registration."""
+        return self.on_scene_grid and not self.origin.any() and self.shape == self.scene_shape
+
+    @property
+    def pixel_map(self):
+        """The affine map as a `galstep.pixel_map.PixelMap`."""
+        return PixelMap(self.matrix, self.origin)
+
+    @property
+    def scale(self):
+        """Pixels of the band along a pixel of the scene."""
+        return 1.0 if self.on_scene_grid else float(np.sqrt(abs(np.linalg.det(self.matrix))))
+
+    @property
+    def fwhm_in_scene(self):
+        """FWHM of the PSF in pixels of the scene."""
+        return self.star_renderer.psf.fwhm / self.scale
+
+    @property
+    def noise_area_in_scene(self):
+        """Noise area of the PSF in pixels of the scene."""
+        return self.star_renderer.psf.noise_area / self.scale**2
+
     def to_pixels(self, x, y, shift):
         """Scene positions (plus ``shift``) in the pixels of this band."""
         x, y = np.asarray(x) + shift[0], np.asarray(y) + shift[1]
@@ -96,9 +141,33 @@ class SceneBand:
         vector[:2] = self.to_pixels(shape[0], shape[1], shift)
         return vector
 
+    def own_vector(self, shape, shift):
+        """A shape vector as it is in the pixels of this band, size and angle too."""
+        return self.pixel_map.vector(np.array(shape) + np.array([*shift, 0, 0, 0, 0]))
+
+    def core(self, state, shift):
+        """`SceneState.core` in the pixels of this band."""
+        if self.in_scene_frame:
+            return state.core(self.shape)
+        yy, xx = np.indices(self.shape)
+        x, y = self.pixel_map.inverse().points(xx, yy)
+        return state.core_at(x - shift[0], y - shift[1])
+
 
 def make_band(
-    name, data, mask, psf, sigma, *, sky_order=1, matrix=None, origin=None, error_known=None
+    name,
+    data,
+    mask,
+    psf,
+    sigma,
+    *,
+    sky_order=1,
+    matrix=None,
+    origin=None,
+    error_known=None,
+    log_wavelength=0.0,
+    displaced_psfs=(),
+    scene_shape=None,
 ):
     """A `SceneBand` from plain arrays.
 
@@ -121,6 +190,12 @@ def make_band(
         The affine map from the scene to this band; identity by default.
     error_known : bool, optional
         Overrides whether ``sigma`` is kept.
+    log_wavelength : float, optional
+        ln(wavelength / that of the base band).
+    displaced_psfs : sequence of `galstep.core.psf.EffectivePSF`, optional
+        See `SceneBand`.
+    scene_shape : (ny, nx), optional
+        The scene's own frame, by default that of the band.
 
     Returns
     -------
@@ -142,6 +217,9 @@ def make_band(
         matrix=np.eye(2) if matrix is None else np.asarray(matrix, dtype=float),
         origin=np.zeros(2) if origin is None else np.asarray(origin, dtype=float),
         error_known=known,
+        log_wavelength=float(log_wavelength),
+        displaced_psfs=tuple(displaced_psfs),
+        scene_shape=scene_shape,
     )
 
 
@@ -159,7 +237,8 @@ class SceneState:
     Parameters
     ----------
     shapes : (ng, 6) array
-        Galaxy shape vectors (`galstep.records.SersicParams.to_vector`).
+        Galaxy shape vectors (`galstep.records.SersicParams.to_vector`) at log
+        wavelength 0.
     galaxy_flux : (nb, ng) array
         Total fluxes.
     sky : tuple of nb arrays
@@ -174,6 +253,9 @@ class SceneState:
         Registration of each band.
     star_id : (ns,) int array
         Identity of each star; -1 until it is given one.
+    gradients : (n_powers, ng, 6) array
+        How the shapes change: coefficients of t, t^2, ... with t the band's
+        log wavelength. ``n_powers`` may be 0.
     """
 
     shapes: np.ndarray
@@ -186,6 +268,11 @@ class SceneState:
     star_flux: np.ndarray
     shift: np.ndarray
     star_id: np.ndarray
+    gradients: np.ndarray = None
+
+    def __post_init__(self):
+        if self.gradients is None:
+            object.__setattr__(self, "gradients", np.zeros((0, *self.shapes.shape)))
 
     @classmethod
     def start(cls, bands, shapes, galaxy_flux=None, sky=None, shift=None):
@@ -219,16 +306,25 @@ class SceneState:
         """Number of stars."""
         return len(self.x)
 
+    def shapes_in(self, band):
+        """(ng, 6) shape vectors as this band sees them, in the scene's frame."""
+        powers = band.log_wavelength ** (1 + np.arange(len(self.gradients)))
+        return self.shapes + np.tensordot(powers, self.gradients, axes=1)
+
     def core(self, shape):
         """Pixels so close to a galaxy that what a profile leaves is not noise.
 
         ``shape`` is (ny, nx); the result is a bool array in the scene's frame.
         """
         yy, xx = np.indices(shape)
-        core = np.zeros(shape, dtype=bool)
+        return self.core_at(xx, yy)
+
+    def core_at(self, x, y):
+        """Whether positions in the scene's frame are in a galaxy's core, see `core`."""
+        core = np.zeros(np.shape(x), dtype=bool)
         for vector in self.shapes:
             radius = min(CORE_IN_R_EFF * np.exp(vector[2]), MAX_CORE)
-            core |= np.hypot(xx - vector[0], yy - vector[1]) < radius
+            core |= np.hypot(x - vector[0], y - vector[1]) < radius
         return core
 
     def with_stars(self, x, y, star_flux, star_id=None):
@@ -263,30 +359,3 @@ class SceneState:
         new = np.flatnonzero(star_id < 0)
         star_id[new] = np.arange(first, first + len(new))
         return replace(self, star_id=star_id)
-
-
-@dataclass(frozen=True)
-class Freedom:
-    """Which non-linear parameters a fit may change, and their priors.
-
-    Fluxes and sky are always free. Priors are Gaussian, in scene pixels.
-
-    Parameters
-    ----------
-    shape : tuple of 6 bool
-        Which of x_0, y_0, ln r_eff, e1, e2, ln n.
-    positions : bool
-        Whether stars move; their prior has width ``position_prior`` (a number,
-        or one per star) about where they were detected, which keeps blends from
-        sliding away.
-    registration : tuple of int
-        Indices of the bands whose registration is measured, with a prior of
-        width ``registration_prior`` about zero. The band that defines the
-        scene's frame must not be among them while positions are free.
-    """
-
-    shape: tuple = (True,) * N_SHAPE
-    positions: bool = True
-    registration: tuple = ()
-    position_prior: float = 0.7
-    registration_prior: float = 1.0

@@ -12,8 +12,10 @@ from dataclasses import dataclass, replace
 import numpy as np
 from numpy.linalg import LinAlgError
 
-from galstep.core.normal import evaluate, normal_equations, wing_half_sizes
-from galstep.core.scene import N_SHAPE, Freedom
+from galstep.core import normal
+from galstep.core.bounds import ShapeBounds
+from galstep.core.normal import wing_half_sizes
+from galstep.core.scene import Freedom
 
 __all__ = ["ShapeBounds", "Solution", "fit_scene"]
 
@@ -24,6 +26,7 @@ MAX_ELLIPTICITY_STEP = 0.3
 MAX_LN_N_STEP = 0.4
 MAX_STAR_STEP = 0.4
 MAX_SHIFT_STEP = 0.5
+MAX_GRADIENT_STEP = 0.3
 
 MAX_TRIES = 6
 # Damping that holds a parameter where it is.
@@ -31,43 +34,6 @@ HOLD = 1e8
 # A chi2 that still falls by so much per step is not that of a minimum. Below
 # it, what moves is a blend whose two stars trade light; nothing else notices.
 STILL_MOVING = 5.0
-
-
-@dataclass(frozen=True)
-class ShapeBounds:
-    """Limits of a galaxy's shape, and why they are there.
-
-    ``r_eff``: below half a pixel a galaxy is a star; above the frame its light
-    cannot be told from the sky. ``n``: the range in which the profile's
-    transform is tabulated with a margin; no galaxy needs more. ``e``: modulus
-    of (e1, e2), 0.9 is an axis ratio of 0.05.
-    """
-
-    r_eff: tuple = (0.5, 200.0)
-    n: tuple = (0.35, 8.0)
-    e: float = 0.9
-
-    def clip(self, shape):
-        """The shape vector, its entries brought inside the bounds."""
-        shape = np.array(shape, dtype=float)
-        e = np.hypot(shape[3], shape[4])
-        if e > self.e:
-            shape[3:5] *= self.e / e
-        shape[2] = np.clip(shape[2], *np.log(self.r_eff))
-        shape[5] = np.clip(shape[5], *np.log(self.n))
-        return shape
-
-    def at_bound(self, shape):
-        """Names of the parameters that sit at a bound."""
-        near = 1e-6
-        names = []
-        if np.min(np.abs(shape[2] - np.log(self.r_eff))) < near:
-            names.append("r_eff")
-        if np.min(np.abs(shape[5] - np.log(self.n))) < near:
-            names.append("n")
-        if np.hypot(shape[3], shape[4]) > self.e - near:
-            names.append("ellip")
-        return names
 
 
 @dataclass(frozen=True, eq=False)
@@ -103,21 +69,22 @@ def _cap_shape(step):
     return step
 
 
-def _capped(border, stars, state, layout, bounds):
-    """Allowed values of the non-linear parameters after a step.
-
-    Returns
-    -------
-    shapes : (ng, 6) array
-    shift : (nb, 2) array
-    x, y : (ns,) arrays
-    """
-    steps = np.zeros(state.shapes.size)
-    steps[layout.shape] = border[: len(layout.shape)]
+def _capped(border, stars, state, bands, layout, bounds):
+    """The state with its non-linear parameters as a step may change them."""
+    n_shape, shape = len(layout.shape), layout.shape
+    steps = np.zeros_like(state.shapes)
+    own = shape.power == 0
+    steps[shape.galaxy[own], shape.parameter[own]] = border[:n_shape][own]
     shapes = state.shapes.copy()
-    for g, step in enumerate(steps.reshape(shapes.shape)):
-        free = layout.shape[layout.shape // N_SHAPE == g] % N_SHAPE
+    for g, step in enumerate(steps):
+        free = shape.parameter[own & (shape.galaxy == g)]
         shapes[g, free] = bounds.clip(state.shapes[g] + _cap_shape(step))[free]
+    if layout.concentric:
+        shapes[1:, :2] = shapes[0, :2]
+    gradients = _padded(state.gradients, shape.n_powers)
+    slopes = np.clip(border[:n_shape][~own], -MAX_GRADIENT_STEP, MAX_GRADIENT_STEP)
+    gradients[shape.power[~own] - 1, shape.galaxy[~own], shape.parameter[~own]] += slopes
+    gradients = bounds.shrunk(shapes, gradients, [band.log_wavelength for band in bands])
     shift = state.shift.copy()
     for band, places in layout.registration.items():
         shift[band] += np.clip(border[places], -MAX_SHIFT_STEP, MAX_SHIFT_STEP)
@@ -126,48 +93,42 @@ def _capped(border, stars, state, layout, bounds):
         moves = stars.reshape(layout.n_stars, layout.block)[:, layout.n_bands :]
         moves = np.clip(moves, -MAX_STAR_STEP, MAX_STAR_STEP)
         x, y = x + moves[:, 0], y + moves[:, 1]
-    return shapes, shift, x, y
+    return replace(state, shapes=shapes, gradients=gradients, shift=shift, x=x, y=y)
+
+
+def _padded(gradients, n_powers):
+    """A copy with coefficients of at least so many powers."""
+    padded = np.zeros((max(n_powers, len(gradients)), *gradients.shape[1:]))
+    padded[: len(gradients)] = gradients
+    return padded
 
 
 def _taken(border, stars, state, layout, capped):
     """The step with its non-linear entries as they were allowed to be."""
-    shapes, shift, x, y = capped
     border, stars = border.copy(), stars.copy()
-    border[: len(layout.shape)] = (shapes - state.shapes).ravel()[layout.shape]
+    border[: len(layout.shape)] = layout.shape.of_state(capped) - layout.shape.of_state(state)
     for band, places in layout.registration.items():
-        border[places] = shift[band] - state.shift[band]
+        border[places] = capped.shift[band] - state.shift[band]
     if layout.positions:
         own = np.arange(layout.n_stars)
-        stars[layout.star(own, layout.n_bands)] = x - state.x
-        stars[layout.star(own, layout.n_bands + 1)] = y - state.y
+        stars[layout.star(own, layout.n_bands)] = capped.x - state.x
+        stars[layout.star(own, layout.n_bands + 1)] = capped.y - state.y
     return border, stars
 
 
 def _apply_step(bands, state, border, stars, layout, bounds):
-    """The state after a step, and whether any cap was met."""
-    capped = _capped(border, stars, state, layout, bounds)
+    """The state after a step, and what was taken of it if any cap was met."""
+    capped = _capped(border, stars, state, bands, layout, bounds)
     taken = _taken(border, stars, state, layout, capped)
     met = not (np.allclose(taken[0], border) and np.allclose(taken[1], stars))
-    shapes, shift, x, y = capped
     flux, sky = state.galaxy_flux.copy(), []
     for i in range(len(bands)):
         first = layout.galaxy_flux(i)
         flux[i] += border[first : first + layout.n_galaxies]
         sky.append(state.sky[i] + border[layout.sky(i)])
     fluxes = stars.reshape(layout.n_stars, layout.block)[:, : layout.n_bands].T
-    return (
-        replace(
-            state,
-            shapes=shapes,
-            x=x,
-            y=y,
-            shift=shift,
-            galaxy_flux=flux,
-            sky=tuple(sky),
-            star_flux=state.star_flux + fluxes,
-        ),
-        taken if met else None,
-    )
+    after = replace(capped, galaxy_flux=flux, sky=tuple(sky), star_flux=state.star_flux + fluxes)
+    return after, taken if met else None
 
 
 def _damping_diagonals(equations, damping):
@@ -218,6 +179,12 @@ def _step(equations, state, bands, damping, bounds):
     return _apply_step(bands, state, border, stars, layout, bounds)[0]
 
 
+def _is_finite(state):
+    """False after a step from a matrix that was singular without anybody noticing."""
+    parts = (state.shapes, *state.shift, *state.galaxy_flux, *state.sky)
+    return all(np.isfinite(part).all() for part in parts)
+
+
 def fit_scene(
     bands,
     state,
@@ -228,6 +195,8 @@ def fit_scene(
     tolerance=0.1,
     damping=1e-3,
     reuse=None,
+    method=normal,
+    anticipate=False,
 ):
     """Minimise chi2 over the free parameters of a scene.
 
@@ -247,6 +216,15 @@ def fit_scene(
         First Levenberg-Marquardt damping.
     reuse : (SceneState, Evaluation), optional
         Of the same bands: see `galstep.core.normal.evaluate`.
+    method : optional
+        What has the functions ``evaluate`` and ``normal_equations``, of the same
+        arguments as those of `galstep.core.normal`, which take pixels for
+        independent.
+    anticipate : bool, optional
+        Stop already when the next step is expected to lower chi2 by less than
+        ``tolerance``, if it is as much smaller than the last as that was than
+        the one before. For fits that others follow: where blended stars trade
+        light, chi2 creeps on.
 
     Returns
     -------
@@ -256,24 +234,29 @@ def fit_scene(
     half_sizes = tuple(
         wing_half_sizes(band, flux) for band, flux in zip(bands, state.star_flux, strict=True)
     )
-    evaluation = evaluate(bands, state, half_sizes, freedom, reuse)
-    n_iterations, decrease, equations = 0, np.inf, None
-    while n_iterations < max_iterations and decrease >= tolerance:
+    evaluation = method.evaluate(bands, state, half_sizes, freedom, reuse)
+    n_iterations, decrease, expected, equations = 0, np.inf, np.inf, None
+    while n_iterations < max_iterations and expected >= tolerance:
         n_iterations += 1
-        equations = normal_equations(bands, state, evaluation, half_sizes, freedom)
+        equations = method.normal_equations(bands, state, evaluation, half_sizes, freedom)
         for _ in range(MAX_TRIES):
             try:
                 trial = _step(equations, state, bands, damping, bounds)
+                if not _is_finite(trial):
+                    raise LinAlgError("the step is not finite")
             except LinAlgError:
                 damping = max(8 * damping, 1e-3)
                 continue
-            tried = evaluate(bands, trial, half_sizes, freedom, reuse=(state, evaluation))
+            tried = method.evaluate(bands, trial, half_sizes, freedom, reuse=(state, evaluation))
             if tried.chi2 <= evaluation.chi2 + 1e-6:
                 break
             damping = max(8 * damping, 1e-3)
         else:
             break
-        decrease = evaluation.chi2 - tried.chi2
+        previous, decrease = decrease, evaluation.chi2 - tried.chi2
+        expected = decrease
+        if anticipate and np.isfinite(previous):
+            expected *= min(1.0, decrease / max(previous, np.finfo(float).tiny))
         state, evaluation = trial, tried
         damping = max(0.1 * damping, 1e-6)
     converged = decrease < max(tolerance, STILL_MOVING)

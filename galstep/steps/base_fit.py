@@ -3,8 +3,12 @@
 from galstep.core.fits import fit_base
 from galstep.core.galaxy_first import robust_galaxy_fit
 from galstep.core.ladder import LadderOptions, threshold_ladder
+from galstep.core.simplex import fit_simplex
+from galstep.core.solve import fit_scene
 from galstep.steps.base import GalStep
 from galstep.steps.base_filter import choose_base_filter
+from galstep.steps.convergence import note_passes
+from galstep.steps.galaxy_options import PRIOR_SPEC, shape_priors
 from galstep.steps.scenes import (
     effective_psf,
     pixel_sigma,
@@ -15,6 +19,8 @@ from galstep.steps.scenes import (
 )
 
 __all__ = ["BaseFit"]
+
+FITTERS = {"varpro": fit_scene, "iterative_nm": fit_simplex}
 
 
 class BaseFit(GalStep):
@@ -27,7 +33,8 @@ class BaseFit(GalStep):
 
     class_alias = "gal_basefit"
 
-    spec = """
+    spec = (
+        """
     base_filter = string(default='F150W')       # Filter whose shape the others share; not in the data: the filter with the most signal
     sky_order = option('auto', '0', '1', '2', default='auto')  # Degree of the sky polynomial: 0 constant, 1 plane, 2 quadratic; auto: a quadratic where the frame asks for it, else a plane. With a constant the star list runs away on real frames
     iter_basefit = integer(min=1, max=100, default=10)  # Largest number of passes (find stars, fit the scene) at the lowest threshold
@@ -35,12 +42,20 @@ class BaseFit(GalStep):
     mainloop_convergence_patience = integer(min=1, default=2)  # Number of quiet passes in a row that end the loop
     mainloop_min_iter = integer(min=0, default=2)  # Least number of passes at the lowest threshold
     use_final_polish = boolean(default=True)    # End with a fit to full convergence
+    galaxy_fitter = option('varpro', 'iterative_nm', default='varpro')  # How the galaxy's shape is fitted: varpro, damped Gauss-Newton steps in all parameters; iterative_nm, rounds of Nelder-Mead in the shape alone, for comparison (many times slower)
+    use_dual_annealing = boolean(default=False)  # After the fit, look for a better basin of the shape by simulated annealing
     th_min = float(min=2, default=5)            # Lowest detection threshold (sigma of the matched-filter map, unresolved stars included)
     th_max = float(min=2, default=30)           # Highest detection threshold (same unit)
     th_iter = integer(min=1, max=50, default=10)  # Number of thresholds from th_max to th_min, in equal ratios
     th_max_consec_empty = integer(min=1, default=3)  # The descent ends after so many thresholds in a row without a new star
+    gls = boolean(default=False)                # Last steps weighted with the measured covariance of the noise: better star fluxes, positions and centre in correlated noise; flux and r_eff of the galaxy gain little, and their errors are less true
+    robust = option('none', 'huber', 'student', default='none')  # Loss of the last fit, for data with bad pixels that no mask knows: huber discounts pixels beyond robust_scale sigma, student all as Student's t
+    robust_scale = float(min=0.1, default=3)    # Threshold of huber (sigma of the pixel noise), degrees of freedom of student
     star_density = float(min=0, max=1, default=0.2)  # Largest number of stars per noise area of the PSF (1 / sum of P squared); beyond it stars are left to the noise
+    fit_complex_model = option('false', 'true', 'auto', default='false')  # Give the galaxy a second Sersic component with the same centre; auto: if it lowers chi-squared, in the noise that there is, by more than 11 per parameter
     """
+        + PRIOR_SPEC
+    )
 
     def process(self, input):
         """Fit the base filter.
@@ -59,7 +74,7 @@ class BaseFit(GalStep):
         model.meta.base_filter = choose_base_filter(model.bands, self.base_filter)
         for band in model.bands.values():
             band.fit = band.galaxy = band.stars = band.sky = band.aperture = None
-        model.joint = None
+        model.joint = model.injections = None
         base = model.bands[model.meta.base_filter]
         model.meta.fit_step = None
         measured = try_fit(self.key, [base], self._fit, base)
@@ -67,14 +82,25 @@ class BaseFit(GalStep):
             self.skipped(model, base.reasons[-1])
             return model
         store(base, measured)
+        note_passes(model, self.key, measured.history)
         model.meta.fit_step = "basefit"
         self._report(model, base)
         return model
 
     def _fit(self, base):
+        priors = shape_priors(self, base)
         first = robust_galaxy_fit(base.data, base.mask, pixel_sigma(base), effective_psf(base))
         scene = scene_band(base, sky_order_for(base, self.sky_order, first))
-        return fit_base(scene, first, self._ladder_options())
+        options = self._ladder_options()
+        return fit_base(
+            scene,
+            first,
+            options,
+            two=self.fit_complex_model,
+            priors=priors,
+            annealing=self.use_dual_annealing,
+            gls=self.gls,
+        )
 
     def _ladder_options(self):
         polish = {} if self.use_final_polish else {"final_iterations": 1}
@@ -88,7 +114,10 @@ class BaseFit(GalStep):
             keep=self.th_min,
             near_from=2,
             density=self.star_density,
+            robust=self.robust,
+            robust_scale=self.robust_scale,
             max_iterations=3,
+            fitter=FITTERS[self.galaxy_fitter],
             **polish,
         )
 

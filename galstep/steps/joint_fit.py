@@ -1,9 +1,11 @@
 """JointFit: all filters at once."""
 
-from galstep.core.fits import fit_joint
+from galstep.core.joint import fit_joint
 from galstep.core.ladder import LadderOptions, threshold_ladder
 from galstep.records import JointSummary
 from galstep.steps.base import GalStep
+from galstep.steps.convergence import note_passes
+from galstep.steps.galaxy_options import PRIOR_SPEC, shape_priors
 from galstep.steps.scenes import fitted_base, scene_band, store, try_fit
 
 __all__ = ["JointFit"]
@@ -18,7 +20,8 @@ class JointFit(GalStep):
 
     class_alias = "gal_jointfit"
 
-    spec = """
+    spec = (
+        """
     sky_order = option('auto', '0', '1', '2', default='auto')  # Degree of the sky polynomial: 0 constant, 1 plane, 2 quadratic; auto: the highest that any filter was fitted with. With a constant the star list runs away on real frames
     registration = boolean(default=True)        # Fit the shift of every filter against the base
     th_min = float(min=2, default=4.5)          # Lowest detection threshold (sigma of the combined matched-filter map, unresolved stars included)
@@ -26,8 +29,15 @@ class JointFit(GalStep):
     th_iter = integer(min=1, max=50, default=2)  # Number of thresholds from th_max to th_min, in equal ratios
     th_near = float(min=0, default=2.5)         # Threshold close to bright stars and in the galaxy's core, where the fit decides (same unit)
     iter_jointfit = integer(min=0, max=100, default=1)  # Largest number of passes at the lowest threshold
+    gls = boolean(default=False)                # Last steps weighted with the measured covariance of the noise: better star fluxes, positions and centre in correlated noise; flux and r_eff of the galaxy gain little, and their errors are less true
+    robust = option('none', 'huber', 'student', default='none')  # Loss of the last fit, for data with bad pixels that no mask knows: huber discounts pixels beyond robust_scale sigma, student all as Student's t
+    robust_scale = float(min=0.1, default=3)    # Threshold of huber (sigma of the pixel noise), degrees of freedom of student
     star_density = float(min=0, max=1, default=0.2)  # Largest number of stars per noise area of the sharpest PSF (1 / sum of P squared)
+    shape_freedom = option('pinned', 'r_eff', 'n', 'r_eff+n', 'all', 'auto', default='auto')  # What of the galaxy's shape changes with wavelength, linearly in its logarithm (all: ellipticity and angle too); auto: what lowers chi-squared, in the noise that there is, by more than 11 per parameter
+    fit_complex_model = option('false', 'true', 'auto', default='false')  # Give a galaxy that has one Sersic component a second with the same centre; auto: if it lowers chi-squared, in the noise that there is, by more than 11 per parameter. A galaxy to which BaseFit gave two keeps them
     """
+        + PRIOR_SPEC
+    )
 
     def process(self, input):
         """Fit all filters that have been fitted singly.
@@ -42,18 +52,22 @@ class JointFit(GalStep):
         GalaxyModel
         """
         model = self.prepare_output(input)
-        fitted_base(model, "JointFit")
+        base = fitted_base(model, "JointFit")
         bands = [band for band in model.bands.values() if band.fitted]
         names = [band.name for band in bands]
         measured = try_fit(
             self.key,
             bands,
             fit_joint,
-            [scene_band(band, self._sky_order(bands)) for band in bands],
+            [scene_band(band, self._sky_order(bands), base) for band in bands],
             [band.fit for band in bands],
             names.index(model.meta.base_filter),
             self._ladder_options(),
             self.registration,
+            two=self.fit_complex_model,
+            shape_freedom=self.shape_freedom,
+            priors=shape_priors(self, base),
+            gls=self.gls,
         )
         if measured is None:
             self.skipped(model, bands[0].reasons[-1])
@@ -66,9 +80,13 @@ class JointFit(GalStep):
             chi2=measured.chi2,
             n_iterations=measured.n_iterations,
             n_passes=len(measured.history),
+            matched_covariance=measured.matched_covariance,
+            shape_freedom=measured.shape_freedom,
+            n_components=len(measured.fits[0].sersic),
         )
+        note_passes(model, self.key, measured.history)
         model.meta.fit_step = "jointfit"
-        self._report(model, bands[0].fit)
+        self._report(model, base.fit)
         return model
 
     def _sky_order(self, bands):
@@ -83,6 +101,8 @@ class JointFit(GalStep):
             floor_passes=self.iter_jointfit,
             keep=self.th_min,
             density=self.star_density,
+            robust=self.robust,
+            robust_scale=self.robust_scale,
         )
 
     def _report(self, model, fit):

@@ -3,8 +3,10 @@
 from galstep.core.fits import fit_scaled
 from galstep.core.ladder import LadderOptions
 from galstep.exceptions import ParameterError
+from galstep.flags import BandFlag
 from galstep.steps.base import GalStep
-from galstep.steps.scenes import fitted_base, scaled_scene, store, try_fit
+from galstep.steps.per_filter import check_filters, for_filter
+from galstep.steps.scenes import fit_in_own_pixels, fitted_base, scaled_scene, store, try_fit
 
 __all__ = ["ScaleFit", "fit_others", "next_star_id", "scaled_filters"]
 
@@ -25,7 +27,19 @@ class ScaleFit(GalStep):
     iter_scalefit = integer(min=0, max=100, default=3)  # Largest number of passes (find stars, fit the scene) at the lowest threshold
     th_min = float(min=2, default=5)            # Lowest detection threshold (sigma of the matched-filter map, unresolved stars included)
     th_max = float(min=2, default=7)            # First detection threshold for stars that the base does not have (same unit)
+    robust = option('none', 'huber', 'student', default='none')  # Loss of the last fit, for data with bad pixels that no mask knows: huber discounts pixels beyond robust_scale sigma, student all as Student's t
+    robust_scale = float(min=0.1, default=3)    # Threshold of huber (sigma of the pixel noise), degrees of freedom of student
     star_density = float(min=0, max=1, default=0.2)  # Largest number of stars per noise area of the PSF (1 / sum of P squared)
+    [per_filter]                                # Other values for single filters, by the filter's name: per_filter: {F160W: {th_min: 6}}
+    [[__many__]]
+    sky_order = option('auto', '0', '1', '2', default=None)  # sky_order of this filter
+    registration = boolean(default=None)        # registration of this filter
+    iter_scalefit = integer(min=0, max=100, default=None)  # iter_scalefit of this filter
+    th_min = float(min=2, default=None)         # th_min of this filter (sigma)
+    th_max = float(min=2, default=None)         # th_max of this filter (sigma)
+    robust = option('none', 'huber', 'student', default=None)  # robust of this filter
+    robust_scale = float(min=0.1, default=None)  # robust_scale of this filter (sigma or degrees of freedom)
+    star_density = float(min=0, max=1, default=None)  # star_density of this filter (stars per noise area)
     """
 
     def process(self, input):
@@ -42,18 +56,18 @@ class ScaleFit(GalStep):
         """
         model = self.prepare_output(input)
         base = fitted_base(model, "ScaleFit")
-        options = LadderOptions(
-            thresholds=(max(self.th_max, self.th_min), self.th_min),
-            floor_passes=self.iter_scalefit,
-            keep=self.th_min,
-            density=self.star_density,
-            max_iterations=3,
-        )
+        check_filters(self, model, self._logger)
 
         def fit(band):
-            scene = scaled_scene(band, base, self.sky_order)
-            first = next_star_id(model)
-            return fit_scaled(scene, base.fit, options, self.registration, first)
+            options = for_filter(self, band.name)
+
+            def own(base_fit):
+                scene = scaled_scene(band, base_fit, options.sky_order)
+                first = next_star_id(model)
+                ladder = _ladder_options(options)
+                return fit_scaled(scene, base_fit, ladder, options.registration, first)
+
+            return fit_in_own_pixels(band, base, own)
 
         names = self.filters or self._others(model)
         self.complete(model, fitted=fit_others(self.key, "scalefit", model, names, fit))
@@ -66,8 +80,20 @@ class ScaleFit(GalStep):
         return [name for name in model.bands if name not in (model.meta.base_filter, *forced)]
 
 
+def _ladder_options(options):
+    return LadderOptions(
+        thresholds=(max(options.th_max, options.th_min), options.th_min),
+        floor_passes=options.iter_scalefit,
+        keep=options.th_min,
+        density=options.star_density,
+        robust=options.robust,
+        robust_scale=options.robust_scale,
+        max_iterations=3,
+    )
+
+
 def scaled_filters(model, names):
-    """The usable bands of these names, never the base.
+    """The usable bands of these names, never the base; the others are flagged.
 
     Raises
     ------
@@ -79,11 +105,14 @@ def scaled_filters(model, names):
         raise ParameterError(
             f"filters: {', '.join(missing)} not in the model, which has {', '.join(model.bands)}"
         )
-    return [
-        model.bands[name]
-        for name in names
-        if name != model.meta.base_filter and model.bands[name].usable
-    ]
+    usable = []
+    for band in (model.bands[name] for name in names if name != model.meta.base_filter):
+        if band.usable:
+            usable.append(band)
+        elif not band.flags & BandFlag.NO_DATA:
+            band.flags |= int(BandFlag.NO_DATA)
+            band.reasons.append("no usable pixel")
+    return usable
 
 
 def next_star_id(model):

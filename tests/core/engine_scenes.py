@@ -1,9 +1,12 @@
 """Synthetic scenes as the engine sees them: bands, states, and the truth as a state."""
 
+from dataclasses import replace
+
 import numpy as np
 
 from galstep.core.psf import EffectivePSF
 from galstep.core.scene import Freedom, SceneState, make_band
+from galstep.testing.real_space import SersicImage
 
 ALL_FREE = Freedom()
 PINNED = Freedom(shape=(False,) * 6, positions=False)
@@ -43,6 +46,22 @@ def truth_without_stars(synthetic, bands):
         [truth.sky[band.name].coefficients for band in bands],
         [truth.offsets[band.name] for band in bands],
     )
+
+
+def with_galaxy(synthetic, components):
+    """The observation with another galaxy in the place of its own.
+
+    ``components`` has per filter the (flux, SersicParams) of each component.
+    """
+    data = {}
+    for name in synthetic.truth.filters:
+        psf = synthetic.truth.psfs[name]
+        offset = synthetic.truth.offsets[name]
+        data[name] = synthetic.data[name] - synthetic.galaxy[name]
+        for flux, params in components[name]:
+            profile = SersicImage(params, synthetic.truth.shape, psf.reach() + 2)
+            data[name] = data[name] + flux * profile.seen_through(psf, offset)
+    return replace(synthetic, data=data)
 
 
 def star_fluxes(synthetic, bands):

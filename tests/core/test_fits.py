@@ -7,8 +7,9 @@ import pytest
 from engine_scenes import bands_of, effective_psf
 from scipy.spatial import cKDTree
 
-from galstep.core.fits import fit_base, fit_forced, fit_joint, fit_scaled, shape_bounds
+from galstep.core.fits import fit_base, fit_forced, fit_scaled, shape_bounds
 from galstep.core.galaxy_first import robust_galaxy_fit
+from galstep.core.joint import fit_joint
 from galstep.flags import StarFlag
 from galstep.records import StarList
 from galstep.testing import make_scene
@@ -315,3 +316,12 @@ class TestJoint:
 
 def test_bounds_of_the_radius_follow_the_frame():
     assert shape_bounds((50, 120)).r_eff == (0.5, 60.0)
+
+
+def test_annealing_leaves_a_good_fit_as_it_is(synthetic, bands, base):
+    data = synthetic.data["F150W"]
+    psf = effective_psf(synthetic, "F150W")
+    first = robust_galaxy_fit(data, bands[BASE].mask, bands[BASE].sigma, psf)
+    again = fit_base(bands[BASE], first, annealing=True)
+    assert again.fits[0].sersic[0].params == base.fits[0].sersic[0].params
+    assert again.fits[0].flux == base.fits[0].flux

@@ -40,9 +40,9 @@ def one_band(stars, **options):
 
 
 def star_flags(bands, state, freedom=PINNED, band=0):
-    return [
-        decode(flag, StarFlag) for flag in measured(bands, state, freedom).fits[band].stars.flags
-    ]
+    """Names of each star's flags, but for ``forced``: with most freedoms positions are held."""
+    flags = measured(bands, state, freedom).fits[band].stars.flags & ~int(StarFlag.FORCED)
+    return [decode(flag, StarFlag) for flag in flags]
 
 
 @pytest.fixture(name="scene", scope="module")
@@ -230,6 +230,12 @@ class TestStarFlags:
         assert star_flags(bands, state) == [[], []]
         assert star_flags(bands, state, PINNED_SHAPE) == [[], []]
 
+    @pytest.mark.parametrize("freedom, forced", [(PINNED, True), (PINNED_SHAPE, False)])
+    def test_held_positions_are_forced(self, freedom, forced):
+        _, bands, state = one_band(star_table([15.0, 62.3], [60.2, 18.0], [80.0, 30.0]))
+        flags = measured(bands, state, freedom).fits[0].stars.flags
+        assert np.all((flags & StarFlag.FORCED > 0) == forced)
+
     def test_near_edge(self):
         x, y = [1.5, 60.0, 79.0, 20.0, 2.5, -0.8], [20.0, 1.2, 50.0, 78.8, 60.0, 70.0]
         _, bands, state = one_band(star_table(x, y, [80.0] * 6))
@@ -293,7 +299,8 @@ class TestStarFlags:
         data[58:63, 13:18] += 6 * bands[0].sigma * sign
         bands[0] = replace(bands[0], data=data)
         stars = measured(bands, state, PINNED).fits[0].stars
-        assert [decode(flag, StarFlag) for flag in stars.flags] == [["poor_fit"], []]
+        names = [decode(flag, StarFlag) for flag in stars.flags]
+        assert names == [["poor_fit", "forced"], ["forced"]]
         assert stars.chi2_reduced[0] > 3 > 1.8 > stars.chi2_reduced[1]
 
     def test_flags_are_those_of_the_band(self):
@@ -308,7 +315,7 @@ class TestStarFlags:
             [decode(flag, StarFlag) for flag in fit.stars.flags]
             for fit in measured(bands, state, PINNED).fits
         )
-        assert one[-1] == [] and "no_data" in two[-1]
+        assert one[-1] == ["forced"] and "no_data" in two[-1]
 
 
 class TestBandFlags:

@@ -8,6 +8,7 @@ from engine_scenes import PINNED, bands_of, dense, gaussian_psf, true_state
 
 from galstep.core.layout import Layout
 from galstep.core.normal import FLUX_RIDGE, evaluate, normal_equations, wing_half_sizes
+from galstep.core.priors import ShapePrior, prior_equations
 from galstep.core.psf import EffectivePSF
 from galstep.core.scene import Freedom, SceneState, make_band
 from galstep.records import SersicParams
@@ -20,6 +21,11 @@ GALAXIES = [
     SersicParams(22.1, 19.4, 2.5, 0.9, 0.2, 2.1).to_vector(),
 ]
 SOME = (True, False, True, True, False, False)
+PRIORS = (
+    ShapePrior("x_0", 14.0, 0.1),
+    ShapePrior("r_eff", 5.0, 0.02),
+    ShapePrior("n", 1.0, 0.01),
+)
 
 
 def small_scene(n_galaxies=2, n_bands=2):
@@ -36,7 +42,8 @@ def small_scene(n_galaxies=2, n_bands=2):
         psf = gaussian_psf(0.85 + 0.1 * i)
         matrix, origin = (np.eye(2), np.zeros(2)) if i == 0 else (SHEAR, np.array([0.7, 1.3]))
         data = rng.normal(2.0, 1.0, SHAPE)
-        bands.append(make_band(f"b{i}", data, mask, psf, sigma, matrix=matrix, origin=origin))
+        grid = dict(matrix=matrix, origin=origin, log_wavelength=0.7 * i)
+        bands.append(make_band(f"b{i}", data, mask, psf, sigma, **grid))
         assert bands[-1].star_renderer.matrix_half_size == bands[-1].star_renderer.half_size == 5
     flux = rng.uniform(30, 80, (n_bands, n_galaxies))
     sky = [rng.normal(size=3) for _ in bands]
@@ -48,7 +55,8 @@ def small_scene(n_galaxies=2, n_bands=2):
     x, y = [8.2, 10.1, 13.7, 26.0, 20.4], [7.7, 8.9, 14.2, 10.3, -0.4]
     state = state.with_stars(x, y, rng.uniform(-10, 40, (n_bands, 5)))
     rng_moved = state.x + rng.normal(0, 0.2, 5), state.y + rng.normal(0, 0.2, 5)
-    return bands, replace(state, x_prior=rng_moved[0], y_prior=rng_moved[1])
+    gradients = rng.normal(0, 0.1, (2, n_galaxies, 6)) * (np.arange(6) > 1)
+    return bands, replace(state, x_prior=rng_moved[0], y_prior=rng_moved[1], gradients=gradients)
 
 
 def stepped(state, layout, place, step):
@@ -56,8 +64,13 @@ def stepped(state, layout, place, step):
     vector = np.zeros(layout.n_border + layout.n_stars * layout.block)
     vector[place] = step
     border, stars = vector[: layout.n_border], vector[layout.n_border :]
-    shapes, shift = state.shapes.copy(), state.shift.copy()
-    shapes.ravel()[layout.shape] += border[: len(layout.shape)]
+    shapes, gradients, shift = state.shapes.copy(), state.gradients.copy(), state.shift.copy()
+    places = zip(layout.shape.galaxy, layout.shape.parameter, layout.shape.power, strict=True)
+    for change, (g, k, power) in zip(border, places, strict=False):
+        target = shapes if power == 0 else gradients[power - 1]
+        target[g, k] += change
+        if layout.concentric and k < 2:
+            target[1:, k] += change
     for band, own in layout.registration.items():
         shift[band] += border[own]
     first = [own.start for own in layout.linear]
@@ -69,6 +82,7 @@ def stepped(state, layout, place, step):
     return replace(
         state,
         shapes=shapes,
+        gradients=gradients,
         shift=shift,
         galaxy_flux=np.array(flux),
         sky=tuple(c + border[layout.sky(i)] for i, c in enumerate(state.sky)),
@@ -104,6 +118,11 @@ FREEDOMS = {
     "no positions": Freedom(positions=False, registration=(1,)),
     "no shape": Freedom(shape=(False,) * 6),
     "linear": PINNED,
+    "gradients": Freedom(gradient=(0, 0, 2, 1, 1, 1)),
+    "some gradients": Freedom(shape=SOME, gradient=(0, 0, 1, 0, 0, 0), registration=(1,)),
+    "concentric": Freedom(concentric=True, gradient=(0, 0, 1, 0, 0, 0)),
+    "shape priors": Freedom(shape_priors=PRIORS),
+    "priors on pinned": Freedom(shape=SOME, shape_priors=PRIORS),
 }
 
 
@@ -120,6 +139,7 @@ def test_gradient_and_matrix(freedom):
         for c, band in zip(columns, bands, strict=True)
     )
     expected += np.diag(prior_curvature(bands, freedom, layout))
+    add_shape_priors(expected, state, freedom, layout)
     scale = np.sqrt(np.diag(expected))
     gradient = np.concatenate([equations.border_gradient, equations.star_gradient])
     np.testing.assert_allclose(gradient / scale, slope / scale, atol=2e-4)
@@ -130,6 +150,8 @@ def test_gradient_and_matrix(freedom):
 def prior_curvature(bands, freedom, layout):
     """What the priors, and the ridge of the star fluxes, add to the diagonal."""
     border = np.zeros(layout.n_border)
+    width = np.array(freedom.gradient_prior)[layout.shape.parameter]
+    border[: len(width)] = np.where(layout.shape.power > 0, width**-2.0, 0.0)
     for own in layout.registration.values():
         border[own] = freedom.registration_prior**-2
     stars = np.zeros((layout.n_stars, layout.block))
@@ -137,6 +159,16 @@ def prior_curvature(bands, freedom, layout):
     for i, band in enumerate(bands):
         stars[:, i] = FLUX_RIDGE / (band.sigma**2 * band.star_renderer.psf.noise_area)
     return np.concatenate([border, stars.ravel()])
+
+
+def add_shape_priors(matrix, state, freedom, layout):
+    """What the priors on the first galaxy's shape add, parameter by parameter."""
+    own, _ = prior_equations(freedom.shape_priors, state.shapes[0])
+    places = {k: layout.shape_place(0, k) for k in range(6)}
+    for j, row in places.items():
+        for k, column in places.items():
+            if row is not None and column is not None:
+                matrix[row, column] += own[j, k]
 
 
 @pytest.mark.parametrize("n_galaxies", [0, 1])

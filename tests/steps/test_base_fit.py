@@ -20,6 +20,8 @@ from galaxy_checks import (
 )
 from numpy.linalg import LinAlgError
 
+from galstep.core.priors import ShapePrior
+from galstep.core.simplex import fit_simplex
 from galstep.datamodels import GalaxyModel
 from galstep.datamodels.tables import make_tables
 from galstep.exceptions import InputError, ParameterError
@@ -232,18 +234,52 @@ class TestParameters:
             ({"mainloop_convergence_atol": 0.02}, "shape_tolerance", 0.02),
             ({"star_density": 0.4}, "density", 0.4),
             ({"use_final_polish": False}, "final_iterations", 1),
+            ({"robust_scale": 2.5}, "robust_scale", 2.5),
         ],
     )
     def test_each_reaches_the_fit(self, unfitted, monkeypatch, parameters, option, expected):
         given = []
 
-        def recorded(band, first, options):
+        def recorded(band, first, options, **_):
             given.append(options)
             raise LinAlgError("not wanted")
 
         monkeypatch.setattr("galstep.steps.base_fit.fit_base", recorded)
         BaseFit(**parameters).run(unfitted)
         assert getattr(given[0], option) == pytest.approx(expected, rel=1e-12)
+
+    @pytest.mark.parametrize(
+        ("parameters", "keyword", "expected"),
+        [
+            ({"fit_complex_model": "auto"}, "two", "auto"),
+            ({"use_dual_annealing": True}, "annealing", True),
+            ({"gls": True}, "gls", True),
+            ({"prior_n": [1.5, 0.1]}, "priors", (ShapePrior("n", 1.5, 0.1),)),
+        ],
+    )
+    def test_the_galaxys_model_reaches_the_fit(
+        self, unfitted, monkeypatch, parameters, keyword, expected
+    ):
+        given = []
+
+        def recorded(band, first, options, **keywords):
+            given.append(keywords[keyword])
+            raise LinAlgError("not wanted")
+
+        monkeypatch.setattr("galstep.steps.base_fit.fit_base", recorded)
+        BaseFit(**parameters).run(unfitted)
+        assert given == [expected]
+
+    def test_loss_and_fitter_reach_the_fit(self, unfitted, monkeypatch):
+        given = []
+
+        def recorded(band, first, options, **_):
+            given.append((options.robust, options.fitter))
+            raise LinAlgError("not wanted")
+
+        monkeypatch.setattr("galstep.steps.base_fit.fit_base", recorded)
+        BaseFit(robust="huber", galaxy_fitter="iterative_nm").run(unfitted)
+        assert given == [("huber", fit_simplex)]
 
     @pytest.mark.parametrize(
         "parameters",

@@ -213,7 +213,7 @@ class TestParameters:
     def test_each_reaches_the_fit(self, scaled, monkeypatch, parameters, option, expected):
         given = []
 
-        def recorded(bands, fits, base_index, options, register):
+        def recorded(bands, fits, base_index, options, register, **_):
             given.append(options)
             raise LinAlgError("not wanted")
 
@@ -279,7 +279,7 @@ class TestSingular:
     def failed(self, scaled, monkeypatch):
         """The result of a joint fit that cannot be made."""
 
-        def fails(*args):
+        def fails(*args, **_):
             raise LinAlgError("matrix is singular")
 
         monkeypatch.setattr("galstep.steps.joint_fit.fit_joint", fails)
