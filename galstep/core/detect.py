@@ -21,20 +21,28 @@ from scipy.fft import irfft2, next_fast_len, rfft2
 from scipy.ndimage import maximum_filter
 from scipy.spatial import cKDTree
 
+from galstep.core.resample import SceneSampler
+
 __all__ = [
     "Candidates",
     "SignificanceMap",
     "colour_templates",
     "find_peaks",
+    "has_scene_pixels",
     "lower_scatter",
+    "maps_on_scene",
     "matched_filter",
     "significance_map",
+    "thinned",
 ]
 
 # Stars just outside the frame reach in with their wings.
 PADDING = 4
 # A map pixel counts when it has at least this share of the median information.
 MIN_COVERAGE = 0.03
+# So many values tell a scatter to a percent, and a map's neighbours are not
+# independent anyway.
+QUANTILE_VALUES = 40_000
 MIN_TEMPLATE_STARS = 8
 TEMPLATE_SNR = 15.0
 MAX_TEMPLATES = 4
@@ -87,15 +95,21 @@ class Candidates:
         return Candidates(self.x[keep], self.y[keep], self.flux[:, keep], self.significance[keep])
 
 
+def thinned(values):
+    """At most ``QUANTILE_VALUES`` of the values, evenly taken from their order."""
+    values = values.ravel()
+    return values[:: max(1, -(-len(values) // QUANTILE_VALUES))]
+
+
 def lower_scatter(values):
     """Gaussian sigma from the lower half of a distribution.
 
     The median minus the 15.87th percentile: undetected sources raise the upper
-    half only.
+    half only. Of many values, from `thinned` ones.
     """
     if len(values) == 0:
         return 1.0
-    low, middle = np.percentile(values, [15.865, 50.0])
+    low, middle = np.percentile(thinned(values), [15.865, 50.0])
     return float(middle - low)
 
 
@@ -115,19 +129,20 @@ def matched_filter(band, residual, shift=(0.0, 0.0)):
     Parameters
     ----------
     band : `galstep.core.scene.SceneBand`
-        On the scene's grid up to a translation.
     residual : (ny, nx) array
         Data - model; 0 where masked.
     shift : (dx, dy), optional
-        Registration of the band: maps are made in the scene's frame.
+        Registration of the band.
 
     Returns
     -------
     snr, flux, information : (ny + 2 PADDING, nx + 2 PADDING) arrays
-        ``information`` is 1 / variance of the flux.
+        ``information`` is 1 / variance of the flux. In the scene's frame where
+        the band has its pixels (`has_scene_pixels`), else in the band's own; see
+        `maps_on_scene`.
     """
     half = band.star_renderer.matrix_half_size + 4
-    dx, dy = band.to_pixels(0.0, 0.0, shift)
+    dx, dy = band.to_pixels(0.0, 0.0, shift) if has_scene_pixels(band) else (0.0, 0.0)
     side = 2 * half + 1
     kernel = band.star_renderer.render(
         (side, side), np.array([half + dx]), np.array([half + dy]), np.ones(1), half_sizes=2 * half
@@ -136,12 +151,58 @@ def matched_filter(band, residual, shift=(0.0, 0.0)):
     residual = np.pad(residual, PADDING)
     signal = _correlate(weight * residual, kernel)
     information = _correlate(weight, kernel**2)
-    good = information > MIN_COVERAGE * np.median(information[PADDING:-PADDING, PADDING:-PADDING])
+    inner = information[PADDING:-PADDING, PADDING:-PADDING]
+    good = information > MIN_COVERAGE * np.median(thinned(inner))
     good &= information > 0
     snr, flux = np.zeros(weight.shape), np.zeros(weight.shape)
     snr[good] = signal[good] / np.sqrt(information[good])
     flux[good] = signal[good] / information[good]
     return snr, flux, np.where(good, information, 0.0)
+
+
+def has_scene_pixels(band):
+    """Whether a band's array is the scene's frame but for a small displacement."""
+    same = band.on_scene_grid and band.shape == tuple(band.scene_shape)
+    return same and np.abs(band.origin).max() < PADDING
+
+
+def maps_on_scene(band, maps, shift):
+    """The matched filter of a band, on the scene's frame widened by ``PADDING``.
+
+    Parameters
+    ----------
+    band : `galstep.core.scene.SceneBand`
+    maps : (snr, flux, information)
+        From `matched_filter`.
+    shift : (dx, dy)
+        Registration of the band.
+
+    Returns
+    -------
+    snr, flux, information : arrays
+        The same arrays where the band has the scene's pixels. Otherwise the
+        significance is interpolated, which varies smoothly over a PSF also
+        where the noise does not, and the flux follows from it. Of a band with
+        finer pixels than the scene it is the largest in each of the scene's
+        pixels: a star may lie anywhere in one.
+    """
+    if has_scene_pixels(band):
+        return maps
+    snr, _, information = maps
+    sampler = SceneSampler(band, shift, PADDING)
+    covered = sampler.covered(information > 0)
+    steps = _within_pixel(band.scale)
+    places = [SceneSampler(band, shift, PADDING, (dx, dy)) for dx in steps for dy in steps]
+    snr = np.where(covered, np.max([place.smooth(snr) for place in places], axis=0), 0.0)
+    information = np.where(covered, sampler.linear(information), 0.0)
+    noise = np.sqrt(np.where(covered, information, 1.0))
+    return snr, snr / noise, information
+
+
+def _within_pixel(scale):
+    """Where along a pixel of the scene to look, for a band with ``scale`` pixels in it."""
+    count = int(np.ceil(scale))
+    return (np.arange(count) - (count - 1) / 2) / count
 
 
 def colour_templates(flux, error):
@@ -205,7 +266,8 @@ def significance_map(maps, templates):
     snr = np.array([m[0] for m in maps])
     information = np.array([m[2] for m in maps])
     covered = (information > 0).any(axis=0)
-    well = (information > 0.5 * np.median(information, axis=(1, 2), keepdims=True)).all(axis=0)
+    typical = np.array([np.median(thinned(own)) for own in information])
+    well = (information > 0.5 * typical[:, None, None]).all(axis=0)
     well = well if well.any() else covered
     # each band by itself as well: where all bands see the same unresolved stars
     # their sum scatters more than any of them

@@ -13,135 +13,36 @@ from the residuals as a stationary function of separation (the sandwich
 estimator; with white noise it is the inverse normal matrix again). With the
 normal matrix K = J^T W J of all parameters and t = c . parameters,
 
-    v_b = W_b J_b K^-1 c.
+    v_b = W_b J_b K^-1 c,
 
-Bands share their unresolved stars, so the cross terms are not small.
+and W_b is what the fit assumes of the pixels: the weights of independent ones, or
+the inverse of their covariance (`galstep.core.gls`).
+
+Bands share their unresolved stars, so the cross terms are not small. Bands on
+different pixel grids have their own terms each on its own grid; how they covary
+is a function of the separation on the sky, and is summed on the scene's grid
+(`galstep.core.scene_noise`).
 """
 
-from dataclasses import dataclass
-
 import numpy as np
-from scipy.fft import irfft2, next_fast_len, rfft2
+from scipy.fft import rfft2
 
 from galstep.core.border import border_images
 from galstep.core.normal import star_stamps
+from galstep.core.resample import SceneSampler
+from galstep.core.scene_noise import SceneNoise, with_cross_terms
 from galstep.core.stars import combined_stamps
+from galstep.core.whitening import weighted
 
 __all__ = [
-    "NoiseMeter",
-    "NoisePower",
     "influence_images",
-    "measure_noise_power",
     "not_below_white",
     "pixel_sigma",
     "quantity_covariance",
 ]
 
-# Separation (pixels) at which the measured correlation has faded to nothing.
-REACH = 60
 # Stars' share of an influence image is cut here: it falls like the PSF.
 INFLUENCE_HALF_SIZE = 25
-
-
-@dataclass(frozen=True, eq=False)
-class NoisePower:
-    """Power spectra and cross spectra of the scaled residuals.
-
-    ``power[a][b]`` is real, on the half-plane of an FFT of ``shape``; residuals
-    are in units of each band's pixel sigma.
-    """
-
-    power: list
-    shape: tuple
-
-
-def _taper(radius, reach):
-    """1 to half the reach, then half a cosine to 0 at the reach."""
-    phase = np.clip((radius - reach / 2) / (reach / 2), 0.0, 1.0)
-    return 0.5 * (1 + np.cos(np.pi * phase))
-
-
-class NoiseMeter:
-    """Measures the power of noise in frames with the same good pixels.
-
-    Parameters
-    ----------
-    good : sequence of (ny, nx) bool arrays
-        Per band the pixels to use: with data, and not where the model is known
-        to be poor.
-    reach : int, optional
-        Separation in pixels where the covariance is tapered to zero.
-
-    Notes
-    -----
-    xi(d) = sum r_p r_(p+d) / number of pairs, by FFTs that are padded so that
-    nothing within the reach wraps around, averaged over rings of one pixel,
-    tapered and transformed back. Nothing is clipped: the tail of the
-    distribution is the noise.
-    """
-
-    def __init__(self, good, reach=REACH):
-        self.good, self.reach = good, reach
-        # rings up to the one beyond the reach
-        self.shape = tuple(next_fast_len(n + reach + 2, real=True) for n in good[0].shape)
-        dy, dx = (np.fft.fftfreq(n, 1 / n) for n in self.shape)
-        radius = np.hypot(dy[:, None], dx).ravel()
-        self._within = np.flatnonzero(radius < reach + 1.5)
-        self._radius = radius[self._within]
-        self._ring = np.rint(self._radius).astype(int)
-        self._counts = [rfft2(g.astype(float), self.shape) for g in good]
-        self._pairs = {}
-
-    def measure(self, residuals):
-        """Powers and cross powers of a frame of each band.
-
-        Parameters
-        ----------
-        residuals : sequence of (ny, nx) arrays
-            In units of the pixel sigma; values of bad pixels are ignored.
-
-        Returns
-        -------
-        NoisePower
-        """
-        transforms = [self._transform(r, band) for band, r in enumerate(residuals)]
-        power = [[None] * len(transforms) for _ in transforms]
-        for a, first in enumerate(transforms):
-            for b in range(a, len(transforms)):
-                power[a][b] = power[b][a] = self._spectrum(first, transforms[b], a, b)
-        return NoisePower(power, self.shape)
-
-    def measure_one(self, residual, band):
-        """The power of a frame of one band."""
-        transform = self._transform(residual, band)
-        return self._spectrum(transform, transform, band, band)
-
-    def _transform(self, residual, band):
-        return rfft2(np.where(self.good[band], residual, 0.0), self.shape)
-
-    def _ring_sums(self, first, second):
-        sums = irfft2(np.conj(first) * second, self.shape).ravel()[self._within]
-        return np.bincount(self._ring, sums)
-
-    def _spectrum(self, first, second, a, b):
-        if (a, b) not in self._pairs:
-            self._pairs[a, b] = np.rint(self._ring_sums(self._counts[a], self._counts[b]))
-        pairs, sums = self._pairs[a, b], self._ring_sums(first, second)
-        rings = np.divide(sums, pairs, out=np.zeros(len(pairs)), where=pairs > 0)
-        xi = np.zeros(self.shape)
-        at_radius = np.interp(self._radius, np.arange(len(rings)), rings)
-        xi.ravel()[self._within] = at_radius * _taper(self._radius, self.reach)
-        spectrum = rfft2(xi).real
-        if a == b:
-            positive = spectrum[spectrum > 0]
-            floor = 0.01 * np.median(positive) if positive.size else 0.0
-            spectrum = np.maximum(spectrum, floor)
-        return spectrum
-
-
-def measure_noise_power(residuals, good, reach=REACH):
-    """Stationary covariance of residuals, as power spectra: see `NoiseMeter`."""
-    return NoiseMeter(good, reach).measure(residuals)
 
 
 def influence_images(bands, solution, covariance, functionals):
@@ -172,8 +73,7 @@ def influence_images(bands, solution, covariance, functionals):
         images = images.combined(border.T)
         if layout.n_stars:
             images += combined_stamps(band.shape, *stamps, _star_factors(stars, i, layout))
-        images *= band.weight
-        yield images
+        yield weighted(images, band, covariance.whitening(i))
 
 
 def _star_factors(stars, band, layout):
@@ -192,7 +92,8 @@ def quantity_covariance(bands, solution, covariance, functionals, noise):
     ----------
     bands, solution, covariance, functionals
         As in `influence_images`.
-    noise : `NoisePower`
+    noise : `galstep.core.scene_noise.SceneNoise` or `NoisePower`
+        The latter for bands that are all on one grid.
 
     Returns
     -------
@@ -201,19 +102,49 @@ def quantity_covariance(bands, solution, covariance, functionals, noise):
     white : (nq,) array
         Variances if the pixels were independent with the same sigma.
     """
-    half_plane = noise.shape[0], noise.shape[1] // 2 + 1
-    # single precision is ample for an error, and these are many; of unit size,
-    # so that their unit does not matter
-    spectra = np.empty((len(bands), len(functionals), *half_plane), dtype=np.complex64)
-    sizes = np.ones(spectra.shape[:2])
+    noise = SceneNoise.of(noise, len(bands))
+    spectra = [_Spectra(own, len(functionals)) for _, own in noise.groups]
+    between = _Spectra(noise.between, len(functionals)) if noise.between else None
+    shifts = solution.state.shift
     every = influence_images(bands, solution, covariance, functionals)
-    for i, images in enumerate(every):
-        sigma = pixel_sigma(bands[i])
+    for i, (band, images) in enumerate(zip(bands, every, strict=True)):
+        group, place = noise.place(i)
+        images *= pixel_sigma(band)
+        spectra[group].add(place, images)
+        if between:
+            between.add(i, _on_scene(band, images, shifts[i]))
+    sums = [own.summed() for own in spectra]
+    matrix, white = (sum(parts) for parts in zip(*sums, strict=True))
+    return with_cross_terms(matrix, between.summed()[0]) if between else matrix, white
+
+
+def _on_scene(band, images, shift):
+    """Influence images on the scene's grid, such that sums over pixels stay."""
+    if band.in_scene_frame:
+        return images
+    sampler = SceneSampler(band, shift)
+    return np.array([band.scale**2 * sampler.smooth(image) for image in images])
+
+
+class _Spectra:
+    """Transforms of the bands' scaled influence images, and the sum over them."""
+
+    def __init__(self, noise, n_quantities):
+        self.noise, n_bands = noise, len(noise.power)
+        half_plane = noise.shape[0], noise.shape[1] // 2 + 1
+        # single precision is ample for an error, and these are many; of unit size,
+        # so that their unit does not matter
+        self._spectra = np.empty((n_bands, n_quantities, *half_plane), dtype=np.complex64)
+        self._sizes = np.ones(self._spectra.shape[:2])
+
+    def add(self, band, images):
         for k, image in enumerate(images):
-            scaled = image * sigma
-            sizes[i, k] = np.linalg.norm(scaled) or 1.0
-            spectra[i, k] = rfft2((scaled / sizes[i, k]).astype(np.float32), noise.shape)
-    return _summed(spectra, sizes, noise)
+            self._sizes[band, k] = np.linalg.norm(image) or 1.0
+            scaled = (image / self._sizes[band, k]).astype(np.float32)
+            self._spectra[band, k] = rfft2(scaled, self.noise.shape)
+
+    def summed(self):
+        return _summed(self._spectra, self._sizes, self.noise)
 
 
 def _summed(spectra, sizes, noise):
@@ -246,7 +177,8 @@ def pixel_sigma(band):
     """1-sigma of each pixel, without the matched-filter scale; 0 if masked."""
     good = band.weight > 0
     sigma = np.zeros(band.shape)
-    sigma[good] = 1.0 / (np.sqrt(band.weight[good]) * band.noise_scale)
+    plain = (band.weight / band.robust)[good]
+    sigma[good] = 1.0 / (np.sqrt(plain) * band.noise_scale)
     return sigma
 
 
@@ -267,5 +199,8 @@ def not_below_white(matrix, white):
     -------
     (nq, nq) array
     """
-    scale = np.sqrt(np.maximum(1.0, white / np.maximum(np.diag(matrix), np.finfo(float).tiny)))
+    variance = np.diag(matrix)
+    # a variance that came out as nothing is raised by a finite factor all the same
+    lowest = np.maximum(1e-12 * white, np.finfo(float).tiny)
+    scale = np.sqrt(np.maximum(1.0, white / np.maximum(variance, lowest)))
     return matrix * np.outer(scale, scale)

@@ -21,7 +21,13 @@ import numpy as np
 from astropy.stats import mad_std
 from scipy.optimize import nnls
 
-from galstep.core.detect import PADDING, lower_scatter, matched_filter
+from galstep.core.detect import (
+    PADDING,
+    lower_scatter,
+    maps_on_scene,
+    matched_filter,
+    thinned,
+)
 
 __all__ = ["update_noise", "variance_model"]
 
@@ -43,16 +49,17 @@ def _binned_variance(residual, light, scale):
     variance, light, count : arrays
         ``light`` is the rms of light / scale in the bin.
     """
-    order = np.argsort(light)
-    edges = [int(q * len(order)) for q in QUANTILES] + [len(order) - MIN_BIN_PIXELS]
-    edges = sorted(k for k in edges if 0 <= k <= len(order) - MIN_BIN_PIXELS) or [0]
+    edges = [int(q * len(light)) for q in QUANTILES] + [len(light) - MIN_BIN_PIXELS]
+    edges = sorted({k for k in edges if 0 <= k <= len(light) - MIN_BIN_PIXELS}) or [0]
+    # in order from bin to bin, which is all that is needed
+    order = np.argpartition(light, edges)
     variance, mean, count = [], [], []
     for low, high in zip(edges, [*edges[1:], len(order)], strict=True):
         inside = order[low:high]
         if len(inside) < MIN_BIN_PIXELS:
             continue
         values = residual[inside] / scale[inside]
-        kept = np.abs(values) <= CLIP * mad_std(values)
+        kept = np.abs(values) <= CLIP * mad_std(thinned(values))
         if kept.sum() < MIN_BIN_PIXELS // 2 or not values[kept].any():
             continue
         variance.append(np.mean(values[kept] ** 2))
@@ -90,8 +97,8 @@ def variance_model(residual, light, stars, mask, core, base=None):
     if base is not None:
         eps_squared = _excess(values, mean, count)
         return np.where(mask, 1.0, base) + eps_squared * stars**2
-    faint = light[good] <= np.quantile(light[good], 0.6)
-    floor = mad_std(residual[good][faint]) ** 2
+    faint = light[good] <= np.quantile(thinned(light[good]), 0.6)
+    floor = mad_std(thinned(residual[good][faint])) ** 2
     if len(values) < 3:
         return np.full(mask.shape, max(floor, np.finfo(float).tiny))
     weight = np.sqrt(count) / values
@@ -143,14 +150,16 @@ def update_noise(band, base, residual, light, stars, core, shift=(0.0, 0.0)):
     band : SceneBand
         With new ``weight`` = 1 / (sigma noise_scale)^2 and ``noise_scale``.
     maps : (snr, flux, information)
-        The matched filter of the residual with these weights.
+        The matched filter of the residual with these weights, on the scene's
+        frame.
     """
     variance = variance_model(residual, light, stars, band.mask, core, base)
     weight = np.where(band.mask, 0.0, 1.0 / variance)
-    fresh = replace(band, weight=weight, noise_scale=1.0)
+    fresh = replace(band, weight=weight, noise_scale=1.0, robust=1.0)
     snr, flux, information = matched_filter(fresh, residual, shift)
     inner = (slice(PADDING, -PADDING),) * 2
-    covered = information[inner] > 0.5 * np.median(information[inner])
+    covered = information[inner] > 0.5 * np.median(thinned(information[inner]))
     scale = max(1.0, lower_scatter(snr[inner][covered]))
     band = replace(fresh, weight=weight / scale**2, noise_scale=scale)
-    return band, (snr / scale, flux, information / scale**2)
+    maps = snr / scale, flux, information / scale**2
+    return band, maps_on_scene(band, maps, shift)

@@ -15,9 +15,11 @@ from scipy.fft import irfft2, rfft2
 
 from galstep.core.border import border_images
 from galstep.core.covariance import COVARIANCE_HALF_SIZE
-from galstep.core.errors import NoiseMeter, NoisePower
+from galstep.core.noise_power import NoiseMeter, NoisePower
 from galstep.core.normal import star_stamps
+from galstep.core.scene_noise import SceneNoise
 from galstep.core.stars import combined_stamps, project_stamps
+from galstep.core.whitening import weighted
 
 __all__ = ["restored_power", "without_fit"]
 
@@ -29,8 +31,9 @@ LIMITS = (1.0, 3.0)
 class _BandColumns:
     """A band's derivatives, and the two products with them that are needed."""
 
-    def __init__(self, band, index, solution, layout):
+    def __init__(self, band, index, solution, layout, whitening=None):
         self.band, self.index, self.layout = band, index, layout
+        self.whitening = whitening
         state, self.stamps = solution.state, None
         if layout.n_stars:
             self.stamps = star_stamps(band, index, state, COVARIANCE_HALF_SIZE)
@@ -38,12 +41,12 @@ class _BandColumns:
 
     def gradient(self, image):
         """J^T W image, its border and its star part."""
-        weighted = self.band.weight * image
-        sums = [np.tensordot(group, weighted, axes=2) for group in self.border.groups]
+        image = weighted(image, self.band, self.whitening)
+        sums = [np.tensordot(group, image, axes=2) for group in self.border.groups]
         border = self.border.mixing @ np.concatenate(sums)
         stars = np.zeros((self.layout.n_stars, self.layout.block))
         if self.layout.n_stars:
-            sums = project_stamps(weighted[None], *self.stamps)[:, 0]
+            sums = project_stamps(image[None], *self.stamps)[:, 0]
             stars[:, self.index] = sums[:, 0]
             if self.layout.positions:
                 stars[:, self.layout.n_bands :] = sums[:, 1:]
@@ -82,21 +85,72 @@ def without_fit(columns, covariance, images):
     return [image - own.model(*step) for own, image in zip(columns, images, strict=True)]
 
 
-def _draw(noise, band, shape, rng):
+def _draw(power, fft_shape, shape, rng):
     """Noise with a power spectrum, in units of the pixel sigma."""
-    white = rng.standard_normal(noise.shape)
-    image = irfft2(np.sqrt(noise.power[band][band]) * rfft2(white), noise.shape)
+    white = rng.standard_normal(fft_shape)
+    image = irfft2(np.sqrt(power) * rfft2(white), fft_shape)
     return image[: shape[0], : shape[1]]
 
 
-def _ring_ratio(before, after, shape):
-    """Ratio of two powers, each averaged over rings of frequency."""
-    fy = np.fft.fftfreq(shape[0])[:, None] * max(shape)
-    fx = np.fft.rfftfreq(shape[1])[None, :] * max(shape)
-    ring = np.rint(np.hypot(fy, fx)).astype(int)
-    sums = [np.bincount(ring.ravel(), power.ravel()) for power in (before, after)]
-    ratio = np.divide(sums[0], sums[1], out=np.ones_like(sums[0]), where=sums[1] > 0)
-    return np.clip(ratio, *LIMITS)[ring]
+class _RingGain:
+    """The square root of a ratio of two powers, each averaged over rings of frequency."""
+
+    def __init__(self, before, after, shape):
+        self._side = max(shape)
+        ring = np.rint(self._radius(shape)).astype(int)
+        sums = [np.bincount(ring.ravel(), power.ravel()) for power in (before, after)]
+        ratio = np.divide(sums[0], sums[1], out=np.ones_like(sums[0]), where=sums[1] > 0)
+        self._gain = np.sqrt(np.clip(ratio, *LIMITS))
+
+    def _radius(self, shape):
+        fy = np.fft.fftfreq(shape[0])[:, None] * self._side
+        fx = np.fft.rfftfreq(shape[1])[None, :] * self._side
+        return np.hypot(fy, fx)
+
+    def on(self, shape, scale=1.0):
+        """The gain on the half-plane of an FFT of a grid.
+
+        ``scale`` is the number of pixels along one pixel of that grid.
+        """
+        ring = np.rint(self._radius(shape) / scale).astype(int)
+        return self._gain[np.minimum(ring, len(self._gain) - 1)]
+
+
+class _Redraw:
+    """What a fit leaves of noise with the measured power, band by band."""
+
+    def __init__(self, noise, bands, sigmas, good, solution, covariance):
+        layout = covariance.layout
+        self.bands, self.sigmas, self.covariance = bands, sigmas, covariance
+        self.columns = [
+            _BandColumns(band, i, solution, layout, covariance.whitening(i))
+            for i, band in enumerate(bands)
+        ]
+        self.meters = [NoiseMeter([good[i] for i in members]) for members, _ in noise.groups]
+        self.own = [noise.own_power(i) for i in range(len(bands))]
+        self.places = [noise.place(i) for i in range(len(bands))]
+        self.before, self.after = [0.0] * len(bands), [0.0] * len(bands)
+
+    def run(self, rngs):
+        """Draw once, and add up the powers before and after the fit."""
+        drawn = [
+            _draw(*own, band.shape, rng)
+            for own, band, rng in zip(self.own, self.bands, rngs, strict=True)
+        ]
+        noise = [d * s for d, s in zip(drawn, self.sigmas, strict=True)]
+        left = without_fit(self.columns, self.covariance, noise)
+        for i, sigma in enumerate(self.sigmas):
+            scaled = np.divide(left[i], sigma, out=np.zeros(sigma.shape), where=sigma > 0)
+            group, place = self.places[i]
+            self.before[i] += self.meters[group].measure_one(drawn[i], place)
+            self.after[i] += self.meters[group].measure_one(scaled, place)
+
+    def gains(self):
+        """A `_RingGain` per band."""
+        return [
+            _RingGain(before, after, shape)
+            for before, after, (_, shape) in zip(self.before, self.after, self.own, strict=True)
+        ]
 
 
 def restored_power(noise, bands, sigmas, good, solution, covariance, seed=0):
@@ -104,8 +158,9 @@ def restored_power(noise, bands, sigmas, good, solution, covariance, seed=0):
 
     Parameters
     ----------
-    noise : `galstep.core.errors.NoisePower`
-        Measured on the residuals in units of the pixel sigma.
+    noise : `galstep.core.scene_noise.SceneNoise` or `NoisePower`
+        Measured on the residuals in units of the pixel sigma; the latter for
+        bands that are all on one grid.
     bands : sequence of `galstep.core.scene.SceneBand`
     sigmas : sequence of (ny, nx) arrays
         The pixel sigma of each band, 0 where masked.
@@ -118,26 +173,30 @@ def restored_power(noise, bands, sigmas, good, solution, covariance, seed=0):
 
     Returns
     -------
-    NoisePower
+    SceneNoise
     """
+    noise = SceneNoise.of(noise, len(bands))
     # a generator per band, so that their order changes nothing
     rngs = [np.random.default_rng([seed, crc32(band.name.encode())]) for band in bands]
-    layout, shape = covariance.layout, bands[0].shape
-    columns = [_BandColumns(band, i, solution, layout) for i, band in enumerate(bands)]
-    n_bands, meter = len(bands), NoiseMeter(good)
-    before, after = [0.0] * n_bands, [0.0] * n_bands
+    redraw = _Redraw(noise, bands, sigmas, good, solution, covariance)
     for _ in range(N_DRAWS):
-        drawn = [_draw(noise, i, shape, rngs[i]) for i in range(n_bands)]
-        left = without_fit(columns, covariance, [d * s for d, s in zip(drawn, sigmas, strict=True)])
-        scaled = [
-            np.divide(image, sigma, out=np.zeros(shape), where=sigma > 0)
-            for image, sigma in zip(left, sigmas, strict=True)
-        ]
-        for i in range(n_bands):
-            before[i] += meter.measure_one(drawn[i], i)
-            after[i] += meter.measure_one(scaled[i], i)
-    gains = [np.sqrt(_ring_ratio(b, a, noise.shape)) for b, a in zip(before, after, strict=True)]
+        redraw.run(rngs)
+    gains = redraw.gains()
+    groups = tuple(
+        (members, _amplified(own, [gains[i].on(own.shape) for i in members]))
+        for members, own in noise.groups
+    )
+    between = noise.between
+    if between is not None:
+        scales = [band.scale for band in bands]
+        on_scene = [g.on(between.shape, scale) for g, scale in zip(gains, scales, strict=True)]
+        between = _amplified(between, on_scene)
+    return SceneNoise(groups, between)
+
+
+def _amplified(noise, gains):
     power = [
-        [noise.power[a][b] * gains[a] * gains[b] for b in range(n_bands)] for a in range(n_bands)
+        [own * gains[a] * gains[b] for b, own in enumerate(others)]
+        for a, others in enumerate(noise.power)
     ]
     return NoisePower(power, noise.shape)

@@ -1,11 +1,20 @@
 """LoadCrop: read the galaxy and cut out the part of the frame that is fitted."""
 
+from dataclasses import fields
+
+import numpy as np
+
 from galstep.core.cutout import central_box, crop_box, guess_size
+from galstep.core.spikes import find_spikes
+from galstep.core.stars import StarRenderer
 from galstep.datamodels import GalaxyModel
+from galstep.datamodels.read_options import ReadOptions
 from galstep.exceptions import InputError
 from galstep.flags import BandFlag
 from galstep.steps.base import GalStep
 from galstep.steps.base_filter import choose_base_filter
+from galstep.steps.grids import box_in, mask_unseen
+from galstep.steps.scenes import effective_psf, pixel_sigma
 
 __all__ = ["LoadCrop"]
 
@@ -16,7 +25,7 @@ class LoadCrop(GalStep):
     class_alias = "gal_loadcrop"
 
     spec = """
-    psf_file = input_file(default=None)         # HDF5 file with the PSF of each filter and the root attribute oversample; needed for an HDF5 image file
+    psf_file = input_file(default=None)         # PSF of each filter: an HDF5 file with the root attribute oversample, a FITS file, or a folder of FITS files; needed for images
     filters = force_list(default=None)          # Names of the filters to load, in this order (default: every filter in the file)
     base_filter = string(default='F150W')       # Filter in which place and size are guessed; if it is not in the data, the one with the most signal
     custom_initial_crop = float(min=0.01, max=1, default=1)  # Fraction of each side of the frame that is kept before anything else; 1 keeps all
@@ -28,6 +37,15 @@ class LoadCrop(GalStep):
     min_crop_size = integer(min=1, default=256)  # Least side of the square (pixels): sky and PSF stars need room; a frame up to this size is kept whole
     pixel_scale = float(min=0.000001, default=0.03)  # Side of a pixel where the file does not tell (arcsec)
     unit = string(default='MJy/sr')             # Unit of the images where the file does not tell
+    ra = float(min=-360, max=360, default=None)  # Right ascension of the galaxy (ICRS, degrees); with dec the place where it is looked for
+    dec = float(min=-90, max=90, default=None)  # Declination of the galaxy (ICRS, degrees)
+    size = float(min=0, default=None)           # Side of the square about ra, dec that is cut out of each image on its own grid (arcsec; default: the whole image)
+    bad_dq_bits = integer(min=-1, default=1)    # Sum of the data quality bits that make a pixel bad; 1 is DO_NOT_USE of jwst and romancal, 0 none, -1 any
+    weights = option('auto', 'inverse_variance', 'relative', 'ignore', default='auto')  # What a weight map is, where there are no errors; auto: inverse variance if the scatter of the pixels agrees
+    ab_zero_point = float(default=None)         # AB magnitude of one image unit, for images whose unit and keywords do not tell (mag)
+    psf_oversample = integer(min=1, default=None)  # Samples of the PSF per image pixel, where its file does not tell
+    spike_threshold = float(min=0, default=10)  # Pixels that exceed by so much what light through the PSF can do (hot, dead, cosmic rays) are masked (sigma of the pixel noise; 0: none)
+    reproject_to = string(default=None)         # Filter onto whose grid all images are resampled, which correlates their noise (needs reproject; default: each keeps its pixels)
     """
 
     def process(self, input):
@@ -35,9 +53,10 @@ class LoadCrop(GalStep):
 
         Parameters
         ----------
-        input : path-like or GalaxyModel
-            A model is cropped again. If that takes pixels away, fits of the
-            whole frame no longer hold and are dropped.
+        input : path-like or object
+            Whatever `galstep.datamodels.open` takes. A `GalaxyModel` is cropped
+            again. If that takes pixels away, fits of the whole frame no longer
+            hold and are dropped.
 
         Returns
         -------
@@ -48,30 +67,31 @@ class LoadCrop(GalStep):
         InputError
             If the input cannot be used, or a filter is missing.
         """
-        model = self.prepare_output(
-            input,
-            psf_file=self.psf_file,
-            filters=self.filters,
-            pixel_scale=self.pixel_scale,
-            unit=self.unit,
-        )
+        model = self.prepare_output(input, **self.reading_options())
         if isinstance(input, GalaxyModel) and self.psf_file is not None:
             self._logger.info("psf_file is not used: the input has its PSFs already")
         self._select_filters(model)
-        shape = self._common_shape(model)
-        model.meta.input_shape = model.meta.input_shape or shape
-        self._crop(model, central_box(shape, self.custom_initial_crop))
+        self._crop(model, lambda band: central_box(band.shape, self.custom_initial_crop))
         self._flag_empty(model)
         model.meta.base_filter = choose_base_filter(model.bands, self.base_filter)
         base = model.bands[model.meta.base_filter]
+        model.meta.input_shape = model.meta.input_shape or base.input_shape
         guess = self._guess(base)
-        if self.auto_crop:
-            half_size = self.auto_crop_factor * guess.sigma
-            box = crop_box(base.shape, guess.x, guess.y, half_size, self.min_crop_size)
-            self._crop(model, box)
+        self._crop(model, lambda band: box_in(base, band, self._box(base, guess)))
+        self._mask_corners(model)
+        self._mask_spikes(model)
         self._flag_empty(model)
         self._report(model, guess, base.origin)
         return model
+
+    def reading_options(self):
+        """How images are read: the parameters that `GalaxyModel.open` takes.
+
+        Returns
+        -------
+        dict
+        """
+        return {field.name: getattr(self, field.name) for field in fields(ReadOptions)}
 
     def _select_filters(self, model):
         if not self.filters:
@@ -84,32 +104,56 @@ class LoadCrop(GalStep):
             )
         model.bands = {name: model.bands[name] for name in self.filters}
 
-    @staticmethod
-    def _common_shape(model):
-        shapes = {name: band.shape for name, band in model.bands.items()}
-        if len(set(shapes.values())) != 1:
-            raise InputError(f"all filters must have images of one shape, got {shapes}")
-        return next(iter(shapes.values()))
-
     def _guess(self, base):
         """Place and size in the base filter, in the pixels of its array."""
         x, y = self.x_guess, self.y_guess
         if x is not None and y is not None:
             x, y = x - base.origin[0], y - base.origin[1]
+        elif self.ra is not None and self.dec is not None:
+            x, y = base.pixel_position(self.ra, self.dec)
         return guess_size(base.data, base.mask, self.sigma_guess, x, y)
 
-    def _crop(self, model, box):
-        """Crop all filters to one box; what was fitted to the whole is dropped."""
-        rows, columns = box
-        nx, ny = columns.stop - columns.start, rows.stop - rows.start
-        if (ny, nx) == self._common_shape(model):
+    def _box(self, base, guess):
+        """The part of the base filter that is kept."""
+        if not self.auto_crop:
+            return tuple(slice(0, size) for size in base.shape)
+        half_size = self.auto_crop_factor * guess.sigma
+        return crop_box(base.shape, guess.x, guess.y, half_size, self.min_crop_size)
+
+    def _crop(self, model, box_of):
+        """Crop each filter to its box; what was fitted to the whole is dropped."""
+        boxes = {name: box_of(band) for name, band in model.bands.items()}
+        cropped = {
+            name: band.crop(x.start, y.start, x.stop - x.start, y.stop - y.start)
+            for (name, band), (y, x) in zip(model.bands.items(), boxes.values(), strict=True)
+        }
+        if all(cropped[name].shape == band.shape for name, band in model.bands.items()):
             return
         if model.meta.fit_step is not None:
             self._logger.warning("the crop takes pixels away from a fitted model: fits dropped")
-        for name, band in model.bands.items():
-            model.bands[name] = band.crop(columns.start, rows.start, nx, ny)
-        model.joint = None
-        model.meta.fit_step = None
+        model.bands, model.joint, model.meta.fit_step = cropped, None, None
+
+    @staticmethod
+    def _mask_corners(model):
+        base = model.bands[model.meta.base_filter]
+        for band in model.bands.values():
+            if band.usable:
+                mask_unseen(base, band)
+
+    def _mask_spikes(self, model):
+        if not self.spike_threshold:
+            return
+        for band in model.bands.values():
+            if not band.usable or band.constant:
+                continue
+            renderer = StarRenderer(effective_psf(band))
+            spikes = find_spikes(
+                band.data, band.mask, pixel_sigma(band), renderer, self.spike_threshold
+            )
+            if spikes.any():
+                band.mask |= spikes
+                band.flags |= int(BandFlag.BAD_PIXELS)
+                band.reasons.append(f"{np.count_nonzero(spikes)} bad pixels found and masked")
 
     @staticmethod
     def _flag_empty(model):

@@ -14,6 +14,8 @@ from galstep.exceptions import ParameterError
 from galstep.flags import BandFlag
 from galstep.steps.base import GalStep
 from galstep.steps.base_filter import choose_base_filter
+from galstep.steps.grids import pixel_map_between
+from galstep.steps.per_filter import check_filters, for_filter
 
 __all__ = ["PSFCalibrate"]
 
@@ -48,6 +50,15 @@ class PSFCalibrate(GalStep):
     blur_psf_error = float(min=0.001, max=10, default=0.05)  # Relative error of the values in blur_psf
     [blur_psf]                                  # Gaussian sigma of the kernel by filter (samples of the library PSF), if it is known: start of the fit, and prior where the stars do not suffice
     __many__ = float(min=0, default=None)       # By filter
+    [per_filter]                                # Other values for single filters, by the filter's name: per_filter: {F160W: {kernel_family: moffat}}
+    [[__many__]]
+    kernel_family = option('gaussian', 'elliptical', 'moffat', 'drizzle', default=None)  # kernel_family of this filter
+    drizzle_width = float(min=0, default=None)  # drizzle_width of this filter (pixels)
+    kernel_anchor_K = integer(min=3, default=None)  # kernel_anchor_K of this filter
+    kernel_fit_stamp_half_in_sigmaeff = float(min=1, max=10, default=None)  # kernel_fit_stamp_half_in_sigmaeff of this filter (sigma of the PSF)
+    center_mask_r_in_fwhm = float(min=0, default=None)  # center_mask_r_in_fwhm of this filter (FWHM of the library PSF)
+    center_mask_r_in_r_eff = float(min=0, default=None)  # center_mask_r_in_r_eff of this filter (r_eff)
+    max_loops = integer(min=1, max=20, default=None)  # max_loops of this filter
     """
 
     def process(self, input):
@@ -71,6 +82,7 @@ class PSFCalibrate(GalStep):
         """
         model = self.prepare_output(input)
         self._check_filters(model)
+        check_filters(self, model, self._logger)
         wanted = model.meta.base_filter or self.base_filter
         base = choose_base_filter(model.bands, wanted)
         model.meta.base_filter = model.meta.base_filter or base
@@ -78,15 +90,13 @@ class PSFCalibrate(GalStep):
             name: EffectivePSF.from_array(band.psf, band.oversample, f"PSF of {name}")
             for name, band in model.bands.items()
         }
-        shape = positions = first = None
+        known = None
         for name in [base, *(name for name in model.bands if name != base)]:
             band = model.bands[name]
-            known = first is not None and _same_grid(band, first)
-            found = self._calibrate(
-                band, libraries[name], *((shape, positions) if known else (None, None))
-            )
-            if first is None and found is not None:
-                first, (shape, positions) = band, found
+            seen = (None, None) if known is None else _seen_in(band, *known)
+            found = self._calibrate(band, libraries[name], *seen)
+            if known is None and found is not None:
+                known = band, *found
         self._borrow(model, libraries)
         for band in model.bands.values():
             _note_reason(band)
@@ -125,7 +135,7 @@ class PSFCalibrate(GalStep):
                 first.galaxy + first.sky,
                 self._core(band, first.params, library),
                 start=start,
-                options=self._options(),
+                options=self._options(band),
                 neighbours=positions if self.forced_neighbors else None,
             )
         except LinAlgError as error:
@@ -140,24 +150,27 @@ class PSFCalibrate(GalStep):
         if sigma is None:
             return None
         size = (sigma / band.oversample) ** 2
-        return kernel_of_variance(self.kernel_family, size, self.drizzle_width)
+        own = for_filter(self, band.name)
+        return kernel_of_variance(own.kernel_family, size, own.drizzle_width)
 
     def _core(self, band, params, library):
-        least = self.center_mask_r_in_fwhm * library.fwhm
-        return galaxy_core(band.shape, params, self.center_mask_r_in_r_eff, least)
+        own = for_filter(self, band.name)
+        least = own.center_mask_r_in_fwhm * library.fwhm
+        return galaxy_core(band.shape, params, own.center_mask_r_in_r_eff, least)
 
-    def _options(self):
+    def _options(self, band):
+        own = for_filter(self, band.name)
         several = self.kernel_fit_objective == "multi_source"
         return CalibrationOptions(
-            family=self.kernel_family,
-            drizzle_width=self.drizzle_width,
-            anchors=AnchorLimits(count=self.kernel_anchor_K),
+            family=own.kernel_family,
+            drizzle_width=own.drizzle_width,
+            anchors=AnchorLimits(count=own.kernel_anchor_K),
             min_anchors=self.min_anchors,
-            disc_in_sigma=self.kernel_fit_stamp_half_in_sigmaeff,
+            disc_in_sigma=own.kernel_fit_stamp_half_in_sigmaeff,
             least_half_size=self.kernel_fit_stamp_half_min,
             neighbour_pad=self.kernel_fit_neighbor_pad_pix,
             max_neighbours=self.kernel_fit_max_neighbors if several else 0,
-            max_loops=self.max_loops,
+            max_loops=own.max_loops,
             prior_error=self.blur_psf_error,
         )
 
@@ -183,9 +196,10 @@ class PSFCalibrate(GalStep):
         self.complete(model, base=base, sigma=f"{'; '.join(said)} (library samples; ?: flagged)")
 
 
-def _same_grid(band, other):
-    grids = [(b.shape, b.origin, b.pixel_scale) for b in (band, other)]
-    return grids[0] == grids[1]
+def _seen_in(band, first, params, positions):
+    """A galaxy's shape and star positions in one filter, in the pixels of another."""
+    pixel_map, _ = pixel_map_between(first, band)
+    return pixel_map.params(params), None if positions is None else pixel_map.points(*positions)
 
 
 def _note_reason(band):

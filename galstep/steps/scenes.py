@@ -5,6 +5,7 @@ Unpacking and writing back only; the fits are in `galstep.core.fits`.
 
 from numpy.linalg import LinAlgError
 
+from galstep.core.affine import referred_to_base
 from galstep.core.background import pixel_noise
 from galstep.core.galaxy_first import scale_galaxy
 from galstep.core.psf_cache import effective_psf as core_psf
@@ -12,9 +13,12 @@ from galstep.core.scene import make_band
 from galstep.core.sky_order import frame_sky_order
 from galstep.exceptions import PrerequisiteError
 from galstep.flags import BandFlag
+from galstep.steps.galaxy_options import displaced, log_wavelength
+from galstep.steps.grids import pixel_map_between
 
 __all__ = [
     "effective_psf",
+    "fit_in_own_pixels",
     "fitted_base",
     "pixel_sigma",
     "scaled_scene",
@@ -33,12 +37,22 @@ def effective_psf(band):
     return core_psf(band.psf, band.oversample, band.psf_kernel, f"psf of filter {band.name!r}")
 
 
-def scene_band(band, sky_order=1):
+def scene_band(band, sky_order=1, base=None):
     """A `BandData` as the engine sees it.
 
     The error plane is used where there is one; without one the noise of single
-    pixels is the first guess, and the fit measures the rest.
+    pixels is the first guess, and the fit measures the rest. The scene's frame is
+    that of the filter ``base``, or the band's own.
     """
+    place = {}
+    if base is not None:
+        pixel_map, _ = pixel_map_between(base, band)
+        place = dict(
+            matrix=pixel_map.matrix,
+            origin=pixel_map.origin,
+            scene_shape=base.shape,
+            log_wavelength=log_wavelength(band.name, base.name),
+        )
     return make_band(
         band.name,
         band.data,
@@ -46,6 +60,8 @@ def scene_band(band, sky_order=1):
         effective_psf(band),
         pixel_sigma(band),
         sky_order=sky_order,
+        displaced_psfs=displaced(band),
+        **place,
     )
 
 
@@ -59,11 +75,34 @@ def sky_order_for(band, wanted, first):
     return frame_sky_order(band.data, band.mask, first) if wanted == "auto" else int(wanted)
 
 
-def scaled_scene(band, base, wanted):
-    """The scene of another filter than the base, with the sky that it needs."""
+def fit_in_own_pixels(band, base, fit):
+    """Fit another filter than the base in its own pixels.
+
+    Parameters
+    ----------
+    band, base : `BandData`
+        The base has a fit.
+    fit : callable
+        ``fit(base_fit)`` is given the base's `BandFit` in the pixels of the
+        filter and returns a `SceneMeasurement`.
+
+    Returns
+    -------
+    SceneMeasurement
+        With the relation to the base's pixels in its fit.
+    """
+    pixel_map, _ = pixel_map_between(base, band)
+    return referred_to_base(fit(pixel_map.fit(base.fit)), pixel_map)
+
+
+def scaled_scene(band, base_fit, wanted):
+    """The scene of another filter than the base, with the sky that it needs.
+
+    ``base_fit`` is the base's fit in the pixels of this filter.
+    """
     if wanted != "auto":
         return scene_band(band, int(wanted))
-    params = base.fit.sersic[0].params
+    params = base_fit.sersic[0].params
     psf = effective_psf(band)
     first = scale_galaxy(band.data, band.mask, pixel_sigma(band), psf, params)
     return scene_band(band, sky_order_for(band, wanted, first))

@@ -2,6 +2,7 @@
 
 ================  ==========================================================
 `scenes`          `make_scene`: galaxy, stars, sky and noise in any filters
+`grids`           pixels of another size and direction than the scene's
 `psfs`            analytic effective PSFs
 `real_space`      the renderer: cells, FFT, evaluated stars
 `make_example`    makes the packaged example (``python -m``)

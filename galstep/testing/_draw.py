@@ -131,11 +131,11 @@ def complete_stars(table, filters, sigma, area):
     return table
 
 
-def sky(rng, kind, filters, sigma, shape, sersic):
-    """A `SkyModel` by filter, terms scaled to half the frame."""
-    ny, nx = shape
-    x_ref, y_ref, scale = (nx - 1) / 2, (ny - 1) / 2, max(shape) / 2
-    u, v = (sersic.x_0 - x_ref) / scale, (sersic.y_0 - y_ref) / scale
+def sky(rng, kind, filters, sigma, shape, sersic, frames):
+    """A `SkyModel` by filter, terms scaled to half the frame.
+
+    ``frames`` has the shape and the galaxy of filters with a grid of their own.
+    """
     coefficients = {}
     for name in filters:
         drawn = sigma[name] * rng.normal((3, 0, 0), (1, 0.5, 0.5))
@@ -143,9 +143,17 @@ def sky(rng, kind, filters, sigma, shape, sersic):
     if isinstance(kind, dict):
         coefficients |= by_filter(kind, filters, "sky", (0.0, 0.0, 0.0))
     return {
-        name: SkyModel(terms, 1, x_ref, y_ref, scale, level=terms[0] + terms[1] * u + terms[2] * v)
+        name: _plane(terms, *frames.get(name, (shape, sersic)))
         for name, terms in coefficients.items()
     }
+
+
+def _plane(terms, shape, sersic):
+    ny, nx = shape
+    x_ref, y_ref, scale = (nx - 1) / 2, (ny - 1) / 2, max(shape) / 2
+    u, v = (sersic.x_0 - x_ref) / scale, (sersic.y_0 - y_ref) / scale
+    level = terms[0] + terms[1] * u + terms[2] * v
+    return SkyModel(terms, 1, x_ref, y_ref, scale, level=level)
 
 
 def sky_image(model, shape):

@@ -9,12 +9,17 @@ from astropy.table import QTable, Table
 _STORAGE = {"compression": "gzip", "compression_opts": 9, "shuffle": True, "track_times": False}
 
 
-def write_images(path, data, err):
-    """A dataset per filter, in the order given, and the group ``error``."""
+def write_images(path, data, err, wcs):
+    """A dataset per filter, in the order given, and the group ``error``.
+
+    A filter in ``wcs`` has it as an attribute, a FITS header as one string.
+    """
     with h5py.File(path, "w", track_order=True) as file:
         for name in data:
             file.create_dataset(name, data=np.float32(data[name]), **_STORAGE)
             file.create_dataset(f"error/{name}", data=np.float32(err[name]), **_STORAGE)
+            if name in wcs:
+                file[name].attrs["wcs"] = wcs[name].to_header_string(relax=True)
     return Path(path)
 
 

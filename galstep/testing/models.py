@@ -38,7 +38,8 @@ def unfitted_model(synthetic, name="synthetic"):
             truth.oversample,
             err=synthetic.err[f],
             unit=truth.unit,
-            pixel_scale=truth.pixel_scale,
+            pixel_scale=truth.grid(f).pixel_scale,
+            wcs=synthetic.wcs().get(f),
         )
         for f in truth.filters
     }
@@ -81,7 +82,7 @@ def fitted_model(synthetic, name="synthetic"):
 def _band_fit(truth, name, band):
     sigma, flux = truth.noise_sigma[name], truth.fluxes[name]
     significance = np.sqrt(np.sum(band.galaxy**2)) / sigma
-    shape = truth.sersic.moved(*truth.offsets[name])
+    shape = truth.galaxy(name)
     sersic = SersicFit(
         shape,
         flux,
@@ -104,6 +105,12 @@ def _band_fit(truth, name, band):
         noise_corr=1.0,
         noise_sigma=sigma,
         offset=truth.offsets[name],
+        pixel_map=truth.pixel_map(name),
+        flux=flux,
+        flux_err=flux / significance,
+        matched_flux=0.5 * flux,
+        matched_flux_err=0.5 * flux / significance,
+        matched_radius=truth.sersic.r_eff,
     )
 
 
@@ -113,14 +120,15 @@ def _sky(sky, sigma, n_pixels):
 
 
 def _stars(truth, name):
-    table, (dx, dy) = truth.stars, truth.offsets[name]
+    table = truth.stars
+    x, y = truth.place(name, table["x"], table["y"])
     flux = np.array(table[f"flux_{name}"])
     flux_err = np.full(len(table), truth.noise_sigma[name] * np.sqrt(truth.psfs[name].noise_area))
     position_err = truth.psfs[name].fwhm / 2 * flux_err / np.abs(flux)
     return StarList(
         np.array(table["star_id"]),
-        np.array(table["x"]) + dx,
-        np.array(table["y"]) + dy,
+        np.array(x),
+        np.array(y),
         flux,
         position_err,
         position_err,
@@ -131,7 +139,7 @@ def _stars(truth, name):
 
 
 def _aperture(truth, name, band):
-    shape = truth.sersic.moved(*truth.offsets[name])
+    shape = truth.galaxy(name)
     a, b = 3 * shape.r_eff, 3 * shape.r_eff * (1 - shape.ellip)
     y, x = np.indices(band.shape)
     cos, sin = np.cos(shape.theta), np.sin(shape.theta)

@@ -13,8 +13,10 @@ from dataclasses import dataclass, field
 import numpy as np
 from astropy.table import Table
 
+from galstep.pixel_map import PixelMap
 from galstep.records import SersicParams
 from galstep.testing import _draw, _files
+from galstep.testing.grids import PixelGrid
 from galstep.testing.psfs import default_psf
 from galstep.testing.real_space import SersicImage, star_image
 
@@ -30,6 +32,8 @@ class TruthScene:
     matched-filter S/N in the frame's pixel noise. ``noise_sigma`` is the noise
     of one pixel. ``offsets`` says by how much everything in a filter is moved,
     (dx, dy). ``psfs`` made the image; ``library`` is what a fit is given.
+    ``grids`` has the filters whose pixels are not the scene's: their fluxes,
+    PSFs and noise are those of their own pixels, positions stay in the scene's.
     """
 
     filters: tuple
@@ -47,17 +51,42 @@ class TruthScene:
     psf_size: int
     noise: str
     seed: int
+    grids: dict = field(default_factory=dict)
     pixel_scale: float = 0.03
     unit: str = "MJy/sr"
 
     @property
-    def pixel_area_sr(self):
-        """Solid angle of one pixel (sr)."""
-        return float(np.radians(self.pixel_scale / 3600) ** 2)
+    def scene_grid(self):
+        """The `PixelGrid` of the scene."""
+        return PixelGrid(self.shape, self.pixel_scale)
+
+    def grid(self, name):
+        """The `PixelGrid` of a filter."""
+        return self.grids.get(name, self.scene_grid)
+
+    def place(self, name, x, y):
+        """Positions of the scene in the pixels of a filter, its offset included."""
+        dx, dy = self.offsets[name]
+        x, y = np.asarray(x) + dx, np.asarray(y) + dy
+        return self.grids[name].place(self.scene_grid, x, y) if name in self.grids else (x, y)
+
+    def pixel_map(self, name):
+        """From the pixels of the scene to those of a filter, `galstep.pixel_map.PixelMap`."""
+        return self.grid(name).map_from(self.scene_grid) if name in self.grids else PixelMap()
+
+    def galaxy(self, name):
+        """The galaxy in the pixels of a filter, `galstep.records.SersicParams`."""
+        moved = self.sersic.moved(*self.offsets[name])
+        return self.grids[name].galaxy(self.scene_grid, moved) if name in self.grids else moved
+
+    def pixel_area_sr(self, name=None):
+        """Solid angle of one pixel of a filter, or of the scene (sr)."""
+        grid = self.scene_grid if name is None else self.grid(name)
+        return float(np.radians(grid.pixel_scale / 3600) ** 2)
 
     def mag_ab(self, name):
         """AB magnitude of the galaxy's total flux in a filter."""
-        return float(-2.5 * np.log10(self.fluxes[name] * self.pixel_area_sr) - 6.10)
+        return float(-2.5 * np.log10(self.fluxes[name] * self.pixel_area_sr(name)) - 6.10)
 
 
 @dataclass(frozen=True)
@@ -78,7 +107,12 @@ class SyntheticGalaxy:
 
     def write_hdf5(self, path):
         """Write images and the group ``error`` in the input layout (float32)."""
-        return _files.write_images(path, self.data, self.err)
+        return _files.write_images(path, self.data, self.err, self.wcs())
+
+    def wcs(self):
+        """A WCS by filter; empty if all filters have the scene's pixels."""
+        truth = self.truth
+        return {name: truth.grid(name).wcs() for name in truth.filters} if truth.grids else {}
 
     def write_psf(self, path):
         """Write the library PSFs and the root attribute ``oversample`` (float32)."""
@@ -112,6 +146,7 @@ def make_scene(
     psf_blur=0.0,
     psfs=None,
     offsets=None,
+    grids=None,
     oversample=4,
     psf_size=161,
 ):
@@ -158,7 +193,11 @@ def make_scene(
     psfs : dict, optional
         Library PSF by filter (`GaussianMixturePSF`).
     offsets : dict, optional
-        (dx, dy) by filter.
+        (dx, dy) by filter, pixels of the scene.
+    grids : dict, optional
+        `galstep.testing.grids.PixelGrid` of the filters that have other pixels
+        than the scene. What is in pixels or in flux is then that of the
+        filter's own, but for positions and offsets.
     oversample, psf_size : int, optional
         Sampling and side of the library PSF arrays.
 
@@ -181,9 +220,12 @@ def make_scene(
     true_psfs = {name: library[name].blurred(blur[name]) for name in filters}
     offsets = _draw.by_filter(offsets, filters, "offsets", (0.0, 0.0))
 
+    grids = {} if grids is None else _draw.by_filter(grids, filters, "grids", None)
+    grids = {name: grid for name, grid in grids.items() if grid is not None}
+
     sersic = sersic or _draw.sersic(rng["galaxy"], shape)
     fluxes = _draw.fluxes(fluxes, filters)
-    unit_images = _unit_galaxies(sersic, shape, true_psfs, offsets)
+    unit_images = _unit_galaxies(sersic, shape, true_psfs, offsets, grids)
     sigma = _draw.noise_sigma(unit_images, fluxes, snr)
     area = {name: true_psfs[name].noise_area for name in filters}
     if stars is None:
@@ -191,11 +233,14 @@ def make_scene(
             rng["stars"], n_stars, shape, sigma, area, star_snr, star_separation, sersic
         )
     stars = _draw.complete_stars(stars, filters, sigma, area)
-    sky_models = _draw.sky(rng["sky"], sky, filters, sigma, shape, sersic)
+    frames = {
+        name: (grid.shape, grid.galaxy(PixelGrid(shape), sersic)) for name, grid in grids.items()
+    }
+    sky_models = _draw.sky(rng["sky"], sky, filters, sigma, shape, sersic, frames)
 
     truth = TruthScene(
         filters, shape, sersic, fluxes, stars, sky_models, sigma, offsets, true_psfs, library,
-        blur, oversample, psf_size, noise, seed,
+        blur, oversample, psf_size, noise, seed, grids,
     )  # fmt: skip
     galaxy = {name: fluxes[name] * unit_images[name] for name in filters}
     return _observe(truth, galaxy, rng["noise"], noise_fwhm, nan_edge)
@@ -205,28 +250,33 @@ def _streams(seed):
     return [np.random.default_rng(child) for child in np.random.SeedSequence(seed).spawn(4)]
 
 
-def _unit_galaxies(sersic, shape, psfs, offsets):
+def _unit_galaxies(sersic, shape, psfs, offsets, grids):
     reach = max(psf.reach() for psf in psfs.values())
     reach += max(np.abs(offset).max() for offset in offsets.values())
-    profile = SersicImage(sersic, shape, reach)
-    return {name: profile.seen_through(psf, offsets[name]) for name, psf in psfs.items()}
+    images, profile = {}, None
+    for name, psf in psfs.items():
+        if name in grids:
+            own = grids[name].galaxy(PixelGrid(shape), sersic.moved(*offsets[name]))
+            images[name] = SersicImage(own, grids[name].shape, psf.reach()).seen_through(psf)
+            continue
+        profile = profile or SersicImage(sersic, shape, reach)
+        images[name] = profile.seen_through(psf, offsets[name])
+    return images
 
 
 def _observe(truth, galaxy, rng, noise_fwhm, nan_edge):
     stars, sky, data, err = {}, {}, {}, {}
     for name in truth.filters:
-        dx, dy = truth.offsets[name]
-        table = truth.stars
-        stars[name] = star_image(
-            truth.shape, truth.psfs[name], table["x"] + dx, table["y"] + dy, table[f"flux_{name}"]
-        )
-        sky[name] = _draw.sky_image(truth.sky[name], truth.shape)
+        shape, table = truth.grid(name).shape, truth.stars
+        x, y = truth.place(name, table["x"], table["y"])
+        stars[name] = star_image(shape, truth.psfs[name], x, y, table[f"flux_{name}"])
+        sky[name] = _draw.sky_image(truth.sky[name], shape)
         sigma = truth.noise_sigma[name]
-        noise = _draw.noise(rng, truth.shape, truth.noise, noise_fwhm)
+        noise = _draw.noise(rng, shape, truth.noise, noise_fwhm)
         data[name] = galaxy[name] + stars[name] + sky[name] + sigma * noise
-        err[name] = np.full(truth.shape, sigma)
+        err[name] = np.full(shape, sigma)
         if nan_edge is True or (nan_edge and name in nan_edge):
-            lost = _draw.edge(truth.shape)
+            lost = _draw.edge(shape)
             data[name][lost] = err[name][lost] = np.nan
     arrays = {
         name: psf.sampled(truth.oversample, truth.psf_size) for name, psf in truth.library.items()

@@ -8,12 +8,8 @@ from engine_scenes import PINNED, bands_of, true_state
 from scipy.ndimage import gaussian_filter
 
 from galstep.core.covariance import scene_covariance
-from galstep.core.errors import (
-    NoisePower,
-    influence_images,
-    measure_noise_power,
-    quantity_covariance,
-)
+from galstep.core.errors import influence_images, quantity_covariance
+from galstep.core.noise_power import NoisePower, measure_noise_power
 from galstep.core.scene import Freedom
 from galstep.core.solve import fit_scene
 from galstep.testing import make_scene

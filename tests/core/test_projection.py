@@ -7,7 +7,8 @@ import pytest
 from engine_scenes import bands_of, true_state
 
 from galstep.core.covariance import scene_covariance
-from galstep.core.errors import measure_noise_power, pixel_sigma, quantity_covariance
+from galstep.core.errors import pixel_sigma, quantity_covariance
+from galstep.core.noise_power import measure_noise_power
 from galstep.core.projection import _BandColumns, restored_power, without_fit
 from galstep.core.scene import Freedom
 from galstep.core.solve import fit_scene
@@ -66,7 +67,7 @@ def test_the_same_fit_gives_the_same_power(fitted):
     good = [~truth.core(band.shape)]
     noise = measure_noise_power([fit.evaluation.residuals[0] / band.sigma], good)
     one, two = (
-        restored_power(noise, [band], [pixel_sigma(band)], good, fit, covariance).power[0][0]
+        restored_power(noise, [band], [pixel_sigma(band)], good, fit, covariance).own_power(0)[0]
         for _ in range(2)
     )
     np.testing.assert_array_equal(one, two)

@@ -2,6 +2,7 @@
 
 import logging
 
+import h5py
 import numpy as np
 import pytest
 from astropy.wcs import WCS
@@ -58,7 +59,12 @@ def test_what_is_asked_for_is_given_to_the_reader(files):
     result = LoadCrop(psf_file=psf_file, filters=["F277W"], pixel_scale=0.06, unit="uJy").run(path)
     band = result.bands["F277W"]
     assert result.filters == ("F277W",)
-    assert (band.pixel_scale, band.unit) == (0.06, "uJy")
+    assert (band.pixel_scale, band.unit) == (0.06, "MJy/sr")
+    one_micro_jansky = 1e-12 / np.radians(0.06 / 3600) ** 2  # MJy/sr
+    with h5py.File(path) as file:
+        (ny, nx), (x, y) = band.shape, band.origin
+        expected = file["F277W"][y : y + ny, x : x + nx] * one_micro_jansky
+    np.testing.assert_allclose(band.data, expected, rtol=1e-10)
 
 
 def test_images_without_psf_are_refused(files):
@@ -184,10 +190,20 @@ def test_filters_select_from_a_model_and_must_be_there(model):
         crop(model, filters=["F150W", "F444W"])
 
 
-def test_images_of_different_shapes_are_refused(model):
-    model.bands["F277W"] = model.bands["F277W"].crop(0, 0, 50, 40)
-    with pytest.raises(InputError, match=r"images of one shape, got .*'F277W': \(40, 50\)"):
+def test_images_that_do_not_lie_on_one_another_are_refused(model):
+    part = model.bands["F277W"].crop(0, 0, 50, 40)
+    part.input_shape, model.bands["F277W"] = part.shape, part
+    with pytest.raises(InputError, match="'F277W' against 'F150W': without a WCS, .* 50 x 40 of"):
         crop(model)
+
+
+def test_a_filter_that_was_cut_before_is_taken_where_it_lies(model):
+    model.bands["F277W"] = model.bands["F277W"].crop(100, 60, 140, 120)
+    bands = crop(model).bands
+    base, other = bands["F150W"], bands["F277W"]
+    x_min, y_min = (max(own, 0) for own in np.subtract(other.origin, base.origin))
+    assert other.origin == (max(base.origin[0], 100), max(base.origin[1], 60))
+    assert other.shape == (base.shape[0] - y_min, base.shape[1] - x_min)
 
 
 def test_half_a_guess_is_refused(model):

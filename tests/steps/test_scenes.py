@@ -106,7 +106,7 @@ class TestSkyOrder:
 
     @pytest.mark.parametrize(("wanted", "n_terms"), [("auto", 3), ("0", 1), ("2", 6)])
     def test_of_another_filter(self, based, wanted, n_terms):
-        scene = scaled_scene(based.bands["F277W"], based.bands["F150W"], wanted)
+        scene = scaled_scene(based.bands["F277W"], based.bands["F150W"].fit, wanted)
         assert scene.name == "F277W"
         assert len(scene.basis) == n_terms
 

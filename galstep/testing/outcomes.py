@@ -1,0 +1,107 @@
+"""What came of a run on odd input: a product that can be trusted, or one clear error."""
+
+import numpy as np
+
+from galstep.datamodels import GalaxyModel
+from galstep.datamodels.tables import make_tables
+from galstep.exceptions import GalstepError
+from galstep.flags import BandFlag
+from galstep.pipeline import GalPipeline
+
+__all__ = ["CLEAN", "ERROR", "FLAGGED", "NOT_FITTED", "measure_odd", "unsound"]
+
+#: All filters fitted without a flag or with some; a filter not fitted; one error.
+CLEAN, FLAGGED, NOT_FITTED, ERROR = "clean", "flagged", "not fitted", "error"
+
+# what a clear error begins with: the file, or what it lacks
+_NAMED = ("input ", "psf_file ", "base filter")
+
+#: No frame of the size of an `galstep.testing.odd_inputs.OddGalaxy` needs many passes.
+QUICK = {
+    "basefit": {"iter_basefit": 3, "th_iter": 3},
+    "scalefit": {"iter_scalefit": 1},
+    "psfcalibrate": {"max_loops": 2},
+}
+
+
+def measure_odd(odd, folder, steps=None):
+    """Run the pipeline on odd input, products included.
+
+    Parameters
+    ----------
+    odd : galstep.testing.odd_inputs.OddGalaxy
+    folder : `pathlib.Path`
+        For input and products; must exist.
+    steps : dict, optional
+        Parameters by step; by default `QUICK`.
+
+    Returns
+    -------
+    kind, text : str
+        `CLEAN`, `FLAGGED`, `NOT_FITTED` or `ERROR`; for an error the message.
+
+    Raises
+    ------
+    AssertionError
+        If the product is not sound (see `unsound`), or an error does not say
+        which input is at fault.
+    Exception
+        Anything that is no `GalstepError` is a defect and passes through.
+    """
+    images, psfs = odd.write(folder)
+    steps = QUICK if steps is None else steps
+    try:
+        model = GalPipeline.call(
+            str(images),
+            output_dir=str(folder),
+            save_results=True,
+            qa_figure=False,
+            configure_log=False,
+            steps=steps | {"loadcrop": {"psf_file": str(psfs)}},
+        )
+    except GalstepError as error:
+        text = str(error)
+        assert text.startswith(_NAMED), f"{odd}: the error names no input: {text}"
+        return ERROR, text
+    problems = list(unsound(GalaxyModel.open(folder / "odd_gal.asdf")))
+    assert not problems, f"{odd}: {'; '.join(problems)}"
+    bands = model.bands.values()
+    if not all(band.fitted for band in bands):
+        return NOT_FITTED, ""
+    return (FLAGGED if any(band.all_flags for band in bands) else CLEAN), ""
+
+
+def unsound(model):
+    """What is wrong with a result and not said to be wrong.
+
+    A filter has finite fluxes with positive errors, or a flag and a reason. No
+    number of a table is infinite.
+
+    Parameters
+    ----------
+    model : `galstep.datamodels.GalaxyModel`
+
+    Yields
+    ------
+    str
+    """
+    for name, band in model.bands.items():
+        flags = BandFlag(band.all_flags)
+        said = [*band.reasons, *(part.reason for part in (band.psf_kernel, band.fit) if part)]
+        if not band.fitted:
+            if not flags & (BandFlag.NO_DATA | BandFlag.NOT_FITTED):
+                yield f"{name}: not fitted, flags {flags!r}"
+            elif not any(said):
+                yield f"{name}: not fitted, without a reason"
+            continue
+        for component in band.fit.sersic:
+            values = (component.flux, *component.params.to_vector())
+            if not np.isfinite(values).all():
+                yield f"{name}: the fit has {values}"
+            if not component.flux_err > 0 and not flags:
+                yield f"{name}: flux_err {component.flux_err} without a flag"
+    for kind, table in make_tables(model).items():
+        for column in table.colnames:
+            values = np.asarray(getattr(table[column], "value", table[column]))
+            if values.dtype.kind == "f" and np.isinf(values).any():
+                yield f"table {kind}: {column} is infinite"
