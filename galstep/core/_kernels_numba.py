@@ -24,6 +24,7 @@ _compile = numba.njit(
     cache=True, error_model="numpy", fastmath={"reassoc", "contract", "nsz", "arcp"}
 )
 _axis_taps = _compile(_kernels_numpy.axis_taps)
+_BLOCK = 256  # frequencies looked up at once
 
 
 @_compile
@@ -249,54 +250,83 @@ def gram(weight, stamps, ix, iy, pairs_i, pairs_j, out):
 
 
 @_compile
+def _cubics(rows):
+    """Hermite nodes to the coefficients of F and dF/d ln n per interval, (n - 1, 8)."""
+    out = np.empty((rows.shape[0] - 1, 8))
+    for r in range(out.shape[0]):
+        for k in range(2):
+            value, slope = rows[r, 2 * k], rows[r, 2 * k + 1]
+            rise, other = rows[r + 1, 2 * k] - value, rows[r + 1, 2 * k + 1]
+            out[r, 4 * k] = value
+            out[r, 4 * k + 1] = slope
+            out[r, 4 * k + 2] = 3 * rise - 2 * slope - other
+            out[r, 4 * k + 3] = slope + other - 2 * rise
+    return out
+
+
+@_compile
+def _look_up(block, band, shape, cubics, grid, series, work, index):
+    """Profile, slope and dF/d ln n of the frequencies block[0] to block[1].
+
+    In loops of one thing each, so that they use vector registers; ``work`` is
+    (5, n): kappa^2, a scratch, and the three results.
+    """
+    low, n = block[0], block[1] - block[0]
+    j_x, j_y, wave = band[1], band[2], band[4]
+    ln_kappa_0, step = grid
+    last, smallest = cubics.shape[0] - 1, math.exp(2 * ln_kappa_0)
+    xx, xy, yy = shape[0, 0] * wave**2, shape[0, 1] * wave**2, shape[0, 2] * wave**2
+    kappa2, t, profile, slope, by_n = work[0], work[1], work[2], work[3], work[4]
+    for i in range(n):
+        x, y = float(j_x[low + i]), float(j_y[low + i])
+        kappa2[i] = xx * x * x + 2 * xy * x * y + yy * y * y
+    for i in range(n):
+        t[i] = math.log(max(kappa2[i], smallest))
+    for i in range(n):
+        t[i] = (0.5 * t[i] - ln_kappa_0) / step
+        index[i] = min(int(t[i]), last)
+        t[i] = min(t[i] - index[i], 1.0)
+    for i in range(n):
+        c, u = cubics[index[i]], t[i]
+        profile[i] = c[0] + u * (c[1] + u * (c[2] + u * c[3]))
+        slope[i] = (c[1] + u * (2 * c[2] + 3 * u * c[3])) / (2 * step * kappa2[i])
+        by_n[i] = c[4] + u * (c[5] + u * (c[6] + u * c[7]))
+    for i in range(n):
+        if kappa2[i] < smallest:
+            profile[i] = 1 - series[0] * kappa2[i]
+            slope[i] = -series[0]
+            by_n[i] = -series[1] * kappa2[i]
+
+
+@_compile
 def fill_spectra(out, band, phase_x, phase_y, shape, rows, grid, series):
     first, j_x, j_y, transform, wave = band
-    ln_kappa_0, step = grid
     derivatives = out.shape[0] > 1
     flat = out.reshape(out.shape[0], -1)
     shift_x, shift_y = (phase_x.size - 1) // 2, (phase_y.size - 1) // 2
-    last = rows.shape[0] - 2
-    smallest = math.exp(2 * ln_kappa_0)
+    cubics = _cubics(rows)
+    work, index = np.empty((5, _BLOCK)), np.empty(_BLOCK, dtype=np.int64)
+    low = high = 0
     for cell in range(first.size - 1):
         model = by_x = by_y = by_size = by_e1 = by_e2 = by_n = 0j
         for i in range(first[cell], first[cell + 1]):
-            k_x, k_y = wave * j_x[i], wave * j_y[i]
-            xx, xy, yy = k_x * k_x, 2 * k_x * k_y, k_y * k_y
-            kappa2 = shape[0, 0] * xx + shape[0, 1] * xy + shape[0, 2] * yy
+            if i >= high:
+                low, high = i, min(i + _BLOCK, j_x.size)
+                _look_up((low, high), band, shape, cubics, grid, series, work, index)
             phased = transform[i] * (phase_x[j_x[i] + shift_x] * phase_y[j_y[i] + shift_y])
-            if kappa2 < smallest:
-                profile = 1 - series[0] * kappa2
-                slope = -series[0]
-                profile_n = -series[1] * kappa2
-            else:
-                t = (0.5 * math.log(kappa2) - ln_kappa_0) / step
-                row = min(int(t), last)
-                t = min(t - row, 1.0)
-                h_01 = t * t * (3 - 2 * t)
-                h_10 = t * (t - 1) * (t - 1)
-                h_11 = t * t * (t - 1)
-                rise = rows[row + 1, 0] - rows[row, 0]
-                low, high = rows[row, 1], rows[row + 1, 1]
-                profile = rows[row, 0] + h_01 * rise + h_10 * low + h_11 * high
-                slope = profile_n = 0.0
-                if derivatives:
-                    by_ln = 6 * t * (1 - t) * rise
-                    by_ln += (1 - t) * (1 - 3 * t) * low + t * (3 * t - 2) * high
-                    slope = by_ln / (2 * step * kappa2)
-                    rise = rows[row + 1, 2] - rows[row, 2]
-                    profile_n = rows[row, 2] + h_01 * rise
-                    profile_n += h_10 * rows[row, 3] + h_11 * rows[row + 1, 3]
-            value = profile * phased
+            value = work[2, i - low] * phased
             model += value
             if derivatives:
+                k_x, k_y = wave * j_x[i], wave * j_y[i]
+                xx, xy, yy = k_x * k_x, 2 * k_x * k_y, k_y * k_y
                 turned = complex(value.imag, -value.real)
                 by_x += k_x * turned
                 by_y += k_y * turned
-                sloped = slope * phased
-                by_size += 2 * kappa2 * sloped
+                sloped = work[3, i - low] * phased
+                by_size += 2 * work[0, i - low] * sloped
                 by_e1 += (shape[1, 0] * xx + shape[1, 1] * xy + shape[1, 2] * yy) * sloped
                 by_e2 += (shape[2, 0] * xx + shape[2, 1] * xy + shape[2, 2] * yy) * sloped
-                by_n += profile_n * phased
+                by_n += work[4, i - low] * phased
         flat[0, cell] = model
         if derivatives:
             flat[1, cell] = by_x

@@ -14,18 +14,18 @@ def convolve_same(image, kernel):
 
     Parameters
     ----------
-    image : (ny, nx) array
-        Taken as 0 outside.
+    image : (..., ny, nx) array
+        One or several; taken as 0 outside.
     kernel : (ky, kx) array
         Its middle pixel, ((ky - 1) // 2, (kx - 1) // 2), is the origin.
 
     Returns
     -------
-    (ny, nx) array
+    (..., ny, nx) array
     """
-    full = [n + k - 1 for n, k in zip(image.shape, kernel.shape, strict=True)]
+    ny, nx = image.shape[-2:]
+    full = [n + k - 1 for n, k in zip((ny, nx), kernel.shape, strict=True)]
     padded = [next_fast_len(n, real=True) for n in full]
     convolved = irfft2(rfft2(image, padded) * rfft2(kernel, padded), padded)
     first_y, first_x = ((k - 1) // 2 for k in kernel.shape)
-    ny, nx = image.shape
-    return convolved[first_y : first_y + ny, first_x : first_x + nx]
+    return convolved[..., first_y : first_y + ny, first_x : first_x + nx]

@@ -138,6 +138,13 @@ def rendering_half_sizes(renderer, flux, level):
     ndarray of int64
         Between 4 px and the edge of the PSF.
     """
+    envelope = renderer.psf.derived("peak beyond", lambda: _peak_beyond(renderer))
+    reach = len(envelope) - np.searchsorted(envelope[::-1], level / np.maximum(flux, 1e-300))
+    return np.clip(reach, min(4, renderer.half_size), renderer.half_size).astype(np.int64)
+
+
+def _peak_beyond(renderer):
+    """Largest brightness of a unit star in and beyond each square ring of pixels."""
     psf = renderer.psf
     row, column = psf.centre
     ny, nx = psf.array.shape
@@ -147,9 +154,7 @@ def rendering_half_sizes(renderer, flux, level):
     ring = np.minimum((distance / psf.oversample).astype(int), renderer.half_size)
     peak = np.zeros(renderer.half_size + 1)
     np.maximum.at(peak, ring.ravel(), psf.array.ravel() * psf.oversample**2)
-    envelope = np.maximum.accumulate(peak[::-1])[::-1]
-    reach = len(envelope) - np.searchsorted(envelope[::-1], level / np.maximum(flux, 1e-300))
-    return np.clip(reach, min(4, renderer.half_size), renderer.half_size).astype(np.int64)
+    return np.maximum.accumulate(peak[::-1])[::-1]
 
 
 def star_normal_blocks(weight, stamps, ix, iy):

@@ -15,6 +15,7 @@ space and subtracted:
 import numpy as np
 from scipy.fft import irfft2, next_fast_len, rfft2
 from scipy.interpolate import BarycentricInterpolator, CubicSpline
+from scipy.linalg.blas import dgemm
 
 from galstep.core import _kernels
 from galstep.core.sersic import enclosed_fraction, log_central_brightness, sersic_bn
@@ -60,7 +61,7 @@ class PeriodicCopies:
         Parameters
         ----------
         images : (1 or 7, ny, nx) array
-            The image; and its derivatives with respect to x_0, y_0, ln r_eff,
+            Contiguous float64. The image; and its derivatives with respect to x_0, y_0, ln r_eff,
             e1, e2, ln n.
         x_0, y_0 : float
             Centre (pixels).
@@ -83,10 +84,17 @@ class PeriodicCopies:
         rest = profile.light_outside(radius, len(images)) / self.period**2
         copies = grid.convolve(copies)
         copies += grid.far_to_y @ (far + rest[:, None, None]) @ grid.far_to_x.T
-        pixels = np.empty(self.shape)
-        for image, copy in zip(images, copies, strict=True):
-            np.matmul(grid.to_pixels_y @ copy, grid.to_pixels_x.T, out=pixels)
-            image -= pixels
+        columns = grid.to_pixels_y @ copies
+        # images -= columns @ to_pixels_x.T in one pass over them; transposed, as
+        # BLAS has it, they are contiguous and changed in place
+        dgemm(
+            -1.0,
+            grid.to_pixels_x,
+            columns.reshape(-1, columns.shape[2]).T,
+            beta=1.0,
+            c=images.reshape(-1, self.shape[1]).T,
+            overwrite_c=True,
+        )
 
     def _nearest(self, x_0, y_0):
         """Distance from the frame to the centre of the nearest copy."""
@@ -206,4 +214,7 @@ def _chebyshev(nodes):
     angle = np.pi * (np.arange(_FAR_NODES) + 0.5) / _FAR_NODES
     centre, half = 0.5 * (nodes[0] + nodes[-1]), 0.5 * (nodes[-1] - nodes[0])
     points = centre + half * np.cos(angle)
-    return points, BarycentricInterpolator(points, np.eye(_FAR_NODES))(nodes)
+    # Berrut & Trefethen (2004), eq. 5.3; scipy would find the weights in random order, and
+    # the last bits would change from run to run
+    weights = (-1.0) ** np.arange(_FAR_NODES) * np.sin(angle)
+    return points, BarycentricInterpolator(points, np.eye(_FAR_NODES), wi=weights)(nodes)

@@ -81,31 +81,46 @@ class GalaxyRenderer:
         """
         return self._render(z, matrix, 1)[0]
 
-    def image_and_derivatives(self, z, matrix=None):
+    def image_and_derivatives(self, z, matrix=None, out=None):
         """The image and its derivatives with respect to z.
 
         Parameters
         ----------
         z, matrix
             As in `image`.
+        out : (7, ny, nx) float64 array, optional
+            Where to put them; C-contiguous.
 
         Returns
         -------
         (7, ny, nx) array
             Image, d/dx_0, d/dy_0, d/d ln r_eff, d/de1, d/de2, d/d ln n. At
             e1 = e2 = 0 see `shape_matrix_derivatives`.
-        """
-        return self._render(z, matrix, 7)
 
-    def _render(self, z, matrix, n_images):
+        Raises
+        ------
+        ParameterError
+            As `image`, and if ``out`` is not such an array.
+        """
+        if out is not None:
+            fits = out.shape == (7, *self.shape) and out.dtype == float
+            if not (fits and out.flags.c_contiguous):
+                raise ParameterError(
+                    f"out must be a contiguous float64 array of shape {(7, *self.shape)}, "
+                    f"got shape {out.shape}, {out.dtype}"
+                )
+        return self._render(z, matrix, 7, out)
+
+    def _render(self, z, matrix, n_images, out=None):
         x_0, y_0, ln_r_eff, e1, e2, ln_n = _checked(z)
         n = np.exp(ln_n)
         shapes = shape_matrix_derivatives(ln_r_eff, e1, e2)
         if matrix is not None:
             matrix = np.asarray(matrix, dtype=float)
             shapes = matrix @ shapes @ matrix.T
-        plan = self._plan(x_0, y_0)
-        return plan.render(n_images, (x_0, y_0), shapes, n, self._table)
+        images = np.empty((n_images, *self.shape)) if out is None else out
+        self._plan(x_0, y_0).render(images, (x_0, y_0), shapes, n, self._table)
+        return images
 
     def _plan(self, x_0, y_0):
         """The smallest plan that keeps the PSF's wings from wrapping around."""
@@ -140,10 +155,10 @@ class _Plan:
         self._j = np.arange(-band.j_max, band.j_max + 1)
         self._workspace = np.empty((7, *band.shape), dtype=complex)
 
-    def render(self, n_images, centre, shapes, n, table):
-        """The image, or the image and its derivatives (n_images = 7)."""
+    def render(self, images, centre, shapes, n, table):
+        """Fill in the image, or the image and its derivatives, (1 or 7, ny, nx)."""
         x_0, y_0 = centre
-        spectra = self._workspace[:n_images]
+        spectra = self._workspace[: len(images)]
         _kernels.fill_spectra(
             spectra,
             self._band,
@@ -154,22 +169,19 @@ class _Plan:
             (table.ln_kappa_0, table.ln_kappa_step),
             table.small_kappa(n),
         )
-        images = self._inverse(spectra)
+        self._inverse(spectra, images)
         self._copies.subtract(images, x_0, y_0, shapes, n)
-        return images
 
-    def _inverse(self, spectra):
+    def _inverse(self, spectra, images):
         """Inverse transforms of half-plane spectra, cut to the frame.
 
         Image by image in the reused workspace: fresh arrays of several
         megabytes would cost more than the transforms.
         """
         ny, nx = self.shape
-        images = np.empty((len(spectra), ny, nx))
         for spectrum, image in zip(spectra, images, strict=True):
             columns = ifft(spectrum, axis=0, overwrite_x=True)
             image[:] = irfft(columns[:ny], self.period, axis=1)[:, :nx]
-        return images
 
 
 def _reach(psf):

@@ -94,24 +94,27 @@ class StarRenderer:
         _kernels.render_stars(image, self._phases, self._sizes, x, y, half, factors)
         return image
 
-    def stamps(self, x, y, half_size):
+    def stamps(self, x, y, half_size, centres=None):
         """Stars of unit flux with their derivatives, one small box each.
 
         Parameters
         ----------
         x, y : (N,) array
         half_size : int
+        centres : (ix, iy), optional
+            Middles of the boxes; by default each star's nearest pixel.
 
         Returns
         -------
         stamps : (N, 3, 2h+1, 2h+1) array
-            Value, d/dx_i, d/dy_i; the middle is the star's nearest pixel.
+            Value, d/dx_i, d/dy_i; the middle is the star's nearest pixel,
+            unless ``centres`` says otherwise.
             Boxes are not cut at any frame.
         ix, iy : (N,) int64 arrays
-            The nearest pixels.
+            The middles.
         """
         x, y = _positions(x, y)
-        ix, iy = np.rint(x).astype(np.int64), np.rint(y).astype(np.int64)
+        ix, iy = (np.rint(v).astype(np.int64) for v in (centres or (x, y)))
         side = 2 * int(half_size) + 1
         stamps = np.empty((len(x), 3, side, side))
         _kernels.make_stamps(self._phases, self._sizes, x, y, ix, iy, stamps)

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from galstep.core.periodic import PeriodicCopies
+from galstep.core.periodic import PeriodicCopies, _chebyshev
 from galstep.core.psf import EffectivePSF
 from galstep.core.sersic import log_central_brightness, sersic_bn, shape_matrix_derivatives
 
@@ -74,3 +74,12 @@ def test_derivatives(k):
 def test_compact_galaxies_need_none():
     z = np.array([36.2, 28.9, np.log(2.0), 0.0, 0.0, 0.0])
     assert np.all(correction(z, 7) == 0)
+
+
+def test_interpolation_is_the_same_to_the_last_bit():
+    # scipy computes barycentric weights in a random order unless they are given
+    nodes = np.linspace(-20.0, 300.0, 17)
+    points, first = _chebyshev(nodes)
+    assert all(np.array_equal(_chebyshev(nodes)[1], first) for _ in range(5))
+    # exact for polynomials of lower degree than there are points
+    np.testing.assert_allclose(first @ points**4, nodes**4, rtol=1e-12, atol=1e-6)

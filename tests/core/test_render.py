@@ -241,6 +241,28 @@ class TestMatrix:
             np.testing.assert_allclose(images[k + 1], numeric, atol=2e-6 * np.abs(numeric).max())
 
 
+class TestOut:
+    Z = SersicParams(20.3, 18.6, 5.0, 2.0, 0.3, 0.4).to_vector()
+    RENDERER = GalaxyRenderer((37, 41), gaussian_psf(1.0))
+
+    def test_is_filled(self):
+        out = np.full((7, 37, 41), np.nan)
+        assert self.RENDERER.image_and_derivatives(self.Z, out=out) is out
+        np.testing.assert_array_equal(out, self.RENDERER.image_and_derivatives(self.Z))
+
+    @pytest.mark.parametrize(
+        "out",
+        [
+            np.empty((6, 37, 41)),
+            np.empty((7, 37, 41), np.float32),
+            np.empty((7, 37, 82))[:, :, ::2],
+        ],
+    )
+    def test_must_be_a_contiguous_stack(self, out):
+        with pytest.raises(ParameterError, match="out must be a contiguous float64 array of shape"):
+            self.RENDERER.image_and_derivatives(self.Z, out=out)
+
+
 def test_results_are_fresh():
     renderer = GalaxyRenderer((40, 40), gaussian_psf(1.0))
     z = SersicParams(20.0, 20.0, 4.0, 1.5, 0.3, 0.2).to_vector()
