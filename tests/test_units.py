@@ -4,8 +4,15 @@ import numpy as np
 import pytest
 from astropy import units as u
 
-from galstep.exceptions import InputError
-from galstep.units import ab_magnitude, check_unit, flux_unit, jansky_per_flux
+from galstep.exceptions import InputError, ParameterError
+from galstep.units import (
+    ab_magnitude,
+    check_unit,
+    colour,
+    flux_unit,
+    jansky_per_flux,
+    upper_limit,
+)
 
 AREA = (0.03 / 206264.80625) ** 2  # of a pixel of 0.03 arcsec, sr
 
@@ -48,3 +55,50 @@ def test_check_unit_gives_text(unit):
 def test_check_unit_names_what_is_wrong(unit):
     with pytest.raises(InputError, match="image: unit must be one that astropy knows, got"):
         check_unit(unit, "image")
+
+
+def test_colour_is_the_difference_of_astropy_magnitudes():
+    value, _ = colour(3.0, 7.5, np.zeros((2, 2)))
+    expected = (3.0 * u.Jy).to(u.ABmag) - (7.5 * u.Jy).to(u.ABmag)
+    assert value == pytest.approx(expected.value)
+
+
+def test_colour_error_counts_the_covariance():
+    rng = np.random.default_rng(3)
+    covariance = np.array([[0.04, 0.05], [0.05, 0.16]])
+    draws = rng.multivariate_normal([10.0, 20.0], covariance, size=40_000)
+    scatter = np.std(-2.5 * np.log10(draws[:, 0] / draws[:, 1]))
+    assert colour(10.0, 20.0, covariance)[1] == pytest.approx(scatter, rel=0.02)
+
+
+def test_an_error_common_to_both_fluxes_leaves_the_colour_alone():
+    shared = 0.1 * np.array([2.0, 5.0])
+    assert colour(2.0, 5.0, np.outer(shared, shared))[1] == pytest.approx(0, abs=1e-8)
+
+
+@pytest.mark.parametrize("fluxes", [(0.0, 1.0), (1.0, -1.0), (np.nan, 1.0)])
+def test_no_colour_without_positive_fluxes(fluxes):
+    assert np.isnan(colour(*fluxes, np.eye(2))).all()
+
+
+def test_an_unknown_covariance_gives_an_unknown_error():
+    value, error = colour(1.0, 1.0, np.full((2, 2), np.nan))
+    assert value == 0
+    assert np.isnan(error)
+
+
+@pytest.mark.parametrize(("flux", "limit"), [(2.0, 5.0), (-40.0, 3.0)])
+def test_limit_is_three_errors_above_what_was_measured_or_zero(flux, limit):
+    area = 2.1e-14
+    expected = (limit * u.MJy / u.sr * (area * u.sr)).to(u.ABmag).value
+    assert upper_limit(flux, 1.0, "MJy/sr", area) == pytest.approx(expected)
+
+
+def test_no_limit_without_an_error_or_in_counts():
+    assert np.isnan(upper_limit(1.0, np.nan, "MJy/sr", 1e-14))
+    assert np.isnan(upper_limit(1.0, 1.0, "electron/s", 1e-14))
+
+
+def test_limit_wants_a_positive_number_of_sigma():
+    with pytest.raises(ParameterError, match="n_sigma must be > 0, got 0"):
+        upper_limit(1.0, 1.0, "MJy/sr", 1e-14, n_sigma=0)

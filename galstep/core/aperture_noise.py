@@ -8,14 +8,14 @@ correlations are (empty apertures: Labbe et al. 2003, AJ 125, 1107). One
 convolution gives all positions at once, so nothing is drawn at random.
 """
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 
-from galstep.core.apertures import overlap
+from galstep.core.apertures import overlap, scaled
 from galstep.core.convolution import convolve_same
 
-__all__ = ["EmptyApertures", "empty_apertures"]
+__all__ = ["EmptyApertures", "empty_apertures", "noise_correlation"]
 
 MIN_GOOD_SHARE = 0.8  # of an empty aperture's area
 MIN_INDEPENDENT = 6.0  # else the scatter is uncertain by more than a third
@@ -37,6 +37,9 @@ class EmptyApertures:
     scale : float
         Semi-axes of the apertures that were laid out over those asked for.
         Below 1 the scatter is extrapolated.
+    sums : (ny, nx) array
+        The sum over the aperture laid out about each pixel, NaN where it is not
+        used.
     """
 
     level: float
@@ -44,6 +47,7 @@ class EmptyApertures:
     scatter: float
     n_independent: float
     scale: float = 1.0
+    sums: np.ndarray = field(default=None, repr=False, compare=False)
 
 
 def empty_apertures(residual, mask, aperture, center_mask=4.0):
@@ -84,14 +88,18 @@ def empty_apertures(residual, mask, aperture, center_mask=4.0):
     attempts = [(1.0, center_mask)] + [(s, min(center_mask, 1.0 + s)) for s in SHRINKING]
     for scale, zone in attempts:
         allowed = distance > zone
-        sums, area = _sums(values, good, _scaled(aperture, scale), allowed)
+        if 1.0 + allowed.sum() / (np.pi * aperture.a * aperture.b * scale**2) < MIN_INDEPENDENT:
+            continue  # however many of them fit
+        image, area = _sum_map(values, good, _centred(aperture, scale), allowed)
+        sums = image[np.isfinite(image)]
         independent = 1.0 + len(sums) / area
         if independent < MIN_INDEPENDENT:
             continue
         scatter = _scatter(sums, independent)
         growth = 1.0
         if scale < 1:
-            half, half_area = _sums(values, good, _scaled(aperture, scale / 2), allowed)
+            half, half_area = _sum_map(values, good, _centred(aperture, scale / 2), allowed)
+            half = half[np.isfinite(half)]
             growth = _growth(scatter, area, _scatter(half, 1 + len(half) / half_area), half_area)
             growth = (1 / scale**2) ** growth
         return EmptyApertures(
@@ -100,13 +108,48 @@ def empty_apertures(residual, mask, aperture, center_mask=4.0):
             scatter=float(scatter * growth),
             n_independent=float(independent),
             scale=scale,
+            sums=image,
         )
     return None
 
 
-def _scaled(aperture, scale):
+def noise_correlation(first, second, to_second=None):
+    """Correlation of the noise of two filters, from empty apertures at the same places.
+
+    Parameters
+    ----------
+    first, second : EmptyApertures or None
+    to_second : callable, optional
+        (x, y) of the first filter's pixels to those of the second. By default
+        they are the same.
+
+    Returns
+    -------
+    float
+        In [-1, 1]; 0 where it cannot be measured (one is None, or fewer than
+        `MIN_INDEPENDENT` apertures in common).
+    """
+    if first is None or second is None:
+        return 0.0
+    y, x = np.nonzero(np.isfinite(first.sums))
+    at_x, at_y = (x, y) if to_second is None else to_second(x, y)
+    at_x, at_y = np.rint(at_x).astype(int), np.rint(at_y).astype(int)
+    ny, nx = second.sums.shape
+    inside = (at_x >= 0) & (at_x < nx) & (at_y >= 0) & (at_y < ny)
+    here, there = first.sums[y[inside], x[inside]], second.sums[at_y[inside], at_x[inside]]
+    common = np.isfinite(there)
+    share = common.sum() / max(len(y), 1)
+    if share * first.n_independent < MIN_INDEPENDENT:
+        return 0.0
+    here, there = here[common], there[common]
+    if not (here.std() > 0 and there.std() > 0):
+        return 0.0
+    return float(np.corrcoef(here, there)[0, 1])
+
+
+def _centred(aperture, scale):
     # centred on a pixel: laid over the frame in whole-pixel steps
-    return replace(aperture, x=0.0, y=0.0, a=aperture.a * scale, b=aperture.b * scale)
+    return replace(scaled(aperture, scale), x=0.0, y=0.0)
 
 
 def _distance(shape, aperture):
@@ -117,16 +160,16 @@ def _distance(shape, aperture):
     return np.hypot((dx * cos + dy * sin) / aperture.a, (dy * cos - dx * sin) / aperture.b)
 
 
-def _sums(values, good, aperture, allowed):
-    """Sums over the aperture at all allowed positions, and its area."""
+def _sum_map(values, good, aperture, allowed):
+    """Sums over the aperture at all allowed positions, NaN elsewhere; its area."""
     if not _fits(aperture, values.shape):
-        return np.zeros(0), np.pi * aperture.a * aperture.b
+        return np.full(values.shape, np.nan), np.pi * aperture.a * aperture.b
     share = overlap(aperture).data
     # an ellipse about the origin is its own mirror image: no flip is needed
-    total = convolve_same(values, share)
-    covered = convolve_same(good.astype(float), share) / share.sum()
+    total, covered = convolve_same(np.stack([values, good]), share)
+    covered /= share.sum()
     fits = allowed & (covered >= MIN_GOOD_SHARE)
-    return total[fits] / covered[fits], share.sum()
+    return np.where(fits, total / np.maximum(covered, MIN_GOOD_SHARE), np.nan), share.sum()
 
 
 def _fits(aperture, shape):

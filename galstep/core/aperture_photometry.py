@@ -5,19 +5,28 @@ from dataclasses import dataclass, replace
 import numpy as np
 from astropy.stats import mad_std
 
-from galstep.core.aperture_noise import empty_apertures
-from galstep.core.apertures import (
-    aperture_sum,
-    fill_stamp,
-    model_stamp,
-    overlap,
-    psf_correction,
+from galstep.core.aperture_errors import (
+    ErrorTerms,
+    light_variance,
+    model_terms,
+    pixel_noise_error,
+    star_error,
 )
-from galstep.core.stars import StarRenderer
+from galstep.core.aperture_light import GalaxyLight
+from galstep.core.aperture_noise import EmptyApertures, empty_apertures
+from galstep.core.apertures import fill_stamp, overlap
 from galstep.flags import BandFlag
+from galstep.pixel_map import PixelMap
 from galstep.records import ApertureFlux
+from galstep.units import MAG_PER_LN
 
-__all__ = ["ApertureImages", "ApertureSettings", "mask_outliers", "measure_aperture"]
+__all__ = [
+    "ApertureImages",
+    "ApertureSettings",
+    "BandPhotometer",
+    "Measurement",
+    "mask_outliers",
+]
 
 OUTLIER_SIGMA = 15.0
 UNCERTAIN_SKY = 0.1  # of the flux
@@ -37,6 +46,10 @@ class ApertureImages:
         The image in which empty apertures are laid out, and its bad pixels.
     error : array
         1-sigma error of single pixels, as if they were independent.
+    crowding : array, optional
+        The model of the stars, where these hold so much of the light in the
+        galaxy's core that the fit may take one for the other. Then what apertures
+        laid over the stars elsewhere scatter is added to the error.
     """
 
     data: np.ndarray
@@ -44,6 +57,7 @@ class ApertureImages:
     residual: np.ndarray
     residual_mask: np.ndarray
     error: np.ndarray
+    crowding: np.ndarray | None = None
 
 
 @dataclass(frozen=True)
@@ -62,12 +76,35 @@ class ApertureSettings:
     empirical_noise : bool
         Whether the noise is the scatter of the empty apertures; otherwise it
         is that of ``error``.
+    stars_subtracted : bool
+        Whether the image that is summed is without its stars. If not, the sum
+        depends on no model but the sky's, and stars and model add no error.
     """
 
     center_mask: float = 4.0
     fill_max_nan_frac: float = 0.7
     fill_replace_with: str = "median"
     empirical_noise: bool = True
+    stars_subtracted: bool = True
+
+
+@dataclass(frozen=True, eq=False)
+class Measurement:
+    """A flux, and what ties it to those of other filters.
+
+    Parameters
+    ----------
+    flux : galstep.records.ApertureFlux
+    slopes : (n, 7) array
+        Derivatives of the model's light in the aperture, seen through the
+        reference PSF, by the parameters of each component
+        (`galstep.core.aperture_light.GalaxyLight.slopes`).
+    empty : EmptyApertures or None
+    """
+
+    flux: ApertureFlux
+    slopes: np.ndarray
+    empty: EmptyApertures | None = None
 
 
 def mask_outliers(residual, mask, n_sigma=OUTLIER_SIGMA):
@@ -92,74 +129,200 @@ def mask_outliers(residual, mask, n_sigma=OUTLIER_SIGMA):
     return bad | (np.abs(values) > n_sigma * mad_std(residual[~bad]))
 
 
-def measure_aperture(images, fit, psf, reference_psf, aperture, settings):
-    """Flux of a galaxy inside an ellipse.
-
-    flux = sum(share x data) - area x level, with ``level`` what the empty
-    apertures say is left of the sky. Its variance is the sum of
-
-    - the noise of the sum: the scatter of the empty apertures; or, if that is
-      not wanted or none fits, sum(share^2 error^2) times ``fit.noise_corr^2``
-      (white noise made as large as it is for the fit's own flux);
-    - the sky: area^2 times the variance of the fitted level, plus that of
-      ``level``;
-    - the stars that were subtracted: sum_i (f_i sigma_i)^2, f_i being the share
-      of star i that falls into the ellipse, sigma_i the error of its flux;
-    - the pixels that were filled in: the square of the difference between
-      filling them from the rings and from the model.
+class BandPhotometer:
+    """Measures a galaxy in one filter, in any number of apertures.
 
     Parameters
     ----------
     images : ApertureImages
     fit : galstep.records.BandFit
     psf, reference_psf : galstep.core.psf.EffectivePSF
-        This filter's, and the one to which the magnitude is corrected.
-    aperture : galstep.records.Aperture
-        In this filter's pixels.
+        This filter's, and the one to which magnitudes are corrected.
+    apertures : sequence of galstep.records.Aperture
+        All that will be asked for, in this filter's pixels.
     settings : ApertureSettings
-
-    Returns
-    -------
-    galstep.records.ApertureFlux
-        ``petrosian_radius`` is left to the caller; the terms of the error are
-        in ``extra``. If too few pixels are good the flux is NaN, with
-        `BandFlag.NO_APERTURE` and the reason.
+    reference_map : galstep.pixel_map.PixelMap, optional
+        From this filter's pixels to those of ``reference_psf``.
     """
-    # before anything of the aperture's size is made: so much at least is off the frame
-    outside = 1 - images.mask.size / (np.pi * aperture.a * aperture.b)
-    if outside > settings.fill_max_nan_frac:
-        return _not_measured(ApertureFlux(aperture, np.nan), outside)
-    unit_model = model_stamp(fit.sersic, psf, aperture)
-    model = unit_model * sum(c.flux for c in fit.sersic)
-    filled = fill_stamp(images.data, images.mask, aperture, model, settings.fill_replace_with)
-    correction, correction_err = psf_correction(fit.sersic, psf, reference_psf, aperture)
-    result = ApertureFlux(
-        aperture,
-        np.nan,
-        psf_correction=correction,
-        psf_correction_err=correction_err,
-        frac_enclosed=float((filled.share * unit_model).sum()),
-        flags=_gap_flags(filled),
-        extra={"masked_fraction": filled.masked, "off_frame_fraction": filled.off_frame},
-    )
-    bad = filled.masked + filled.off_frame
-    if bad > settings.fill_max_nan_frac:
-        return _not_measured(result, bad)
-    empty = empty_apertures(images.residual, images.residual_mask, aperture, settings.center_mask)
-    noise_err, uncertain = _noise_error(images, fit, aperture, empty, settings)
-    terms = {
-        "noise_err": noise_err,
-        "star_err": _star_error(fit, psf, aperture, images.error),
-        "fill_err": _fill_error(images, aperture, model, filled, settings),
-    }
-    if uncertain:
-        result = replace(result, flags=int(result.flags | BandFlag.ERRORS_UNCERTAIN))
-    return _combined(result, fit, filled, empty, terms)
+
+    def __init__(
+        self, images, fit, psf, reference_psf, apertures, settings, reference_map=PixelMap()
+    ):
+        self.images, self.fit, self.psf, self.settings = images, fit, psf, settings
+        # what is mostly off the frame is refused, and need not be rendered
+        wanted = [a for a in apertures if self._outside(a) <= settings.fill_max_nan_frac]
+        shape = images.mask.shape
+        self._light = GalaxyLight(fit.sersic, psf, shape, wanted)
+        self._reference = self._light
+        if reference_psf is not psf:
+            # where the pixels are the same, so is the frame
+            same = reference_map.is_translation
+            where = {} if same else {"pixel_map": PixelMap(reference_map.matrix)}
+            self._reference = GalaxyLight(
+                fit.sersic, reference_psf, shape if same else (1, 1), wanted, **where
+            )
+        self._total = sum(c.flux for c in fit.sersic)
+        self._pixel_sigma = float(np.nanmedian(np.where(images.mask, np.nan, images.error)))
+
+    def _outside(self, aperture):
+        """The least share of an aperture that is off the frame, whatever its place."""
+        return 1 - self.images.mask.size / (np.pi * aperture.a * aperture.b)
+
+    def measure(self, aperture, kind="petrosian", correction=None):
+        """Flux of the galaxy inside an ellipse.
+
+        flux = sum(share x data) - area x level, with ``level`` what the empty
+        apertures say is left of the sky. Its error is the quadratic sum of
+
+        - the noise of the sum: the scatter of the empty apertures; or, if that
+          is not wanted or none fits, that of the pixels times ``fit.noise_corr``
+          (white noise made as large as it is for the fit's own flux);
+        - sky, stars and model, see `galstep.core.aperture_errors`; the sky has
+          the error of ``level`` added, the stars that of ``images.crowding``;
+        - the pixels that were filled in: the difference between filling them
+          from their rings and from the model.
+
+        Parameters
+        ----------
+        aperture : galstep.records.Aperture
+            In this filter's pixels; one of those announced, or inside the frame.
+        kind : str, optional
+            What to call it.
+        correction : float, optional
+            To the reference PSF (mag), if it is not to be the model's.
+
+        Returns
+        -------
+        Measurement
+            ``petrosian_radius`` and ``covariance`` are left to the caller. If
+            too few pixels are good the flux is NaN, with `BandFlag.NO_APERTURE`
+            and the reason.
+        """
+        outside = self._outside(aperture)
+        if outside > self.settings.fill_max_nan_frac:
+            return _not_measured(ApertureFlux(aperture, np.nan, kind=kind), outside)
+        model = self._total * self._light.stamp(aperture)
+        filled = self._filled(aperture, model, self.settings.fill_replace_with)
+        slopes = self._reference.slopes(aperture)
+        result = self._corrected_by(
+            ApertureFlux(
+                aperture,
+                np.nan,
+                frac_enclosed=self._light.share(aperture),
+                kind=kind,
+                flags=_gap_flags(filled),
+                extra={"masked_fraction": filled.masked, "off_frame_fraction": filled.off_frame},
+            ),
+            correction,
+        )
+        bad = filled.masked + filled.off_frame
+        if bad > self.settings.fill_max_nan_frac:
+            return _not_measured(result, bad)
+        empty = empty_apertures(
+            self.images.residual, self.images.residual_mask, aperture, self.settings.center_mask
+        )
+        terms, flags = self._errors(aperture, model, filled, empty)
+        result = _with_sky(result, filled, empty, terms)
+        result = self._with_corrected_flux(replace(result, flags=result.flags | flags), slopes)
+        return Measurement(result, slopes, empty)
+
+    def _filled(self, aperture, model, replace_with):
+        return fill_stamp(self.images.data, self.images.mask, aperture, model, replace_with)
+
+    def _corrected_by(self, result, correction):
+        """With the correction to the reference PSF.
+
+        dm = -2.5 log10(E_ref / E), E and E_ref the light of the *same* galaxy
+        that the aperture holds through this and through the reference PSF. The
+        galaxy is this filter's own model, so a colour gradient does not enter.
+        """
+        aperture = result.aperture
+        here, there = self._light.share(aperture), self._reference.share(aperture)
+        if not (here > 0 and there > 0):
+            return result
+        gradient = self._reference.log_share_slopes(aperture)
+        gradient -= self._light.log_share_slopes(aperture)
+        error = MAG_PER_LN * np.sqrt(light_variance(self.fit.sersic, gradient))
+        if correction is None:
+            correction = -2.5 * np.log10(there / here)
+        return replace(
+            result,
+            psf_correction=float(correction),
+            psf_correction_err=float(error),
+        )
+
+    def _errors(self, aperture, model, filled, empty):
+        """`ErrorTerms`, and flags."""
+        noise, uncertain = self._noise(aperture, empty)
+        area = filled.share.sum()
+        # a level that no fit has an error for counts through the empty apertures alone
+        sky, star, rest = area * np.nan_to_num(self.fit.sky.level_err), 0.0, 0.0
+        if self.settings.stars_subtracted:
+            star = star_error(self.fit.stars, self.psf, aperture, self._pixel_sigma)
+            variance = light_variance(self.fit.sersic, self._light.slopes(aperture))
+            uncertain |= not np.isfinite(variance)
+            sky, star, rest = model_terms(variance, sky, star)
+            star = np.hypot(star, self._crowding(aperture))
+        level_err = 0.0 if empty is None else empty.level_err
+        terms = ErrorTerms(
+            noise=float(noise),
+            sky=float(np.hypot(sky, area * level_err)),
+            star=float(star),
+            model=float(rest),
+            fill=self._fill_error(aperture, model, filled),
+        )
+        return terms, int(BandFlag.ERRORS_UNCERTAIN) if uncertain else 0
+
+    def _crowding(self, aperture):
+        """Scatter of the stars' light in the aperture, if they may pass for the galaxy."""
+        if self.images.crowding is None:
+            return 0.0
+        over_stars = empty_apertures(
+            self.images.crowding, self.images.mask, aperture, self.settings.center_mask
+        )
+        return 0.0 if over_stars is None else over_stars.scatter
+
+    def _noise(self, aperture, empty):
+        """1 sigma of the sum from the noise of the pixels; whether that is a guess."""
+        if self.settings.empirical_noise and empty is not None:
+            return empty.scatter, False
+        corr = self.fit.noise_corr
+        images = self.images
+        return pixel_noise_error(images.error, images.mask, aperture, corr), not np.isfinite(corr)
+
+    def _fill_error(self, aperture, model, filled):
+        """How much the sum depends on what the bad pixels are filled with."""
+        if filled.masked + filled.off_frame == 0:
+            return 0.0
+        (other,) = {"median", "sersic_modelimg"} - {self.settings.fill_replace_with}
+        return abs(self._filled(aperture, model, other).total - filled.total)
+
+    def _with_corrected_flux(self, result, slopes):
+        """The flux as the reference PSF would have it, and its error.
+
+        The model's part of the error is that of its light through the reference
+        PSF; that of the residual grows with the flux.
+        """
+        if not np.isfinite(result.psf_correction):
+            return result
+        factor = 10 ** (-0.4 * result.psf_correction)
+        variance = factor**2 * result.flux_err**2
+        if self.settings.stars_subtracted:
+            own = light_variance(self.fit.sersic, self._light.slopes(result.aperture))
+            seen = light_variance(self.fit.sersic, slopes)
+            if np.isfinite(own):
+                variance = factor**2 * (result.flux_err**2 - own) + seen
+        return replace(
+            result,
+            flux_corr=factor * result.flux,
+            flux_corr_err=float(np.sqrt(max(variance, 0.0))),
+        )
 
 
 def _not_measured(result, bad):
     reason = f"{100 * bad:.0f} % of the aperture is masked or off the frame"
-    return replace(result, flags=int(result.flags | BandFlag.NO_APERTURE), reason=reason)
+    flagged = replace(result, flags=int(result.flags | BandFlag.NO_APERTURE), reason=reason)
+    return Measurement(flagged, np.zeros((0, 7)))
 
 
 def _gap_flags(filled):
@@ -171,56 +334,14 @@ def _gap_flags(filled):
     return int(flags)
 
 
-def _noise_error(images, fit, aperture, empty, settings):
-    """1 sigma of the sum from the noise of the pixels; whether that is a guess."""
-    if settings.empirical_noise and empty is not None:
-        return empty.scatter, False
-    variance, good_area = aperture_sum(images.error**2, aperture, images.mask, power=2)
-    area = overlap(aperture).data.sum()
-    # filled pixels are as uncertain as their neighbours
-    white = np.sqrt(variance * area / good_area)
-    known = np.isfinite(fit.noise_corr)
-    return white * (fit.noise_corr if known else 1.0), not known
-
-
-def _star_error(fit, psf, aperture, error):
-    """1 sigma of the light of the subtracted stars inside the aperture."""
-    weights = overlap(aperture)
-    renderer = StarRenderer(psf)
-    x, y = fit.stars.x - weights.bbox.ixmin, fit.stars.y - weights.bbox.iymin
-    half_size = renderer.matrix_half_size
-    ny, nx = weights.shape
-    near = (abs(x - (nx - 1) / 2) < nx / 2 + half_size) & (
-        abs(y - (ny - 1) / 2) < ny / 2 + half_size
-    )
-    if not near.any():
-        return 0.0
-    share = renderer.project(weights.data[None], x[near], y[near], half_size)[:, 0]
-    sigma = np.asarray(fit.stars.flux_err, dtype=float)[near]
-    white = np.nanmedian(error) * np.sqrt(psf.noise_area)
-    return float(np.linalg.norm(share * np.where(np.isfinite(sigma), sigma, white)))
-
-
-def _fill_error(images, aperture, model, filled, settings):
-    """How much the sum depends on what the bad pixels are filled with."""
-    if filled.masked + filled.off_frame == 0:
-        return 0.0
-    (other,) = {"median", "sersic_modelimg"} - {settings.fill_replace_with}
-    return abs(fill_stamp(images.data, images.mask, aperture, model, other).total - filled.total)
-
-
-def _combined(result, fit, filled, empty, terms):
-    """The result with sky, flux and error."""
-    area = filled.share.sum()
+def _with_sky(result, filled, empty, terms):
+    """The result with what is left of the sky taken off, its errors and sky flag."""
     level, level_err = (0.0, 0.0) if empty is None else (empty.level, empty.level_err)
-    # a level that no fit has an error for counts through the empty apertures alone
-    terms["sky_err"] = area * np.hypot(np.nan_to_num(fit.sky.level_err), level_err)
-    flux = filled.total - area * level
+    flux = float(filled.total - overlap(result.aperture).data.sum() * level)
     flags = BandFlag(result.flags)
-    if terms["sky_err"] > UNCERTAIN_SKY * abs(flux):
+    if terms.sky > UNCERTAIN_SKY * abs(flux):
         flags |= BandFlag.SKY_UNCERTAIN
-    extra = result.extra | {name: float(value) for name, value in terms.items()}
-    extra |= {
+    extra = result.extra | {
         "sky_level": level,
         "sky_level_err": level_err,
         "n_sky_apertures": 0.0 if empty is None else empty.n_independent,
@@ -228,8 +349,13 @@ def _combined(result, fit, filled, empty, terms):
     }
     return replace(
         result,
-        flux=float(flux),
-        flux_err=float(np.linalg.norm(list(terms.values()))),
+        flux=flux,
+        flux_err=terms.total,
+        noise_err=terms.noise,
+        sky_err=terms.sky,
+        star_err=terms.star,
+        model_err=terms.model,
+        fill_err=terms.fill,
         flags=int(flags),
         extra=extra,
     )

@@ -1,32 +1,31 @@
-"""Elliptical apertures: exact sums, masked pixels, and the model's share of light.
+"""Elliptical apertures: exact sums, and pixels without data filled.
 
 The overlap of ellipse and pixels is exact throughout (``photutils.aperture``).
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from functools import lru_cache
 
 import numpy as np
 from photutils.aperture import EllipticalAperture
 from scipy.ndimage import median as labelled_median
 
-from galstep.core.magnitudes import colour
-from galstep.core.render import GalaxyRenderer
 from galstep.exceptions import InputError, ParameterError
 
 __all__ = [
     "FilledStamp",
     "aperture_sum",
-    "component_weights",
-    "enclosed_light",
+    "bounding_box",
     "fill_stamp",
-    "model_stamp",
     "overlap",
-    "psf_correction",
+    "scaled",
 ]
 
 MIN_RING_PIXELS = 3
 
 
+# every sum over an aperture asks for it anew, and it takes longer than the sum
+@lru_cache(maxsize=64)
 def overlap(aperture):
     """The exact overlap of an aperture with the pixels around it.
 
@@ -37,20 +36,36 @@ def overlap(aperture):
     Returns
     -------
     photutils.aperture.ApertureMask
-        ``data``: share of each pixel inside the ellipse; ``bbox`` says where.
+        ``data``: share of each pixel inside the ellipse, not to be changed;
+        ``bbox`` says where.
 
     Raises
     ------
     InputError
         If a semi-axis is not positive or a number is not finite.
     """
+    mask = _ellipse(aperture).to_mask(method="exact")
+    mask.data.flags.writeable = False
+    return mask
+
+
+def bounding_box(aperture):
+    """The pixels that an aperture can touch, as `overlap` has them in ``bbox``."""
+    return _ellipse(aperture).bbox
+
+
+def _ellipse(aperture):
     numbers = (aperture.x, aperture.y, aperture.a, aperture.b, aperture.theta)
     if not np.isfinite(numbers).all() or min(aperture.a, aperture.b) <= 0:
         raise InputError(f"aperture needs finite numbers and positive semi-axes, got {aperture}")
-    ellipse = EllipticalAperture(
+    return EllipticalAperture(
         (aperture.x, aperture.y), aperture.a, aperture.b, theta=aperture.theta
     )
-    return ellipse.to_mask(method="exact")
+
+
+def scaled(aperture, factor):
+    """The aperture about the same centre with semi-axes ``factor`` times as long."""
+    return replace(aperture, a=factor * aperture.a, b=factor * aperture.b)
 
 
 def aperture_sum(image, aperture, mask=None, power=1):
@@ -122,7 +137,7 @@ def fill_stamp(image, mask, aperture, model, replace_with="median"):
         True = bad. What lies off the frame counts as bad too.
     aperture : galstep.records.Aperture
     model : ndarray
-        The model galaxy on the aperture's bounding box, see `model_stamp`.
+        The model galaxy on the aperture's bounding box.
     replace_with : {"median", "sersic_modelimg"}, optional
         ``"median"``: the median of the good pixels in the elliptical ring of
         1 pixel in which the bad one lies; rings with fewer than
@@ -189,116 +204,3 @@ def _ring_medians(stamp, bad, radius, model):
     labels = np.where(bad, -1, ring)
     medians = labelled_median(np.where(bad, 0.0, stamp), labels, full)
     return np.interp(radius, full + 0.5, medians)
-
-
-def component_weights(components):
-    """Share of each component in a galaxy's total flux.
-
-    Parameters
-    ----------
-    components : sequence of galstep.records.SersicFit
-
-    Returns
-    -------
-    ndarray, shape (n,)
-        Sum 1. A single component has 1 whatever its flux, and so a shape even
-        where it is too faint for a positive flux; components without any flux
-        share equally.
-    """
-    flux = np.array([c.flux for c in components], dtype=float)
-    if len(flux) == 1 or not flux.sum() > 0:
-        return np.full(len(flux), 1 / len(flux))
-    return flux / flux.sum()
-
-
-def model_stamp(components, psf, aperture):
-    """A galaxy of unit flux on the bounding box of an aperture.
-
-    Parameters
-    ----------
-    components : sequence of galstep.records.SersicFit
-        In the pixels of ``aperture``; weighted as in `component_weights`.
-    psf : galstep.core.psf.EffectivePSF
-    aperture : galstep.records.Aperture
-
-    Returns
-    -------
-    ndarray, shape (ny, nx)
-        Convolved with the PSF; the whole plane sums to 1. It does not end at
-        the edge of any frame.
-    """
-    box = overlap(aperture)
-    renderer = GalaxyRenderer(box.shape, psf)
-    weights = component_weights(components)
-    return sum(
-        weight * renderer.image(_in_box(c.params, box))
-        for weight, c in zip(weights, components, strict=True)
-    )
-
-
-def _in_box(params, box):
-    return params.moved(-box.bbox.ixmin, -box.bbox.iymin).to_vector()
-
-
-def enclosed_light(params, psf, aperture):
-    """Share of a galaxy's light that an aperture holds, and its derivatives.
-
-    Parameters
-    ----------
-    params : galstep.records.SersicParams
-    psf : galstep.core.psf.EffectivePSF
-    aperture : galstep.records.Aperture
-
-    Returns
-    -------
-    share : float
-        Of the total to infinity.
-    gradient : ndarray, shape (6,)
-        With respect to (x_0, y_0, ln r_eff, e1, e2, ln n).
-    """
-    box = overlap(aperture)
-    images = GalaxyRenderer(box.shape, psf).image_and_derivatives(_in_box(params, box))
-    sums = np.tensordot(images, box.data, axes=2)
-    return float(sums[0]), sums[1:]
-
-
-def psf_correction(components, psf, reference_psf, aperture):
-    """What to add to an aperture magnitude to bring it to another PSF.
-
-    dm = -2.5 log10(E_ref / E), with E and E_ref the light of the *same* galaxy
-    that the aperture holds when seen through this and through the reference
-    PSF. The galaxy is this filter's own model, so a colour gradient does not
-    enter.
-
-    Parameters
-    ----------
-    components : sequence of galstep.records.SersicFit
-        The galaxy in this filter, in the pixels of ``aperture``.
-    psf, reference_psf : galstep.core.psf.EffectivePSF
-    aperture : galstep.records.Aperture
-
-    Returns
-    -------
-    correction, error : float
-        Magnitudes; the error follows from the covariance of the shapes, with
-        parameters that have none taken as exact. NaN if the model has no
-        positive light in the aperture.
-    """
-    light, reference, variance = 0.0, 0.0, np.zeros((2, 2))
-    for weight, fit in zip(component_weights(components), components, strict=True):
-        here, gradient = enclosed_light(fit.params, psf, aperture)
-        if reference_psf is psf:
-            there, reference_gradient = here, gradient
-        else:
-            there, reference_gradient = enclosed_light(fit.params, reference_psf, aperture)
-        light += weight * here
-        reference += weight * there
-        slopes = weight * np.stack([reference_gradient, gradient])
-        variance += slopes @ _shape_covariance(fit) @ slopes.T
-    return colour(reference, light, variance)
-
-
-def _shape_covariance(fit):
-    if fit.covariance is None:
-        return np.zeros((6, 6))
-    return np.nan_to_num(np.asarray(fit.covariance, dtype=float)[:6, :6])

@@ -5,14 +5,15 @@ from dataclasses import dataclass
 import numpy as np
 from scipy.special import gammaincinv
 
-from galstep.core.apertures import component_weights
+from galstep.core.aperture_light import component_weights
 from galstep.core.isophotes import Isophotes, data_isophotes, model_isophotes
+from galstep.core.kron import kron_radius
 from galstep.core.petrosian import petrosian_radius
 from galstep.core.render import GalaxyRenderer
 from galstep.core.sersic import sersic_bn
 from galstep.exceptions import GalstepError, ParameterError
 
-__all__ = ["GalaxyAperture", "define_aperture"]
+__all__ = ["GalaxyAperture", "define_aperture", "growth_radii"]
 
 N_LEVELS = 30
 
@@ -30,12 +31,15 @@ class GalaxyAperture:
         ``aperture`` is the outermost isophote.
     reason : str
         Why it is not what was asked for ("" if it is).
+    kron_radius : float
+        Semi-major axis (pixels), NaN where the light has none.
     """
 
     isophotes: Isophotes
     aperture: object
     petrosian_radius: float
     reason: str = ""
+    kron_radius: float = np.nan
 
 
 def define_aperture(components, psf, shape, eta, frac_min=0.05, frac_max=0.95, data=None):
@@ -86,9 +90,39 @@ def define_aperture(components, psf, shape, eta, frac_min=0.05, frac_max=0.95, d
     except GalstepError as error:
         radius = np.nan
         reasons.append(f"aperture is the outermost isophote: {error}")
+    try:
+        kron = kron_radius(image, isophotes)
+    except GalstepError:
+        kron = np.nan
     isophotes = _on_frame(isophotes, centre)
     chosen = isophotes.at(radius if np.isfinite(radius) else isophotes.a[-1])
-    return GalaxyAperture(isophotes, chosen, radius, "; ".join(reasons))
+    return GalaxyAperture(isophotes, chosen, radius, "; ".join(reasons), kron)
+
+
+def growth_radii(isophotes, shape, number):
+    """Semi-major axes from the innermost isophote to the edge of the frame.
+
+    Parameters
+    ----------
+    isophotes : galstep.core.isophotes.Isophotes
+        In the frame's pixels.
+    shape : tuple of int
+        (ny, nx) of the frame.
+    number : int
+        How many; in equal ratios.
+
+    Returns
+    -------
+    ndarray
+        Pixels. The last reaches the nearest edge of the frame; empty if the
+        innermost isophote does already.
+    """
+    ny, nx = shape
+    x, y = isophotes.x, isophotes.y
+    edge = min(x, y, nx - 1 - x, ny - 1 - y) + 0.5
+    if number == 0 or not edge > isophotes.a[0]:
+        return np.zeros(0)
+    return np.geomspace(isophotes.a[0], edge, number)
 
 
 def _follow_data(data, isophotes):

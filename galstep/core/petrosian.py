@@ -5,9 +5,8 @@ from itertools import pairwise
 import numpy as np
 from scipy.optimize import brentq
 
-from galstep.core.apertures import aperture_sum
+from galstep.core.apertures import aperture_sum, scaled
 from galstep.exceptions import GalstepError, ParameterError
-from galstep.records import Aperture
 
 __all__ = ["petrosian_radius", "petrosian_ratio"]
 
@@ -39,18 +38,12 @@ def petrosian_ratio(image, aperture, mask=None):
         NaN where there are no good pixels or no light inside R.
     """
     (inside, area), *ring = (
-        aperture_sum(image, _scaled(aperture, factor), mask) for factor in (1.0, INNER, OUTER)
+        aperture_sum(image, scaled(aperture, factor), mask) for factor in (1.0, INNER, OUTER)
     )
     ring_sum, ring_area = np.subtract(ring[1], ring[0])
     if not (area > 0 and ring_area > 0 and inside > 0):
         return np.nan
     return float((ring_sum / ring_area) / (inside / area))
-
-
-def _scaled(aperture, factor):
-    return Aperture(
-        aperture.x, aperture.y, factor * aperture.a, factor * aperture.b, aperture.theta
-    )
 
 
 def petrosian_radius(image, isophotes, eta, mask=None):

@@ -31,21 +31,45 @@ def _with_error(name, unit, text):
     return Column(name, unit, text), Column(f"{name}_err", unit, f"1-sigma error of {name}")
 
 
+def _sky(what):
+    """Right ascension and declination."""
+    text = f"of {what}, ICRS, by the filter's WCS; NaN without one"
+    names = (("ra", "right ascension"), ("dec", "declination"))
+    return tuple(Column(name, "deg", f"{long} {text}") for name, long in names)
+
+
 _FILTER = Column("filter", None, "name of the filter", str)
 _MAG_TEXT = "AB magnitude; NaN if the flux is not positive"
+_LIMIT_TEXT = "AB magnitude of max(flux, 0) + 3 errors where flux < 3 errors, else NaN"
+_ERROR_PARTS = (
+    ("noise_err", "pixels, with the correlation of their noise"),
+    ("sky_err", "level of the sky"),
+    ("star_err", "subtracted stars"),
+    ("model_err", "the galaxy's own parameters"),
+    ("fill_err", "filled pixels"),
+)
+
+
+def _error_parts(prefix=""):
+    """The terms that add up, in quadrature, to the error of an aperture's flux."""
+    of = f"part of the error of {prefix}flux"
+    return tuple(Column(f"{prefix}{name}", FLUX, f"{of}: {text}") for name, text in _ERROR_PARTS)
+
 
 _SERSIC = (
     _FILTER,
     Column("component", None, "number of the Sersic component, from 0", int),
-    *_with_error("x_0", "pix", "centre in the input frame, 0-based, x"),
-    *_with_error("y_0", "pix", "centre in the input frame, 0-based, y"),
-    *_with_error("r_eff", "pix", "half-light radius along the major axis"),
+    *_with_error("x_0", "pix", "centre in the base filter's input frame, 0-based, x"),
+    *_with_error("y_0", "pix", "centre in the base filter's input frame, 0-based, y"),
+    *_sky("the centre"),
+    *_with_error("r_eff", "pix", "half-light radius along the major axis, base filter's pixels"),
     *_with_error("n", "", "Sersic index"),
     *_with_error("ellip", "", "ellipticity 1 - b/a"),
     *_with_error("theta", "rad", "angle of the major axis, counter-clockwise from +x"),
     *_with_error("amplitude", "image", "surface brightness at r_eff"),
     *_with_error("flux", FLUX, "total to infinity"),
     *_with_error("mag_ab", "mag", f"total, {_MAG_TEXT}"),
+    Column("mag_ab_limit", "mag", f"upper limit, {_LIMIT_TEXT}"),
     Column("chi2_reduced", "", "reduced chi-squared of the fit of this filter"),
     Column("flags", None, "galstep.flags.BandFlag bits", int),
 )
@@ -56,7 +80,9 @@ _PHOT = (
     Column("n_stars", None, "number of stars in the model of this filter", int),
     Column("psf_fwhm", "pix", "full width at half maximum of the effective PSF"),
     *_with_error("aper_flux", FLUX, "sum inside the aperture, sky and stars subtracted"),
+    *_error_parts("aper_"),
     *_with_error("aper_mag_ab", "mag", f"of aper_flux, {_MAG_TEXT}"),
+    Column("aper_mag_ab_limit", "mag", f"upper limit of aper_flux, {_LIMIT_TEXT}"),
     *_with_error("mag_corr", "mag", "aper_mag_ab brought to the PSF of the correction's filter"),
     Column("aper_a", "pix", "semi-major axis of the aperture"),
     Column("aper_b", "pix", "semi-minor axis of the aperture"),
@@ -65,15 +91,42 @@ _PHOT = (
     Column("frac_enclosed", "", "share of the model galaxy's total light in the aperture"),
     Column("color", "mag", "total magnitude of this filter minus that of the base filter"),
     Column("color_err", "mag", "1-sigma error of color, covariance of the two fluxes included"),
+    Column("aper_color", "mag", "mag_corr of this filter minus that of the base filter"),
+    Column("aper_color_err", "mag", "1-sigma error of aper_color, covariance included"),
+    *_with_error(
+        "matched_flux", FLUX, "of the model galaxy inside the base filter's half-light ellipse"
+    ),
+    Column("matched_radius", "pix", "semi-major axis of that ellipse, base filter's pixels"),
+    *_with_error("color_matched", "mag", "color of matched_flux; safe where totals are not"),
     Column("noise_corr", "", "quoted error of the galaxy flux over that of white noise"),
     Column("flags", None, "galstep.flags.BandFlag bits", int),
+)
+
+_APERTURES = (
+    _FILTER,
+    Column("aperture", None, "petrosian, kron, ellipse, circle or growth", str),
+    Column("x", "pix", "centre in the input frame, 0-based, x"),
+    Column("y", "pix", "centre in the input frame, 0-based, y"),
+    Column("a", "pix", "semi-major axis"),
+    Column("b", "pix", "semi-minor axis"),
+    Column("theta", "rad", "angle, counter-clockwise from +x"),
+    Column("radius", "arcsec", "geometric mean of the semi-axes on the sky"),
+    *_with_error("flux", FLUX, "sum inside the aperture, sky and stars subtracted"),
+    *_error_parts(),
+    *_with_error("mag_ab", "mag", f"of flux, {_MAG_TEXT}"),
+    Column("mag_ab_limit", "mag", f"upper limit of flux, {_LIMIT_TEXT}"),
+    *_with_error("mag_corr", "mag", "mag_ab brought to the PSF of the correction's filter"),
+    *_with_error("color", "mag", "mag_corr of this filter minus that of the base filter"),
+    Column("frac_enclosed", "", "share of the model galaxy's total light in the aperture"),
+    Column("flags", None, "galstep.flags.BandFlag bits of this aperture alone", int),
 )
 
 _STARS = (
     Column("star_id", None, "number of the star, the same in all filters", int),
     _FILTER,
-    *_with_error("x", "pix", "position in the input frame, 0-based, x"),
-    *_with_error("y", "pix", "position in the input frame, 0-based, y"),
+    *_with_error("x", "pix", "position in the base filter's input frame, 0-based, x"),
+    *_with_error("y", "pix", "position in the base filter's input frame, 0-based, y"),
+    *_sky("the star"),
     *_with_error("flux", FLUX, "total flux; may be negative"),
     *_with_error("mag_ab", "mag", _MAG_TEXT),
     Column("snr", "", "flux over its error"),
@@ -81,8 +134,42 @@ _STARS = (
     Column("flags", None, "galstep.flags.StarFlag bits", int),
 )
 
+
+def _recovered(name, unit, text):
+    """What was put in, what was measured, and its 1-sigma error."""
+    return Column(f"{name}_true", unit, f"{text}, as put in"), *_with_error(name, unit, text)
+
+
+_INJECTION = (
+    Column("kind", None, "galaxy (a copy of the fitted one) or star", str),
+    Column("number", None, "number of the source, the same in all filters; by kind", int),
+    _FILTER,
+    Column("found", None, "1 if it was measured, else 0", int),
+    Column("isolated", None, "1 if no star with half its flux is within 1.5 FWHM", int),
+    Column("snr", "", "true flux over the error: quoted (galaxy), of a faint star here (star)"),
+    *_recovered("x", "pix", "position in the input frame, 0-based, x"),
+    *_recovered("y", "pix", "position in the input frame, 0-based, y"),
+    *_recovered("flux", FLUX, "total flux"),
+    *_recovered("r_eff", "pix", "half-light radius along the major axis"),
+    *_recovered("n", "", "Sersic index"),
+    *_recovered("ellip", "", "ellipticity 1 - b/a"),
+    *_recovered("color", "mag", "magnitude of this filter minus that of the base filter"),
+    Column("pull_flux", "", "(measured - true) / error of the flux"),
+    Column("pull_r_eff", "", "the same of ln r_eff"),
+    Column("pull_n", "", "the same of ln n"),
+    Column("pull_ellip", "", "the same of the component of (e1, e2) along the true one"),
+    Column("pull_color", "", "the same of the colour"),
+    Column("flags", None, "galstep.flags.BandFlag bits (galaxy) or StarFlag bits (star)", int),
+)
+
 #: Table (as in the file ``<name>_<table>.ecsv``) to its columns.
-COLUMNS = {"sersic": _SERSIC, "phot": _PHOT, "stars": _STARS}
+COLUMNS = {
+    "sersic": _SERSIC,
+    "phot": _PHOT,
+    "apertures": _APERTURES,
+    "stars": _STARS,
+    "injection": _INJECTION,
+}
 
 _UNIT_TEXT = {None: "", "": "none", "image": "image unit", FLUX: "image unit x pix"}
 

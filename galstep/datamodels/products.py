@@ -26,7 +26,8 @@ def write_products(model, folder, name, tables=True, regions=True):
     name : str
         What their names begin with.
     tables : bool, optional
-        Write ``<name>_sersic.ecsv``, ``<name>_phot.ecsv``, ``<name>_stars.ecsv``.
+        Write ``<name>_sersic.ecsv``, ``<name>_phot.ecsv``, ``<name>_stars.ecsv``,
+        and those of `galstep.datamodels.tables.make_tables` that there are.
     regions : bool, optional
         Write ``<name>_aper.reg`` (ds9) with the apertures, if there are any and
         the package ``regions`` is installed.
@@ -60,12 +61,18 @@ def _write_table(table, path):
 
 
 def _write_regions(model, path):
-    """The apertures of all filters, each distinct one once; None if there is none."""
+    """The apertures of all filters, each distinct one once; None if there is none.
+
+    Curves of growth are left out.
+    """
     filters_of = {}
     for band in model.bands.values():
-        if band.aperture is not None:
-            where = (band.aperture.aperture, band.origin)
-            filters_of.setdefault(where, []).append(band.name)
+        if band.aperture is None:
+            continue
+        for measured in (band.aperture, *band.aperture.others):
+            if measured.kind != "growth":
+                where = (measured.kind, measured.aperture, band.origin)
+                filters_of.setdefault(where, []).append(band.name)
     if not filters_of:
         log.info("%s: no aperture was measured, so no region file is written", model.meta.name)
         return None
@@ -80,7 +87,7 @@ def _write_regions(model, path):
     return str(path)
 
 
-def _ellipse(aperture, origin, filters):
+def _ellipse(kind, aperture, origin, filters):
     """The aperture in the pixels of the input frame; ds9's offset of 1 is the writer's."""
     from astropy import units as u
     from regions import EllipsePixelRegion, PixCoord, RegionMeta
@@ -90,5 +97,5 @@ def _ellipse(aperture, origin, filters):
         width=2 * aperture.a,
         height=2 * aperture.b,
         angle=aperture.theta * u.rad,
-        meta=RegionMeta({"text": " ".join(filters)}),
+        meta=RegionMeta({"text": " ".join([kind, *filters])}),
     )

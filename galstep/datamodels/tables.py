@@ -8,12 +8,22 @@ from astropy.table import QTable
 from galstep import __version__
 from galstep.datamodels import columns
 from galstep.datamodels.amplitude import amplitude_and_error
+from galstep.datamodels.aperture_rows import aperture_part, aperture_rows, magnitude_limit
+from galstep.datamodels.colors import matched_color, total_color
+from galstep.datamodels.frames import to_table_frame
 from galstep.flags import BandFlag, StarFlag
-from galstep.units import MAG_PER_LN, ab_magnitude, flux_unit
+from galstep.units import ab_magnitude, flux_unit
 
-__all__ = ["make_tables", "phot_table", "sersic_table", "star_table"]
+__all__ = [
+    "aperture_table",
+    "injection_table",
+    "make_tables",
+    "phot_table",
+    "sersic_table",
+    "star_table",
+]
 
-_SERSIC_WITH_ERROR = ("r_eff", "n", "ellip", "theta")
+_SERSIC_WITH_ERROR = ("x_0", "y_0", "r_eff", "n", "ellip", "theta")
 
 
 def make_tables(model):
@@ -28,19 +38,25 @@ def make_tables(model):
     dict of str to `astropy.table.QTable`
         Keys as in `galstep.datamodels.columns.COLUMNS`.
     """
-    return {"sersic": sersic_table(model), "phot": phot_table(model), "stars": star_table(model)}
+    tables = {"sersic": sersic_table(model), "phot": phot_table(model), "stars": star_table(model)}
+    if any(band.aperture is not None for band in model.bands.values()):
+        tables["apertures"] = aperture_table(model)
+    if model.injections is not None:
+        tables["injection"] = injection_table(model)
+    return tables
 
 
 def sersic_table(model):
     """One row per filter and Sersic component.
 
-    A filter without a fit has one row of NaN, with its flags. Centres are in
-    the input frame.
+    A filter without a fit has one row of NaN, with its flags. Centres and shapes
+    are in the base filter's input frame, brightness and flux per pixel of the
+    filter itself.
     """
     rows = []
     for band in model.bands.values():
         components = band.fit.sersic if band.fitted else ()
-        rows += [_sersic_row(band, i, fit) for i, fit in enumerate(components)]
+        rows += [_sersic_row(model, band, i, fit) for i, fit in enumerate(components)]
         if not components:
             rows.append({"filter": band.name, "component": 0, "flags": band.all_flags})
     return _build(model, "sersic", rows, BandFlag)
@@ -62,24 +78,34 @@ def phot_table(model):
                 "sky_err": band.fit.sky.level_err,
                 "n_stars": len(band.fit.stars),
                 "noise_corr": band.fit.noise_corr,
+                "matched_flux": band.fit.matched_flux,
+                "matched_flux_err": band.fit.matched_flux_err,
+                "matched_radius": band.fit.matched_radius,
             }
         if band.aperture is not None:
-            row |= _aperture_part(band)
-        row["color"], row["color_err"] = _color(model, band)
+            row |= aperture_part(model, band)
+        row["color"], row["color_err"] = total_color(model, band)
+        row["color_matched"], row["color_matched_err"] = matched_color(model, band)
         rows.append(row)
     return _build(model, "phot", rows, BandFlag)
 
 
+def aperture_table(model):
+    """One row per filter and aperture; positions in the input frame."""
+    return _build(model, "apertures", aperture_rows(model), BandFlag)
+
+
 def star_table(model):
-    """One row per star and filter; positions in the input frame."""
+    """One row per star and filter; positions in the base filter's input frame."""
     rows = []
     for band in model.bands.values():
         if not band.fitted:
             continue
-        stars, (x_min, y_min) = band.fit.stars, band.origin
+        ra, dec = band.sky_position(band.fit.stars.x, band.fit.stars.y)
+        stars = to_table_frame(model, band).stars(band.fit.stars)
         mag, mag_err = ab_magnitude(stars.flux, stars.flux_err, band.unit, band.pixel_area_sr)
         part = {name: getattr(stars, name) for name in stars.__dataclass_fields__}
-        part |= {"x": stars.x + x_min, "y": stars.y + y_min, "mag_ab": mag, "mag_ab_err": mag_err}
+        part |= {"ra": ra, "dec": dec, "mag_ab": mag, "mag_ab_err": mag_err}
         part["snr"] = _ratio(stars.flux, stars.flux_err)
         rows += [
             {"filter": band.name, **{name: values[i] for name, values in part.items()}}
@@ -88,79 +114,46 @@ def star_table(model):
     return _build(model, "stars", rows, StarFlag)
 
 
-def _sersic_row(band, component, fit):
-    params, (x_min, y_min) = fit.params, band.origin
+def injection_table(model):
+    """One row per injected source and filter; positions in the input frame.
+
+    The statistics of each filter are in ``meta["summary"]``.
+    """
+    injections = model.injections
+    names = [column.name for column in columns.COLUMNS["injection"]]
+    rows = []
+    for index in range(len(injections)):
+        row = {name: getattr(injections, name)[index] for name in names}
+        x_min, y_min = model.bands[row["filter"]].origin
+        for axis, first in (("x", x_min), ("y", y_min)):
+            row[axis], row[f"{axis}_true"] = row[axis] + first, row[f"{axis}_true"] + first
+        rows.append(row)
+    table = _build(model, "injection", rows, BandFlag)
+    table.meta["summary"] = injections.summary
+    return table
+
+
+def _sersic_row(model, band, component, fit):
+    placed = to_table_frame(model, band).sersic(fit)
+    ra, dec = band.sky_position(fit.params.x_0, fit.params.y_0)
     row = {
         "filter": band.name,
         "component": component,
-        "x_0": params.x_0 + x_min,
-        "x_0_err": fit.x_0_err,
-        "y_0": params.y_0 + y_min,
-        "y_0_err": fit.y_0_err,
+        "ra": ra,
+        "dec": dec,
         "flux": fit.flux,
         "flux_err": fit.flux_err,
+        "mag_ab_limit": magnitude_limit(fit.flux, fit.flux_err, band),
         "chi2_reduced": band.fit.chi2_reduced,
         "flags": band.all_flags,
     }
     for name in _SERSIC_WITH_ERROR:
-        row[name], row[f"{name}_err"] = getattr(params, name), getattr(fit, f"{name}_err")
+        row[name], row[f"{name}_err"] = getattr(placed.params, name), getattr(placed, f"{name}_err")
     row["amplitude"], row["amplitude_err"] = amplitude_and_error(fit)
     row["mag_ab"], row["mag_ab_err"] = ab_magnitude(
         fit.flux, fit.flux_err, band.unit, band.pixel_area_sr
     )
     return row
-
-
-def _aperture_part(band):
-    """The columns of `phot_table` that aperture photometry fills."""
-    measured = band.aperture
-    mag, mag_err = ab_magnitude(measured.flux, measured.flux_err, band.unit, band.pixel_area_sr)
-    return {
-        "aper_flux": measured.flux,
-        "aper_flux_err": measured.flux_err,
-        "aper_mag_ab": mag,
-        "aper_mag_ab_err": mag_err,
-        "mag_corr": mag + measured.psf_correction,
-        "mag_corr_err": np.hypot(mag_err, measured.psf_correction_err),
-        "aper_a": measured.aperture.a,
-        "aper_b": measured.aperture.b,
-        "aper_theta": measured.aperture.theta,
-        "petrosian_radius": measured.petrosian_radius,
-        "frac_enclosed": measured.frac_enclosed,
-    }
-
-
-def _color(model, band):
-    """Total magnitude minus that of the base filter, and its error.
-
-    To first order the variance is that of ln(F / F_base). The covariance of the
-    two fluxes comes from the joint fit; without one they count as independent.
-    """
-    base = model.bands.get(model.meta.base_filter)
-    if base is None or not (base.fitted and band.fitted):
-        return np.nan, np.nan
-    (flux, variance), (base_flux, base_variance) = _total(band), _total(base)
-    mag, _ = ab_magnitude(flux, 0.0, band.unit, band.pixel_area_sr)
-    base_mag, _ = ab_magnitude(base_flux, 0.0, base.unit, base.pixel_area_sr)
-    if not np.isfinite(mag - base_mag):
-        return np.nan, np.nan
-    if band is base:
-        return 0.0, 0.0
-    joint, cross = model.joint, 0.0
-    if joint is not None and {band.name, base.name} <= set(joint.filters):
-        i, j = joint.filters.index(band.name), joint.filters.index(base.name)
-        matrix = joint.flux_covariance
-        variance, base_variance, cross = matrix[i, i], matrix[j, j], matrix[i, j]
-    log_variance = (
-        variance / flux**2 + base_variance / base_flux**2 - 2 * cross / (flux * base_flux)
-    )
-    return mag - base_mag, MAG_PER_LN * np.sqrt(max(log_variance, 0.0))
-
-
-def _total(band):
-    """Flux of all components of a filter and its variance, as if independent."""
-    components = band.fit.sersic
-    return sum(c.flux for c in components), sum(c.flux_err**2 for c in components)
 
 
 def _ratio(value, error):
@@ -187,7 +180,9 @@ def _build(model, table, rows, registry):
         unit = _unit(column.unit, first.unit)
         if column.unit in ("image", columns.FLUX):
             values = [v * to_first[row["filter"]] for v, row in zip(values, rows, strict=True)]
-        result[column.name] = u.Quantity(np.array(values, dtype=float), unit)
+        values = np.array(values, dtype=float)
+        values[np.isnan(values)] = np.nan  # files read back have NaN of the other sign
+        result[column.name] = u.Quantity(values, unit)
         result[column.name].info.description = column.text
     return result
 
@@ -206,7 +201,7 @@ def _meta(model, registry):
         "galstep_version": __version__,
         "fit_step": model.meta.fit_step,
         "base_filter": model.meta.base_filter,
-        "position_frame": "input frame, 0-based pixels, centres at integers",
+        "position_frame": "input frame of the base filter, 0-based pixels, centres at integers",
         "flags": {int(flag): f"{flag.name.lower()}: {flag.text}" for flag in registry},
         "reasons": {name: _reasons(band) for name, band in model.bands.items() if _reasons(band)},
     }

@@ -16,8 +16,9 @@ def summary_lines(model):
     The numbers are those of the products ``_sersic`` and ``_phot``: total flux
     (image unit x pixel) and AB magnitude with 1-sigma errors, colour (this
     filter minus the base filter), r_eff (pixels), Sersic index, number of
-    stars, reduced chi2, and the flags by name. A dash stands for a number that
-    is not known.
+    stars, reduced chi2, and the flags in words. Instead of the magnitude of a
+    galaxy that is not detected stands its 3-sigma upper limit (> 26.1). A dash
+    stands for a number that is not known.
 
     Parameters
     ----------
@@ -40,14 +41,26 @@ def _row(sersic, phot):
     return (
         str(sersic["filter"]),
         _with_error(sersic["flux"], sersic["flux_err"], ".5g", ".2g"),
-        _with_error(sersic["mag_ab"], sersic["mag_ab_err"], ".3f", ".3f"),
+        _magnitude(sersic),
         _with_error(phot["color"], phot["color_err"], ".3f", ".3f"),
         _number(sersic["r_eff"], ".2f"),
         _number(sersic["n"], ".2f"),
         str(int(phot["n_stars"])),
         _number(sersic["chi2_reduced"], ".3f"),
-        ", ".join(decode(int(sersic["flags"]))) or ("ok" if measured else "not fitted"),
+        ", ".join(_words(sersic["flags"])) or ("ok" if measured else "not fitted"),
     )
+
+
+def _magnitude(sersic):
+    """The magnitude with its error, or the upper limit of what is not detected."""
+    limit = _number(sersic["mag_ab_limit"], ".3f")
+    if limit != "-":
+        return f"> {limit}"
+    return _with_error(sersic["mag_ab"], sersic["mag_ab_err"], ".3f", ".3f")
+
+
+def _words(flags):
+    return [name.replace("_", " ") for name in decode(int(flags))]
 
 
 def _with_error(value, error, value_format, error_format):

@@ -1,18 +1,31 @@
-"""The image panels of one filter: data, model, residual, stars subtracted."""
+"""The image panels of one filter: data, model, residual, stars subtracted.
+
+All four are one picture on one pair of axes: axes take most of the time that a
+figure takes.
+"""
 
 import numpy as np
-from matplotlib.patches import Ellipse
-from matplotlib.patheffects import withStroke
+from matplotlib.collections import LineCollection
+from matplotlib.ticker import FixedLocator, MaxNLocator, NullLocator
 
 from galstep.plotting.stretch import (
     BRIGHTNESS_MAP,
     RESIDUAL_MAP,
     brightness_norm,
+    brightness_ticks,
+    colours,
     pixel_sigma,
     residual_norm,
 )
 
-__all__ = ["BandImages", "band_images", "draw_image", "draw_residual", "mark_shapes", "mark_stars"]
+__all__ = ["TITLES", "BandImages", "Strip", "band_images", "ellipse_outline"]
+
+TITLES = ("data", "model (galaxy + stars)", "residual / σ", "stars subtracted")
+_RESIDUAL = 2
+_GAP = 0.06  # between panels, in panels
+_BAR = 0.05  # width of the colour bar
+_LIGHT = "#7fe3ff"
+_N_POINTS = 97
 
 
 class BandImages:
@@ -35,11 +48,12 @@ class BandImages:
             self.star_subtracted = self.data - band.stars
             self.residual = band.residual / self.sigma
         shown = [i for i in (self.data, self.star_subtracted) if i is not None]
-        self.typical_sigma = _median(self.sigma)
-        self.norm = brightness_norm(shown, self.typical_sigma)
-        ny, nx = band.shape
-        x, y = band.origin
-        self.extent = (x - 0.5, x + nx - 0.5, y - 0.5, y + ny - 0.5)
+        self.norm = brightness_norm(shown, _median(self.sigma))
+
+    @property
+    def panels(self):
+        """The images in the order of `TITLES`, None where there is nothing to show."""
+        return self.data, self.model, self.residual, self.star_subtracted
 
 
 def band_images(band):
@@ -47,70 +61,202 @@ def band_images(band):
     return BandImages(band) if band.usable else None
 
 
-def draw_image(axes, image, images):
-    """Show a brightness image in the stretch of its filter; returns the artist."""
-    return axes.imshow(
-        image,
-        norm=images.norm,
-        cmap=BRIGHTNESS_MAP,
-        origin="lower",
-        extent=images.extent,
-        interpolation="nearest",
-    )
+class Strip:
+    """The four panels of a filter side by side, and the scale of brightness.
+
+    Positions are pixels of the crop, moved to the right by `offset` for each
+    panel; ticks have the numbers of the input frame.
+
+    Parameters
+    ----------
+    axes : matplotlib.axes.Axes
+    band : galstep.datamodels.BandData
+    images : BandImages
+    """
+
+    def __init__(self, axes, band, images):
+        self.axes, self.band, self.images = axes, band, images
+        self.ny, self.nx = band.shape
+        self.step = self.nx + round(_GAP * max(band.shape))
+
+    def offset(self, panel):
+        """Where the first pixel of a panel lies."""
+        return panel * self.step
+
+    def centre(self, panel):
+        """x of the middle of a panel."""
+        return self.offset(panel) + (self.nx - 1) / 2
+
+    def draw(self, numbers_below=False):
+        """Draw everything.
+
+        Parameters
+        ----------
+        numbers_below : bool, optional
+            Whether pixels are numbered below the panels.
+        """
+        self._draw_picture()
+        self._draw_scale()
+        self._mark_shapes()
+        if self.images.residual is not None:
+            self._mark_stars()
+        self._draw_ticks(numbers_below)
+
+    def _draw_picture(self):
+        """One picture of all panels, their frames, and words where nothing is shown."""
+        picture = np.full((self.ny, self.offset(4) + self._bar_width, 4), 255, dtype=np.uint8)
+        frames = []
+        for panel, image in enumerate(self.images.panels):
+            x = self.offset(panel)
+            part = picture[:, x : x + self.nx]
+            if image is None:
+                part[:] = 237
+                self._say("not fitted", panel)
+            else:
+                part[:] = self._coloured(image, panel)
+            frames.append(_rectangle(x, self.nx, self.ny))
+        x = self.offset(4)
+        picture[:, x:] = BRIGHTNESS_MAP(np.linspace(0, 1, self.ny), bytes=True)[:, None]
+        frames.append(_rectangle(x, self._bar_width, self.ny))
+        ny, width = picture.shape[:2]
+        self.axes.imshow(picture, origin="lower", extent=(-0.5, width - 0.5, -0.5, ny - 0.5))
+        self.axes.add_collection(LineCollection(frames, colors="0.2", linewidths=0.7))
+
+    @property
+    def _bar_width(self):
+        return max(round(_BAR * max(self.ny, self.nx)), 1)
+
+    def _coloured(self, image, panel):
+        if panel == _RESIDUAL:
+            return colours(image, residual_norm(), RESIDUAL_MAP)
+        return colours(image, self.images.norm, BRIGHTNESS_MAP)
+
+    def _say(self, text, panel):
+        self.axes.text(self.centre(panel), self.ny / 2, text, ha="center", va="center", fontsize=9)
+
+    def _draw_scale(self):
+        """Numbers beside the colour bar."""
+        x = self.offset(4) + self._bar_width + 0.02 * self.nx
+        for number in brightness_ticks(self.images.norm):
+            y = float(self.images.norm(number)) * self.ny - 0.5
+            self.axes.text(x, y, f"{number:.3g}", va="center", fontsize=7)
+        self.axes.text(
+            x + 0.15 * self.step, (self.ny - 1) / 2, self.band.unit, rotation=90, va="center",
+            ha="center", fontsize=7.5,
+        )  # fmt: skip
+
+    def _mark_shapes(self):
+        """The apertures, and the ellipses of 1 and 2 r_eff where there is a fit."""
+        measured = self.band.aperture
+        if measured is not None:
+            self._outlines(measured.aperture, "-", range(4))
+            for other in measured.others:
+                if other.kind == "kron":
+                    self._outlines(other.aperture, "--", range(4))
+        if self.band.fitted and self.images.residual is not None:
+            for component in self.band.fit.sersic:
+                p = component.params
+                for a in (p.r_eff, 2 * p.r_eff):
+                    shape = (p.x_0, p.y_0, a, a * (1 - p.ellip), p.theta)
+                    self._outlines(shape, ":", range(1, 4))
+
+    def _outlines(self, ellipse, style, panels):
+        outline = ellipse_outline(ellipse)
+        if outline is None:
+            return
+        outline = self._inside(outline)
+        for colour, chosen in (
+            (_LIGHT, [p for p in panels if p != _RESIDUAL]),
+            ("black", [p for p in panels if p == _RESIDUAL]),
+        ):
+            lines = [outline + (self.offset(panel), 0) for panel in chosen]
+            if style == "-" and colour == _LIGHT:
+                # a light line is lost on a bright galaxy
+                under = LineCollection(lines, colors="black", linewidths=2.4)
+                self.axes.add_collection(under)
+            drawn = LineCollection(lines, colors=colour, linestyles=style, linewidths=1.0)
+            self.axes.add_collection(drawn)
+
+    def _inside(self, outline):
+        """The points within the panel; the others, NaN, break the line."""
+        x, y = outline.T
+        inside = (x >= -0.5) & (x <= self.nx - 0.5) & (y >= -0.5) & (y <= self.ny - 0.5)
+        return np.where(inside[:, None], outline, np.nan)
+
+    def _mark_stars(self):
+        """Small crosses on the residual where the stars of the model are."""
+        stars = self.band.fit.stars
+        near = (stars.x > -0.5) & (stars.x < self.nx - 0.5)
+        near &= (stars.y > -0.5) & (stars.y < self.ny - 0.5)
+        self.axes.plot(
+            stars.x[near] + self.offset(_RESIDUAL),
+            stars.y[near],
+            ls="",
+            marker="+",
+            ms=3.5 if near.sum() < 150 else 2.0,
+            mew=0.5,
+            color="black",
+            alpha=0.7,
+        )
+
+    def draw_scale_bar(self):
+        """A bar of one arcsec in the lower left corner of the data."""
+        length = 1 / self.band.pixel_scale
+        if not 0.05 * self.nx < length < 0.8 * self.nx:
+            return
+        x, y = 0.06 * self.nx, 0.07 * self.ny
+        self.axes.plot([x, x + length], [y, y], color="white", lw=2, solid_capstyle="butt")
+        self.axes.text(
+            x + length / 2, y + 0.02 * self.ny, '1"', color="white", ha="center", fontsize=9
+        )
+
+    def _draw_ticks(self, numbers_below):
+        axes, (x_min, y_min) = self.axes, self.band.origin
+        axes.set_xlim(-0.5, self.offset(4) + self._bar_width + 0.3 * self.step)
+        axes.set_ylim(-0.5, self.ny - 0.5)
+        axes.spines[:].set_visible(False)
+        numbers = _round_numbers(y_min, self.ny)
+        axes.yaxis.set_major_locator(FixedLocator(numbers - y_min))
+        axes.set_yticklabels([f"{n:.0f}" for n in numbers])
+        axes.tick_params(labelsize=7, length=2.5)
+        if not numbers_below:
+            axes.xaxis.set_major_locator(NullLocator())
+            return
+        numbers = _round_numbers(x_min, self.nx)
+        places = [number - x_min + self.offset(panel) for panel in range(4) for number in numbers]
+        axes.xaxis.set_major_locator(FixedLocator(places))
+        axes.set_xticklabels([f"{n:.0f}" for n in numbers] * 4)
 
 
-def draw_residual(axes, images):
-    """Show the residual in units of sigma; returns the artist."""
-    return axes.imshow(
-        images.residual,
-        norm=residual_norm(),
-        cmap=RESIDUAL_MAP,
-        origin="lower",
-        extent=images.extent,
-        interpolation="nearest",
-    )
+def ellipse_outline(ellipse):
+    """Points on an ellipse, (n, 2); None if a number is not finite.
+
+    Parameters
+    ----------
+    ellipse : galstep.records.Aperture or tuple
+        Or x, y, a, b, theta.
+    """
+    if not isinstance(ellipse, tuple):
+        ellipse = (ellipse.x, ellipse.y, ellipse.a, ellipse.b, ellipse.theta)
+    if not np.isfinite(ellipse).all():
+        return None
+    x, y, a, b, theta = ellipse
+    phase = np.linspace(0, 2 * np.pi, _N_POINTS)
+    along, across = a * np.cos(phase), b * np.sin(phase)
+    cos, sin = np.cos(theta), np.sin(theta)
+    return np.column_stack([x + along * cos - across * sin, y + along * sin + across * cos])
 
 
-def mark_shapes(axes, band, color, effective_radii=True):
-    """Draw the aperture (solid) and the ellipses of 1 and 2 r_eff (dotted)."""
-    if band.aperture is not None:
-        place = band.aperture.aperture
-        _ellipse(axes, band, (place.x, place.y), place.a, place.b, place.theta, color, "-")
-    if effective_radii and band.fitted:
-        for component in band.fit.sersic:
-            p = component.params
-            for a in (p.r_eff, 2 * p.r_eff):
-                centre = (p.x_0, p.y_0)
-                _ellipse(axes, band, centre, a, a * (1 - p.ellip), p.theta, color, ":")
+def _rectangle(x, nx, ny):
+    left, right = x - 0.5, x + nx - 0.5
+    bottom, top = -0.5, ny - 0.5
+    return [(left, bottom), (right, bottom), (right, top), (left, top), (left, bottom)]
 
 
-def mark_stars(axes, band):
-    """Small crosses where the stars of the model are."""
-    stars = band.fit.stars
-    size = 3.5 if len(stars) < 150 else 2.0
-    axes.plot(
-        stars.x + band.origin[0],
-        stars.y + band.origin[1],
-        ls="",
-        marker="+",
-        ms=size,
-        mew=0.5,
-        color="black",
-        alpha=0.7,
-    )
-
-
-def _ellipse(axes, band, centre, a, b, theta, color, style):
-    if not np.all(np.isfinite([*centre, a, b, theta])):
-        return
-    x, y = centre[0] + band.origin[0], centre[1] + band.origin[1]
-    ellipse = Ellipse(
-        (x, y), 2 * a, 2 * b, angle=np.degrees(theta), fc="none", ec=color, ls=style, lw=1.0
-    )
-    if style == "-" and color != "black":
-        # a light line is lost on a bright galaxy
-        ellipse.set_path_effects([withStroke(linewidth=2.4, foreground="black")])
-    axes.add_patch(ellipse)
+def _round_numbers(first, size):
+    """A few round pixel numbers of the input frame."""
+    numbers = MaxNLocator(5, integer=True, steps=[1, 2, 5, 10]).tick_values(first, first + size - 1)
+    return numbers[(numbers >= first) & (numbers <= first + size - 1)]
 
 
 def _median(image):

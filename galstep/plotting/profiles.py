@@ -3,8 +3,19 @@
 from dataclasses import dataclass
 
 import numpy as np
+from matplotlib.ticker import LogLocator, NullLocator
 
-__all__ = ["RadialProfile", "draw_profile", "elliptical_radius", "radial_profile"]
+__all__ = [
+    "RadialProfile",
+    "band_profile",
+    "draw_profile",
+    "draw_profile_residual",
+    "elliptical_radius",
+    "radial_profile",
+]
+
+N_SECTORS = 8
+DATA_COLOUR, MODEL_COLOUR, RADIUS_COLOUR = "black", "#d55e00", "#0072b2"
 
 
 @dataclass(frozen=True)
@@ -12,7 +23,8 @@ class RadialProfile:
     """Means in elliptical annuli; arrays of one length.
 
     ``radius`` is the mean semi-major radius of the annulus' pixels; ``err`` the
-    error of ``data`` from the errors of its pixels, as if they were independent.
+    error of ``data``: the larger of what the errors of its pixels give, as if
+    they were independent, and what its sectors scatter.
     """
 
     radius: np.ndarray
@@ -34,17 +46,25 @@ def elliptical_radius(shape, params):
     -------
     ndarray, shape (ny, nx)
     """
+    return np.hypot(*_along_axes(shape, params))
+
+
+def _along_axes(shape, params):
+    """Offsets along the major axis, and along the minor one over the axis ratio."""
     y, x = np.indices(shape)
     cos, sin = np.cos(params.theta), np.sin(params.theta)
     dx, dy = x - params.x_0, y - params.y_0
-    return np.hypot(dx * cos + dy * sin, (dy * cos - dx * sin) / (1 - params.ellip))
+    return dx * cos + dy * sin, (dy * cos - dx * sin) / (1 - params.ellip)
 
 
 def radial_profile(data, sigma, model, mask, params, radius_max):
     """Profile of an image and of a model of it, in the same pixels.
 
     Annuli are a pixel wide near the centre and a tenth of the radius farther
-    out. An annulus without a good pixel is left out.
+    out. An annulus without a good pixel is left out. Its error is found from
+    the scatter of ``data - model`` between `N_SECTORS` sectors, which knows of
+    noise that is correlated from pixel to pixel, but is never below that of
+    independent pixels.
 
     Parameters
     ----------
@@ -64,7 +84,8 @@ def radial_profile(data, sigma, model, mask, params, radius_max):
     edges = [0.0]
     while edges[-1] < radius_max:
         edges.append(edges[-1] + max(1.0, 0.1 * edges[-1]))
-    radius = elliptical_radius(data.shape, params)
+    along, across = _along_axes(data.shape, params)
+    radius = np.hypot(along, across)
     good = ~mask & (radius < edges[-1]) & np.isfinite(data)
     bins = np.digitize(radius[good], edges) - 1
     number = np.bincount(bins, minlength=len(edges) - 1)
@@ -73,8 +94,56 @@ def radial_profile(data, sigma, model, mask, params, radius_max):
     def mean(values):
         return np.bincount(bins, values, minlength=len(number))[kept] / number[kept]
 
-    err = np.sqrt(mean(sigma[good] ** 2) / number[kept])
-    return RadialProfile(mean(radius[good]), mean(data[good]), err, mean(model[good]))
+    white = np.sqrt(mean(sigma[good] ** 2) / number[kept])
+    sector = np.arctan2(across[good], along[good]) / (2 * np.pi) * N_SECTORS
+    cells = bins * N_SECTORS + np.floor(sector).astype(int) % N_SECTORS
+    between = _sector_error((data - model)[good], cells, len(number))[kept]
+    return RadialProfile(
+        mean(radius[good]), mean(data[good]), np.fmax(white, between), mean(model[good])
+    )
+
+
+def _sector_error(values, cells, n_annuli):
+    """Error of each annulus' mean from the scatter of its sectors, weighted by pixels.
+
+    NaN where fewer than three quarters of the sectors have pixels.
+    """
+    size = n_annuli * N_SECTORS
+    number = np.bincount(cells, minlength=size).reshape(n_annuli, N_SECTORS)
+    total = np.bincount(cells, values, minlength=size).reshape(n_annuli, N_SECTORS)
+    pixels = np.maximum(number.sum(axis=1), 1)
+    mean = total.sum(axis=1) / pixels
+    # of sum_s (total_s - number_s mean) / pixels, sectors being independent
+    scatter = ((total - number * mean[:, None]) ** 2).sum(axis=1)
+    filled = (number > 0).sum(axis=1)
+    error = np.sqrt(scatter * filled / np.maximum(filled - 1, 1)) / pixels
+    return np.where(filled >= 0.75 * N_SECTORS, error, np.nan)
+
+
+def band_profile(band, images):
+    """The profile of a fitted filter out to 4 r_eff or beyond its aperture.
+
+    Parameters
+    ----------
+    band : galstep.datamodels.BandData
+    images : galstep.plotting.panels.BandImages
+
+    Returns
+    -------
+    RadialProfile or None
+        None where fewer than two annuli have pixels.
+    """
+    params = band.fit.sersic[0].params
+    aperture_a = 0 if band.aperture is None else band.aperture.aperture.a
+    profile = radial_profile(
+        images.star_subtracted,
+        images.sigma,
+        images.galaxy,
+        band.mask,
+        params,
+        min(max(4 * params.r_eff, 1.3 * aperture_a), max(band.shape)),
+    )
+    return profile if len(profile.radius) > 1 else None
 
 
 def draw_profile(axes, profile, r_eff, aperture_a, unit):
@@ -93,15 +162,22 @@ def draw_profile(axes, profile, r_eff, aperture_a, unit):
         Unit of the brightness.
     """
     seen = profile.data > 0
-    floor = np.where(seen, np.minimum(profile.err, 0.999 * np.abs(profile.data)), 0)[seen]
-    axes.errorbar(
+    floor = np.maximum(profile.data - profile.err, 1e-3 * np.abs(profile.data))
+    axes.fill_between(
+        profile.radius[seen],
+        floor[seen],
+        (profile.data + profile.err)[seen],
+        color="0.75",
+        lw=0,
+        label="1 σ",
+    )
+    axes.plot(
         profile.radius[seen],
         profile.data[seen],
-        yerr=(floor, profile.err[seen]),
-        fmt="o",
+        ls="",
+        marker="o",
         ms=2.5,
-        lw=0.8,
-        color="black",
+        color=DATA_COLOUR,
         label="data - stars - sky",
         zorder=3,
     )
@@ -109,15 +185,46 @@ def draw_profile(axes, profile, r_eff, aperture_a, unit):
     axes.plot(
         profile.radius[~seen], limits[~seen], ls="", marker="v", ms=3.5, mfc="none", mec="0.4"
     )
-    axes.plot(profile.radius, profile.model, color="tab:red", lw=1.3, label="galaxy model")
+    axes.plot(profile.radius, profile.model, color=MODEL_COLOUR, lw=1.3, label="galaxy model")
     axes.set_yscale("log")
+    axes.yaxis.set_major_locator(LogLocator(numticks=5))
+    axes.yaxis.set_minor_locator(NullLocator())
     _set_brightness_range(axes, profile)
-    for radius, style in ((r_eff, ":"), (2 * r_eff, ":"), (aperture_a, "-")):
-        if radius is not None:
-            axes.axvline(radius, ls=style, lw=0.9, color="tab:blue", zorder=1)
+    _mark_radii(axes, r_eff, aperture_a)
     axes.set_xlim(0, profile.radius.max() * 1.03)
     axes.set_ylabel(unit, fontsize=7.5, labelpad=1)
     axes.tick_params(labelsize=7.5)
+
+
+def draw_profile_residual(axes, profile, r_eff, aperture_a):
+    """Draw (data - model) / model in per cent with its error, radii as marks.
+
+    Parameters
+    ----------
+    axes : matplotlib.axes.Axes
+    profile : RadialProfile
+    r_eff, aperture_a : float or None
+        As for `draw_profile`.
+    """
+    shown = profile.model > 0
+    share = 100 / profile.model[shown]
+    residual = share * (profile.data - profile.model)[shown]
+    err = share * profile.err[shown]
+    radius = profile.radius[shown]
+    axes.axhline(0, color=MODEL_COLOUR, lw=1)
+    axes.fill_between(radius, residual - err, residual + err, color="0.75", lw=0)
+    axes.plot(radius, residual, ls="", marker="o", ms=2.5, color=DATA_COLOUR)
+    inner = radius < (2.5 * r_eff if r_eff else np.inf)
+    reach = np.percentile(np.abs(residual[inner]) + err[inner], 90) if inner.any() else 10.0
+    axes.set_ylim(-1.3 * max(reach, 2), 1.3 * max(reach, 2))
+    _mark_radii(axes, r_eff, aperture_a)
+    axes.tick_params(labelsize=7.5)
+
+
+def _mark_radii(axes, r_eff, aperture_a):
+    for radius, style in ((r_eff, ":"), (r_eff and 2 * r_eff, ":"), (aperture_a, "-")):
+        if radius is not None:
+            axes.axvline(radius, ls=style, lw=0.9, color=RADIUS_COLOUR, zorder=1)
 
 
 def _set_brightness_range(axes, profile):

@@ -1,45 +1,56 @@
 """The spectral energy distribution: AB magnitudes against wavelength."""
 
-import re
-
 import numpy as np
+from matplotlib.figure import Figure
 
+from galstep.datamodels.aperture_rows import magnitude_limit
+from galstep.datamodels.magnitude_table import magnitudes_by_filter
+from galstep.filters import filter_wavelength
+from galstep.plotting.summary import total_flux
 from galstep.units import ab_magnitude
 
-__all__ = ["draw_sed", "filter_wavelength", "sed_points"]
+__all__ = ["draw_sed", "sed_figure", "sed_points"]
 
-# HST optical filters are named in nanometres; HST infrared, JWST and Roman
-# filters in hundredths of a micron
-# fmt: off
-_NANOMETRES = frozenset((
-    "F200LP", "F218W", "F225W", "F275W", "F300X", "F330W", "F336W", "F350LP", "F390W",
-    "F435W", "F438W", "F475W", "F475X", "F555W", "F600LP", "F606W", "F625W", "F775W",
-    "F814W", "F850LP",
-))
-# fmt: on
+_STYLES = {
+    "total": dict(fmt="o", ms=6, color="#d55e00", label="total (model)"),
+    "kron": dict(fmt="D", ms=5, mfc="none", color="#009e73", label="Kron aperture"),
+    "aperture": dict(fmt="s", ms=6, mfc="none", color="#0072b2", label="aperture"),
+    "given": dict(fmt="x", ms=7, mew=1.6, color="black", label="given"),
+}
 
 
-def filter_wavelength(name):
-    """Wavelength (micron) that a filter's name stands for.
+def sed_figure(model, magnitudes=None, label="published"):
+    """The magnitudes of a galaxy in all filters, beside others if they are given.
 
     Parameters
     ----------
-    name : str
-        Such as ``"F150W"`` or ``"F814W"``.
+    model : galstep.datamodels.GalaxyModel
+    magnitudes : mapping or astropy.table.Table, optional
+        Filter to (AB magnitude, error); or a table with the columns ``filter``,
+        ``mag_ab``, ``mag_ab_err`` and, if it has other galaxies too, ``galaxy``.
+    label : str, optional
+        What to call them.
 
     Returns
     -------
-    float or None
-        None if the name holds no wavelength.
+    matplotlib.figure.Figure
+
+    Raises
+    ------
+    InputError
+        If a table lacks a column.
     """
-    match = re.fullmatch(r"F(\d{3,4})[A-Z]{0,2}\d?", name.upper())
-    if match is None:
-        return None
-    return int(match[1]) / (1000 if name.upper() in _NANOMETRES else 100)
+    figure = Figure(figsize=(7, 5), dpi=110)
+    axes = figure.add_axes((0.11, 0.12, 0.86, 0.78))
+    if hasattr(magnitudes, "colnames"):
+        magnitudes = magnitudes_by_filter(magnitudes, model.meta.name)
+    draw_sed(axes, model, magnitudes, label)
+    axes.set_title(f"{model.meta.name}: AB magnitudes", fontsize=12, loc="left")
+    return figure
 
 
 def sed_points(model):
-    """Total and aperture magnitudes of every filter.
+    """Magnitudes of every filter.
 
     Parameters
     ----------
@@ -48,48 +59,55 @@ def sed_points(model):
     Returns
     -------
     dict of str to ndarray
-        ``"total"`` and ``"aperture"``, each (number of filters, 2): magnitude
-        and error, NaN where not measured or not positive.
+        ``"total"``, ``"aperture"`` and ``"kron"``, each (number of filters, 3):
+        magnitude, error, and the upper limit of a source that is not detected;
+        NaN where there is none.
     """
-    points = {"total": [], "aperture": []}
+    points = {"total": [], "aperture": [], "kron": []}
     for band in model.bands.values():
-        components = band.fit.sersic if band.fitted else ()
-        flux = sum(c.flux for c in components) if components else np.nan
-        err = np.sqrt(sum(c.flux_err**2 for c in components)) if components else np.nan
-        points["total"].append(ab_magnitude(flux, err, band.unit, band.pixel_area_sr))
-        aperture = band.aperture
-        flux, err = (np.nan, np.nan) if aperture is None else (aperture.flux, aperture.flux_err)
-        points["aperture"].append(ab_magnitude(flux, err, band.unit, band.pixel_area_sr))
+        points["total"].append(_point(*total_flux(band), band))
+        apertures = () if band.aperture is None else (band.aperture, *band.aperture.others)
+        kron = next((a for a in apertures if a.kind == "kron"), None)
+        for kind, measured in (("aperture", band.aperture), ("kron", kron)):
+            pair = (np.nan, np.nan) if measured is None else (measured.flux, measured.flux_err)
+            points[kind].append(_point(*pair, band))
     return {kind: np.array(values, dtype=float) for kind, values in points.items()}
 
 
-def draw_sed(axes, model):
-    """Draw the SED: circles for total, squares for aperture magnitudes.
+def _point(flux, err, band):
+    limit = magnitude_limit(flux, err, band)
+    if np.isfinite(limit):
+        return np.nan, np.nan, limit
+    return (*ab_magnitude(flux, err, band.unit, band.pixel_area_sr), np.nan)
+
+
+def draw_sed(axes, model, magnitudes=None, label="given"):
+    """Draw the SED: total, Kron and aperture magnitudes; arrows are upper limits.
 
     Parameters
     ----------
     axes : matplotlib.axes.Axes
     model : galstep.datamodels.GalaxyModel
+    magnitudes : dict of str to (float, float), optional
+        Filter to magnitude and error, drawn as crosses.
+    label : str, optional
+        What to call them.
     """
     names = list(model.bands)
     place = [filter_wavelength(name) for name in names]
     by_wavelength = None not in place
     place = np.array(place, dtype=float) if by_wavelength else np.arange(len(names), dtype=float)
     points = sed_points(model)
-    if not np.isfinite(points["total"]).any() and not np.isfinite(points["aperture"]).any():
+    if magnitudes:
+        given = [(*magnitudes.get(name, (np.nan, np.nan)), np.nan) for name in names]
+        points["given"] = np.array(given, dtype=float)
+    if not any(np.isfinite(values).any() for values in points.values()):
         axes.text(0.5, 0.5, "no magnitude measured", ha="center", transform=axes.transAxes)
         axes.set_axis_off()
         return
-    styles = {
-        "total": dict(fmt="o", ms=6, color="tab:red", label="total (model)"),
-        "aperture": dict(fmt="s", ms=6, mfc="none", color="tab:blue", label="aperture"),
-    }
-    for kind, style in styles.items():
-        magnitude, error = points[kind].T
-        shown = np.isfinite(magnitude)
-        error = np.where(np.isfinite(error), error, 0)
-        if shown.any():
-            axes.errorbar(place[shown], magnitude[shown], error[shown], lw=1.2, **style)
+    for kind, values in points.items():
+        style = _STYLES[kind] | ({"label": label} if kind == "given" else {})
+        _draw_points(axes, place, values, style)
     _name_points(axes, names, place, points)
     axes.invert_yaxis()
     axes.margins(x=0.08, y=0.25)
@@ -102,16 +120,29 @@ def draw_sed(axes, model):
         axes.set_xticks(place, names)
 
 
+def _draw_points(axes, place, values, style):
+    magnitude, error, limit = values.T
+    shown = np.isfinite(magnitude)
+    if shown.any():
+        error = np.where(np.isfinite(error), error, 0)
+        axes.errorbar(place[shown], magnitude[shown], error[shown], lw=1.2, **style)
+    below = np.isfinite(limit)
+    if below.any():
+        arrow = dict(ls="", marker="$\\downarrow$", ms=11, color=style["color"])
+        axes.plot(place[below], limit[below], **arrow)
+
+
 def _name_points(axes, names, place, points):
     """Write the filters' names, by turns above and below their points."""
     above = True
     for index in np.argsort(place):
-        known = [m[index, 0] for m in points.values() if np.isfinite(m[index, 0])]
-        if not known:
+        known = np.concatenate([values[index, ::2] for values in points.values()])
+        known = known[np.isfinite(known)]
+        if not known.size:
             continue
         axes.annotate(
             names[index],
-            (place[index], min(known) if above else max(known)),
+            (place[index], known.min() if above else known.max()),
             (0, 8 if above else -15),
             textcoords="offset points",
             ha="center",

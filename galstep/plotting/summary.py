@@ -5,10 +5,11 @@ import textwrap
 
 import numpy as np
 
+from galstep.datamodels.aperture_rows import magnitude_limit
 from galstep.flags import decode
 from galstep.units import ab_magnitude
 
-__all__ = ["band_lines", "flag_lines", "shape_lines"]
+__all__ = ["band_lines", "flag_lines", "shape_lines", "total_flux"]
 
 
 def shape_lines(model):
@@ -56,13 +57,40 @@ def band_lines(model):
         if not band.fitted or not band.fit.sersic:
             lines.append(f"{name:<9}{'no fit' if band.usable else 'no data':>17}")
             continue
-        fit = band.fit.sersic[0]
-        magnitude = ab_magnitude(fit.flux, fit.flux_err, band.unit, band.pixel_area_sr)
         lines.append(
-            f"{name:<9}{_value(*magnitude):>17}{len(band.fit.stars):>7}"
-            f"{band.fit.chi2_reduced:>7.2f}"
+            f"{name:<9}{_magnitude(band):>17}{len(band.fit.stars):>7}{band.fit.chi2_reduced:>7.2f}"
         )
     return lines
+
+
+def total_flux(band):
+    """Flux of a galaxy, all its components, and its error.
+
+    Parameters
+    ----------
+    band : galstep.datamodels.BandData
+
+    Returns
+    -------
+    flux, error : float
+        Image unit x pixel; NaN without a fit.
+    """
+    if not band.fitted or not band.fit.sersic:
+        return np.nan, np.nan
+    if np.isfinite(band.fit.flux):
+        return band.fit.flux, band.fit.flux_err
+    components = band.fit.sersic
+    error = np.linalg.norm([component.flux_err for component in components])
+    return sum(component.flux for component in components), float(error)
+
+
+def _magnitude(band):
+    """The total magnitude with its error, or the limit of what is not detected."""
+    flux = total_flux(band)
+    limit = magnitude_limit(*flux, band)
+    if math.isfinite(limit):
+        return f"> {limit:.2f}"
+    return _value(*ab_magnitude(*flux, band.unit, band.pixel_area_sr))
 
 
 def flag_lines(model, width=60, most=9):

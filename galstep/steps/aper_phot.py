@@ -1,29 +1,26 @@
-"""AperPhot: aperture photometry of every filter in one Petrosian ellipse."""
+"""AperPhot: aperture photometry of every filter in one Petrosian ellipse, and others."""
 
 from dataclasses import replace
 
 import numpy as np
 
-from galstep.core.aperture_photometry import (
-    ApertureImages,
-    ApertureSettings,
-    mask_outliers,
-    measure_aperture,
-)
+from galstep.core.aperture_photometry import ApertureImages, ApertureSettings, mask_outliers
 from galstep.core.background import pixel_noise
-from galstep.core.galaxy_aperture import define_aperture
-from galstep.core.magnitudes import upper_limit
+from galstep.core.galaxy_aperture import define_aperture, growth_radii
+from galstep.core.galaxy_photometry import PhotometryBand, measure_galaxy
+from galstep.datamodels import GalaxyModel
 from galstep.exceptions import GalstepError, ParameterError, PrerequisiteError
 from galstep.flags import BandFlag
-from galstep.records import Aperture, StarList
+from galstep.records import Aperture
 from galstep.steps.base import GalStep
 from galstep.steps.base_filter import choose_base_filter
+from galstep.steps.products import write_beside
 from galstep.steps.scenes import effective_psf
 
 __all__ = ["AperPhot"]
 
 NOT_MEASURED = "no aperture photometry: "
-CURVE_COLUMNS = ("flux", "flux_err", "psf_correction", "frac_enclosed")
+SMALL_SHARE = 0.5  # of the galaxy's light: below it the user is told
 
 
 class AperPhot(GalStep):
@@ -34,7 +31,8 @@ class AperPhot(GalStep):
     spec = """
     petro = float(min=0.01, max=0.99, default=0.5)  # Petrosian ratio at the aperture's edge: brightness there over the mean inside; 0.5 holds half of the light for n = 1 and a tenth for n = 4, and 0.2 (SDSS) holds 0.87 and 0.65 of it
     center_mask = float(min=0, default=4.0)         # Empty apertures, which give noise and sky, have their centres at least so many semi-axes of the aperture from the galaxy
-    isophot_base_filter = string(default=None)      # Filter whose isophotes shape the aperture (default: the base filter of the fit)
+    plot = boolean(default=True)                    # Draw the picture with the apertures: <name>_qa.png, written where the model is saved
+    isophot_base_filter = string(default='F150W')   # Filter whose isophotes shape the aperture; if it has no fit, the base filter of the fit
     isophot_frac_min = float(min=0.001, max=0.999, default=0.05)  # Fraction of the galaxy's light inside the innermost isophote
     isophot_frac_max = float(min=0.001, max=0.999, default=0.95)  # Fraction of the galaxy's light inside the outermost isophote
     fit_isophot_to = option('sersic_modelimg', 'psf_sub_data', default='sersic_modelimg')  # Image of the isophotes and of the Petrosian ratio: the model galaxy as seen through the PSF, or the data without stars and sky
@@ -44,7 +42,11 @@ class AperPhot(GalStep):
     fill_max_nan_frac = float(min=0, max=0.95, default=0.7)  # Largest fraction of the aperture that may be without data
     fill_replace_with = option('median', 'sersic_modelimg', default='median')  # What stands in for pixels without data: median of their elliptical ring, or the model galaxy
     PSF_corr_base_filter = string(default='F090W')  # Filter to whose PSF the corrected magnitudes are brought; if it is not in the data, the base filter
-    radii = float_list(default=None)                # Semi-major axes of further ellipses to measure in (pixels of the base filter)
+    PSF_corr_method = option('model', 'kernel', default='model')  # What the correction is measured on: each filter's own model galaxy seen through both PSFs, or the image of PSF_corr_base_filter blurred to the other PSF by a matching kernel
+    radii = float_list(default=None)                # Semi-major axes of further ellipses, shaped as the isophotes (pixels of the base filter)
+    circles = float_list(default=None)              # Radii of further apertures that are circles (arcsec)
+    kron = boolean(default=True)                    # Measure in the Kron ellipse as well, 2.5 times the mean radius of the light: it holds 0.94 of it for n = 1 and 0.85 for n = 4
+    growth = integer(min=0, max=200, default=0)     # Number of further ellipses from the innermost isophote to the edge of the frame, in equal ratios: the curve of growth
     """
 
     def process(self, input):
@@ -79,18 +81,15 @@ class AperPhot(GalStep):
             self.skipped(model, "no filter has a fit")
             return model
         base = self._base(model, fitted)
-        psfs = {name: effective_psf(band) for name, band in fitted.items()}
         try:
-            chosen = self._aperture(base, psfs[base.name])
+            chosen = self._chosen(base)
         except GalstepError as error:
             for band in fitted.values():
                 _no_aperture(band, f"no aperture could be defined in {base.name}: {error}")
             self.skipped(model, str(error))
             return model
-        reference = psfs[self._reference(fitted, base)]
-        for name, band in fitted.items():
-            self._measure(band, base, chosen, psfs[name], reference)
-        self._report(model, base, chosen)
+        self._measure(model, fitted, base, chosen)
+        self._report(model, base)
         return model
 
     def _check_parameters(self):
@@ -99,8 +98,10 @@ class AperPhot(GalStep):
                 "isophot_frac_min must be below isophot_frac_max, got "
                 f"{self.isophot_frac_min} and {self.isophot_frac_max}"
             )
-        if self.radii is not None and not all(0 < r < np.inf for r in self.radii):
-            raise ParameterError(f"radii must be positive, got {self.radii}")
+        for name in ("radii", "circles"):
+            values = getattr(self, name)
+            if values is not None and not all(0 < r < np.inf for r in values):
+                raise ParameterError(f"{name} must be positive, got {values}")
 
     def _fitted(self, model):
         """The filters that can be measured; the others are flagged."""
@@ -116,7 +117,9 @@ class AperPhot(GalStep):
         return fitted
 
     def _base(self, model, fitted):
-        wanted = self.isophot_base_filter or model.meta.base_filter
+        wanted = self.isophot_base_filter
+        if wanted not in fitted:
+            wanted = model.meta.base_filter
         return fitted[choose_base_filter(fitted, wanted)]
 
     def _reference(self, fitted, base):
@@ -128,14 +131,14 @@ class AperPhot(GalStep):
         )  # fmt: skip
         return base.name
 
-    def _aperture(self, base, psf):
+    def _chosen(self, base):
         """Isophotes and aperture in the base filter."""
         data = None
         if self.fit_isophot_to == "psf_sub_data":
             data = np.where(base.mask, base.galaxy, base.star_subtracted - base.sky)
         chosen = define_aperture(
             base.fit.sersic,
-            psf,
+            effective_psf(base),
             base.shape,
             self.petro,
             self.isophot_frac_min,
@@ -146,39 +149,58 @@ class AperPhot(GalStep):
             self._logger.warning("%s: %s", base.name, chosen.reason)
         return chosen
 
-    def _measure(self, band, base, chosen, psf, reference):
-        images, fit = self._images(band), band.fit
-        if self.measure_on == "data":
-            fit = replace(fit, stars=StarList.empty())
-        settings = ApertureSettings(
+    def _ellipses(self, chosen, base):
+        """(kind, aperture) of all that is to be measured, in the base filter's pixels."""
+        ellipses = [("petrosian", chosen.aperture)]
+        if self.kron and np.isfinite(chosen.kron_radius):
+            ellipses.append(("kron", chosen.isophotes.at(chosen.kron_radius)))
+        ellipses += [("ellipse", chosen.isophotes.at(a)) for a in self.radii or ()]
+        centre = chosen.aperture
+        for radius in self.circles or ():
+            r = radius / base.pixel_scale
+            ellipses.append(("circle", Aperture(centre.x, centre.y, r, r, 0.0)))
+        for a in growth_radii(chosen.isophotes, base.shape, self.growth):
+            ellipses.append(("growth", chosen.isophotes.at(a)))
+        return ellipses
+
+    def _settings(self):
+        return ApertureSettings(
             self.center_mask,
             self.fill_max_nan_frac,
             self.fill_replace_with,
             empirical_noise=self.error_on == "psf_sub_data_error",
+            stars_subtracted=self.measure_on == "psf_sub_data",
         )
 
-        def measure(ellipse):
-            placed = _placed(ellipse, band, base)
-            return measure_aperture(images, fit, psf, reference, placed, settings)
-
-        result = measure(chosen.aperture)
-        scale = base.pixel_scale / band.pixel_scale
-        extra = dict(result.extra)
-        extra["mag_ab_limit"] = upper_limit(
-            result.flux, result.flux_err, band.unit, band.pixel_area_sr
+    def _measure(self, model, fitted, base, chosen):
+        to_scene = base.fit.pixel_map.inverse()
+        crowded = bool(base.fit.flags & BandFlag.CORE_CROWDED)
+        bands = {
+            name: PhotometryBand(
+                self._images(band, crowded),
+                band.fit,
+                effective_psf(band),
+                band.fit.pixel_map.after(to_scene),
+            )
+            for name, band in fitted.items()
+        }
+        measured = measure_galaxy(
+            bands,
+            self._ellipses(chosen, base),
+            self._reference(fitted, base),
+            self._settings(),
+            model.joint,
+            by_kernel=self.PSF_corr_method == "kernel",
         )
-        if self.radii:
-            curve = [measure(chosen.isophotes.at(a)) for a in self.radii]
-            extra["radii"] = [scale * a for a in self.radii]
-            extra |= {f"radii_{c}": [getattr(r, c) for r in curve] for c in CURVE_COLUMNS}
-        band.aperture = replace(
-            result,
-            petrosian_radius=scale * chosen.petrosian_radius,
-            reason="; ".join(filter(None, [result.reason, chosen.reason])),
-            extra=extra,
-        )
+        for name, (first, *others) in measured.items():
+            fitted[name].aperture = replace(
+                first,
+                petrosian_radius=bands[name].pixel_map.scale * chosen.petrosian_radius,
+                reason="; ".join(filter(None, [first.reason, chosen.reason])),
+                others=tuple(others),
+            )
 
-    def _images(self, band):
+    def _images(self, band, crowded):
         sky_subtracted = band.data - band.sky
         without_stars = sky_subtracted - band.stars
         empty = without_stars if self.measure_sky_on == "psf_sub_data" else band.residual
@@ -197,27 +219,35 @@ class AperPhot(GalStep):
             empty,
             empty_mask,
             error,
+            band.stars if crowded else None,
         )
 
-    def _report(self, model, base, chosen):
+    def _report(self, model, base):
+        found = base.aperture
         self.complete(
             model,
             base=base.name,
-            a=chosen.aperture.a,
-            b=chosen.aperture.b,
+            a=found.aperture.a,
+            b=found.aperture.b,
+            apertures=1 + len(found.others),
             **{
                 name: f"{band.aperture.flux:.5g}+-{band.aperture.flux_err:.2g}"
                 for name, band in model.bands.items()
                 if band.aperture is not None
             },
         )
+        if found.frac_enclosed < SMALL_SHARE:
+            self._logger.info(
+                "%s: the aperture holds %.0f %% of the galaxy's light; a lower petro makes it larger",
+                base.name, 100 * found.frac_enclosed,
+            )  # fmt: skip
 
-
-def _placed(ellipse, band, base):
-    """The ellipse of the base filter about the galaxy's centre in another one."""
-    scale = base.pixel_scale / band.pixel_scale
-    centre = band.fit.sersic[0].params
-    return Aperture(centre.x_0, centre.y_0, scale * ellipse.a, scale * ellipse.b, ellipse.theta)
+    def save_model(self, model, *args, **kwargs):
+        """Save the model; run on its own also tables, regions and picture beside it."""
+        path = super().save_model(model, *args, **kwargs)
+        if path is not None and self.parent is None and isinstance(model, GalaxyModel):
+            write_beside(model, path, pictures=["qa"] if self.plot else [])
+        return path
 
 
 def _no_aperture(band, reason):

@@ -5,15 +5,16 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
+from galstep.core.aperture_noise import empty_apertures
 from galstep.core.aperture_photometry import (
     ApertureImages,
     ApertureSettings,
+    BandPhotometer,
     mask_outliers,
-    measure_aperture,
 )
 from galstep.core.psf import EffectivePSF
 from galstep.flags import BandFlag
-from galstep.records import Aperture, StarList
+from galstep.records import Aperture
 from galstep.testing.models import fitted_model
 from galstep.testing.scenes import make_scene
 
@@ -39,15 +40,16 @@ class Scene:
         images = ApertureImages(data, band.mask, band.residual, band.mask, band.err)
         return replace(images, **changes)
 
-    def measure(self, aperture=None, fit=None, images=None, **settings):
-        return measure_aperture(
+    def measure(self, aperture=None, fit=None, images=None, correction=None, **settings):
+        photometer = BandPhotometer(
             images or self.images(),
             fit or self.band.fit,
             self.psfs["F150W"],
             self.psfs["F277W"],
-            aperture or self.aperture,
+            [aperture or self.aperture],
             ApertureSettings(**settings),
         )
+        return photometer.measure(aperture or self.aperture, correction=correction).flux
 
     def true_flux(self, result):
         return result.frac_enclosed * self.synthetic.truth.fluxes["F150W"]
@@ -101,8 +103,8 @@ def test_a_gap_is_filled_flagged_and_paid_for(scene, filling):
     assert result.flags == BandFlag.APERTURE_FILLED
     assert result.extra["masked_fraction"] > 0.15
     assert result.flux == pytest.approx(whole.flux, abs=3 * result.flux_err)
-    assert result.extra["fill_err"] > 0
-    assert whole.extra["fill_err"] == 0
+    assert result.fill_err > 0
+    assert whole.fill_err == 0
 
 
 def test_too_large_a_gap_is_not_measured(scene):
@@ -129,7 +131,7 @@ def test_where_no_empty_aperture_fits_the_fit_tells_the_noise(scene):
     known = scene.measure(huge, fit=replace(scene.band.fit, noise_corr=3.0))
     white = scene.synthetic.truth.noise_sigma["F150W"] * np.sqrt(np.pi) * 58
     assert known.extra["n_sky_apertures"] == 0
-    assert known.extra["noise_err"] == pytest.approx(3 * white, rel=0.01)
+    assert known.noise_err == pytest.approx(3 * white, rel=0.01)
     assert not known.flags & BandFlag.ERRORS_UNCERTAIN
     guessed = scene.measure(huge, fit=replace(scene.band.fit, noise_corr=np.nan))
     assert guessed.flags & BandFlag.ERRORS_UNCERTAIN
@@ -139,28 +141,80 @@ def test_the_error_plane_can_be_the_noise(scene):
     plane = scene.measure(empirical_noise=False)
     white = scene.synthetic.truth.noise_sigma["F150W"] * np.sqrt(np.pi * 18 * 13)
     # pixels at the rim count with the square of their overlap
-    assert plane.extra["noise_err"] == pytest.approx(white, rel=0.03)
-    assert plane.extra["noise_err"] == pytest.approx(scene.measure().extra["noise_err"], rel=0.4)
+    assert plane.noise_err == pytest.approx(white, rel=0.03)
+    assert plane.noise_err == pytest.approx(scene.measure().noise_err, rel=0.4)
 
 
-def one_star(x, y, flux_err):
-    return StarList(*(np.array([v]) for v in (1, x, y, 5.0, 0.1, 0.1, flux_err, 1.0, 0)))
+def test_the_parts_add_up_to_the_error(scene):
+    for images in (scene.images(), with_gap(scene)):
+        found = scene.measure(images=images)
+        parts = [found.noise_err, found.sky_err, found.star_err, found.model_err, found.fill_err]
+        assert found.flux_err == pytest.approx(np.linalg.norm(parts))
 
 
-@pytest.mark.parametrize(("dx", "share"), [(0.0, 1.0), (18.0, 0.5), (60.0, 0.0)])
-def test_a_star_adds_its_error_by_its_share(scene, dx, share):
-    round_aperture = Aperture(60.0, 60.0, 18.0, 18.0, 0.0)
-    fit = replace(scene.band.fit, stars=one_star(60.0 + dx, 60.0, 0.7))
-    error = scene.measure(round_aperture, fit=fit).extra["star_err"]
-    assert error == pytest.approx(0.7 * share, abs=0.03)
+def correlated(fit, scene, flux_err=0.2, share=1.0):
+    """The fit with a covariance of flux and ln r_eff."""
+    covariance = np.zeros((7, 7))
+    covariance[6, 6], covariance[2, 2] = flux_err**2, 0.01**2
+    covariance[2, 6] = covariance[6, 2] = share * flux_err * 0.01
+    return replace(fit, sersic=(replace(fit.sersic[0], covariance=covariance),))
 
 
-def test_a_star_without_an_error_counts_with_that_of_white_noise(scene):
-    fit = replace(scene.band.fit, stars=one_star(60.0, 60.0, np.nan))
-    expected = scene.synthetic.truth.noise_sigma["F150W"] * np.sqrt(
-        scene.synthetic.truth.psfs["F150W"].noise_area
-    )
-    assert scene.measure(fit=fit).extra["star_err"] == pytest.approx(expected, rel=0.02)
+def test_the_model_has_the_error_of_its_light_less_sky_and_stars(scene):
+    fit = correlated(scene.band.fit, scene, flux_err=5.0, share=0.0)
+    found = scene.measure(fit=fit)
+    step = scene.measure(fit=grown(fit, 0.01)).frac_enclosed - found.frac_enclosed
+    light = np.hypot(5.0 * found.frac_enclosed, step * fit.sersic[0].flux)
+    level = np.pi * 18 * 13 * found.extra["sky_level_err"]
+    parts = found.sky_err**2 - level**2 + found.star_err**2 + found.model_err**2
+    assert np.sqrt(parts) == pytest.approx(light, rel=0.02)
+
+
+def grown(fit, step):
+    params = fit.sersic[0].params
+    params = replace(params, r_eff=params.r_eff * np.exp(step))
+    return replace(fit, sersic=(replace(fit.sersic[0], params=params),))
+
+
+def test_an_unknown_error_of_the_galaxy_is_flagged(scene):
+    sersic = replace(scene.band.fit.sersic[0], flux_err=np.nan)
+    found = scene.measure(fit=replace(scene.band.fit, sersic=(sersic,)))
+    assert found.flags == BandFlag.ERRORS_UNCERTAIN
+    assert found.model_err == 0
+    assert np.isfinite(found.flux_err)
+
+
+def test_with_its_stars_left_in_a_sum_depends_on_no_model(scene):
+    found = scene.measure(stars_subtracted=False)
+    assert found.star_err == found.model_err == 0
+    assert np.isfinite(found.flux_corr_err)
+
+
+def test_the_corrected_flux_is_what_the_other_psf_shows(scene):
+    found = scene.measure()
+    assert found.psf_correction > 0.003  # F277W has the wider PSF
+    assert found.flux_corr == pytest.approx(found.flux * 10 ** (-0.4 * found.psf_correction))
+    given = scene.measure(correction=0.25)
+    assert given.psf_correction == 0.25
+    assert given.flux_corr == pytest.approx(found.flux * 10**-0.1)
+
+
+def test_the_corrected_flux_knows_how_flux_and_correction_hang_together(scene):
+    """A galaxy with more light but larger, too: the share changes against the flux."""
+    growing = scene.measure(fit=correlated(scene.band.fit, scene, 2.0, share=0.99))
+    shrinking = scene.measure(fit=correlated(scene.band.fit, scene, 2.0, share=-0.99))
+    assert growing.flux_corr_err < shrinking.flux_corr_err
+    assert growing.psf_correction_err == pytest.approx(shrinking.psf_correction_err)
+
+
+def test_stars_that_may_pass_for_the_galaxy_add_their_scatter(scene):
+    small = replace(scene.aperture, a=6.0, b=5.0)
+    usual = scene.measure(small)
+    crowded = scene.measure(small, images=scene.images(crowding=scene.band.stars))
+    scatter = empty_apertures(scene.band.stars, scene.band.mask, small).scatter
+    assert crowded.star_err == pytest.approx(np.hypot(usual.star_err, scatter))
+    assert crowded.flux == usual.flux
+    assert crowded.flux_err > usual.flux_err
 
 
 def test_a_sky_that_is_not_known_is_flagged(scene):

@@ -1,44 +1,11 @@
-"""Sums, fillings and shares of light with analytic answers."""
-
-from dataclasses import replace
+"""Sums and fillings with analytic answers."""
 
 import numpy as np
 import pytest
 
-from galstep.core.apertures import (
-    aperture_sum,
-    component_weights,
-    enclosed_light,
-    fill_stamp,
-    model_stamp,
-    overlap,
-    psf_correction,
-)
-from galstep.core.psf import EffectivePSF
-from galstep.core.sersic import enclosed_fraction
+from galstep.core.apertures import aperture_sum, bounding_box, fill_stamp, overlap, scaled
 from galstep.exceptions import InputError, ParameterError
-from galstep.records import Aperture, SersicFit, SersicParams
-from galstep.testing.psfs import GaussianMixturePSF
-
-
-def gaussian_psf(sigma, oversample=5):
-    size = 2 * int(6 * sigma * oversample) + 1
-    return EffectivePSF.from_array(
-        GaussianMixturePSF.gaussian(sigma).sampled(oversample, size), oversample
-    )
-
-
-# a Sersic profile with n = 1/2 is a Gaussian, sigma = r_eff / sqrt(2 ln 2)
-GAUSSIAN_GALAXY = SersicParams(50.3, 48.9, 6.0, 0.5, 0.0, 0.0)
-
-
-def gaussian_share(radius, psf_sigma, r_eff=GAUSSIAN_GALAXY.r_eff):
-    variance = r_eff**2 / (2 * np.log(2)) + psf_sigma**2
-    return 1 - np.exp(-(radius**2) / (2 * variance))
-
-
-def circle(radius, x=50.3, y=48.9):
-    return Aperture(x, y, radius, radius, 0.0)
+from galstep.records import Aperture
 
 
 @pytest.mark.parametrize("a", [0.3, 4.0, 23.7])
@@ -140,76 +107,10 @@ def test_an_unknown_filling_is_refused(gap):
         fill_stamp(image, mask, ellipse, image, "mean")
 
 
-@pytest.mark.parametrize("radius", [3.0, 8.0, 20.0])
-@pytest.mark.parametrize("sigma", [0.9, 2.5])
-def test_share_of_a_gaussian_galaxy(radius, sigma):
-    share, _ = enclosed_light(GAUSSIAN_GALAXY, gaussian_psf(sigma), circle(radius))
-    # light is summed over pixels: flat inside each, 1/24 px^2 of curvature
-    assert share == pytest.approx(gaussian_share(radius, sigma), abs=4e-3)
+def test_the_bounding_box_is_that_of_the_overlap():
+    ellipse = Aperture(40.2, 38.7, 20.0, 12.0, 0.9)
+    assert bounding_box(ellipse) == overlap(ellipse).bbox
 
 
-@pytest.mark.parametrize("n", [1.0, 2.5])
-def test_share_follows_the_curve_of_growth_where_the_psf_does_not_matter(n):
-    params = SersicParams(80.0, 80.0, 20.0, n, 0.4, 0.7)
-    ellipse = Aperture(80.0, 80.0, 30.0, 18.0, 0.7)
-    share, _ = enclosed_light(params, gaussian_psf(0.8), ellipse)
-    assert share == pytest.approx(float(enclosed_fraction(1.5, n)), abs=2e-3)
-
-
-def test_share_has_the_right_slopes():
-    psf = gaussian_psf(1.2)
-    params = SersicParams(50.3, 48.9, 7.0, 1.3, 0.3, 0.5)
-    ellipse = Aperture(50.8, 48.5, 9.0, 6.0, 0.6)
-    _, gradient = enclosed_light(params, psf, ellipse)
-    for k in range(6):
-        step = np.zeros(6)
-        step[k] = 1e-4
-        up, down = (
-            enclosed_light(SersicParams.from_vector(params.to_vector() + s), psf, ellipse)[0]
-            for s in (step, -step)
-        )
-        assert gradient[k] == pytest.approx((up - down) / 2e-4, abs=1e-5)
-
-
-def test_correction_is_that_of_the_gaussians():
-    fit = SersicFit(GAUSSIAN_GALAXY, flux=3.0)
-    correction, error = psf_correction([fit], gaussian_psf(2.5), gaussian_psf(0.9), circle(5.0))
-    expected = -2.5 * np.log10(gaussian_share(5.0, 0.9) / gaussian_share(5.0, 2.5))
-    assert expected < -0.1
-    assert correction == pytest.approx(expected, abs=0.004)
-    assert error == 0
-
-
-def test_no_correction_to_a_filter_of_the_same_psf_whatever_the_flux():
-    psf = gaussian_psf(1.5)
-    for flux in (5.0, -0.3):
-        fit = SersicFit(GAUSSIAN_GALAXY, flux=flux)
-        assert psf_correction([fit], psf, psf, circle(5.0))[0] == 0
-        other = psf_correction([fit], psf, gaussian_psf(0.9), circle(5.0))[0]
-        assert other == pytest.approx(
-            psf_correction([replace(fit, flux=1.0)], psf, gaussian_psf(0.9), circle(5.0))[0]
-        )
-
-
-def test_correction_error_is_the_scatter_over_the_shape():
-    covariance = np.full((7, 7), np.nan)
-    covariance[2, 2] = 0.05**2  # ln r_eff alone is free
-    fit = SersicFit(GAUSSIAN_GALAXY, 1.0, covariance=covariance)
-    psfs = gaussian_psf(2.5), gaussian_psf(0.9)
-    error = psf_correction([fit], *psfs, circle(5.0))[1]
-
-    def shifted(step):
-        params = replace(GAUSSIAN_GALAXY, r_eff=GAUSSIAN_GALAXY.r_eff * np.exp(step))
-        return psf_correction([replace(fit, params=params)], *psfs, circle(5.0))[0]
-
-    assert error == pytest.approx(abs(shifted(0.05) - shifted(-0.05)) / 2, rel=0.02)
-
-
-def test_components_are_weighted_by_their_flux():
-    one = SersicFit(GAUSSIAN_GALAXY, flux=1.0)
-    wide = SersicFit(replace(GAUSSIAN_GALAXY, r_eff=12.0), flux=3.0)
-    np.testing.assert_allclose(component_weights([one, wide]), [0.25, 0.75])
-    psf, ellipse = gaussian_psf(0.9), circle(10.0)
-    image = model_stamp([one, wide], psf, ellipse)
-    expected = 0.25 * gaussian_share(10.0, 0.9) + 0.75 * gaussian_share(10.0, 0.9, r_eff=12.0)
-    assert (overlap(ellipse).data * image).sum() == pytest.approx(expected, abs=3e-3)
+def test_scaling_keeps_centre_and_shape():
+    assert scaled(Aperture(1.0, 2.0, 4.0, 3.0, 0.5), 2.0) == Aperture(1.0, 2.0, 8.0, 6.0, 0.5)

@@ -1,6 +1,7 @@
 """The files beside the model."""
 
 import logging
+import subprocess
 import sys
 from dataclasses import replace
 from pathlib import Path
@@ -18,13 +19,15 @@ TRUTH = Path(__file__).parents[3] / "shared" / "truth"
 
 def test_all_files_are_written_and_listed(model, tmp_path):
     pytest.importorskip("regions")
-    names = ["g001_sersic.ecsv", "g001_phot.ecsv", "g001_stars.ecsv", "g001_aper.reg"]
+    kinds = ("sersic", "phot", "stars", "apertures", "injection")
+    tables = [f"g001_{kind}.ecsv" for kind in kinds]
+    names = [*tables, "g001_aper.reg"]
     assert write_products(model, tmp_path, "g001") == [str(tmp_path / name) for name in names]
     assert sorted(path.name for path in tmp_path.iterdir()) == sorted(names)
     assert len(QTable.read(tmp_path / "g001_stars.ecsv")) == 4
 
 
-@pytest.mark.parametrize(("tables", "regions", "n"), [(True, False, 3), (False, False, 0)])
+@pytest.mark.parametrize(("tables", "regions", "n"), [(True, False, 5), (False, False, 0)])
 def test_files_can_be_left_out(model, tmp_path, tables, regions, n):
     assert len(write_products(model, tmp_path, "g", tables=tables, regions=regions)) == n
 
@@ -46,7 +49,24 @@ def test_each_distinct_aperture_is_one_region(model, tmp_path):
     band.aperture = replace(band.aperture, aperture=replace(band.aperture.aperture, a=20.0))
     (path,) = write_products(model, tmp_path, "g", tables=False)
     found = regions.Regions.read(path)
-    assert {(r.meta["text"], float(r.width)) for r in found} == {("F150W", 24.0), ("F090W", 40.0)}
+    assert {(r.meta["text"], float(r.width)) for r in found} == {
+        ("petrosian F150W", 24.0),
+        ("petrosian F090W", 40.0),
+    }
+
+
+def test_further_apertures_are_regions_but_a_curve_of_growth_is_not(model, tmp_path):
+    regions = pytest.importorskip("regions")
+    for band in model.bands.values():
+        if band.aperture is not None:
+            kron, step = (
+                replace(band.aperture, kind=kind, aperture=replace(band.aperture.aperture, a=a))
+                for kind, a in (("kron", 30.0), ("growth", 50.0))
+            )
+            band.aperture = replace(band.aperture, others=(kron, step))
+    (path,) = write_products(model, tmp_path, "g", tables=False)
+    found = {r.meta["text"]: float(r.width) for r in regions.Regions.read(path)}
+    assert found == {"petrosian F150W F090W": 24.0, "kron F150W F090W": 60.0}
 
 
 def test_no_region_file_without_aperture(model, tmp_path, caplog):
@@ -102,6 +122,23 @@ def test_replacing_leaves_nothing_behind_after_any_failure(tmp_path):
         temporary.write_text("whole")
     assert path.read_text() == "whole"
     assert list(tmp_path.iterdir()) == [path]
+
+
+def test_a_killed_run_leaves_no_half_file(tmp_path):
+    path = tmp_path / "g_phot.ecsv"
+    path.write_text("earlier")
+    code = (
+        "import os, sys\n"
+        "from galstep.datamodels.atomic import replacing\n"
+        "with replacing(sys.argv[1]) as temporary:\n"
+        "    temporary.write_text('half a table')\n"
+        "    os.kill(os.getpid(), 9)\n"
+    )
+    killed = subprocess.run([sys.executable, "-c", code, str(path)], check=False)
+    assert killed.returncode != 0
+    assert path.read_text() == "earlier"
+    # what is left is hidden and no product
+    assert [p.name for p in tmp_path.iterdir() if not p.name.startswith(".")] == ["g_phot.ecsv"]
 
 
 @pytest.mark.skipif(not TRUTH.exists(), reason="the truth set is not here")

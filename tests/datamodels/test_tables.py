@@ -73,7 +73,7 @@ def test_sersic_row(model):
 def test_two_components_have_two_rows(model):
     band = model.bands["F150W"]
     second = replace(band.fit.sersic[0], flux=20.0)
-    band.fit = replace(band.fit, sersic=(*band.fit.sersic, second))
+    band.fit = replace(band.fit, sersic=(*band.fit.sersic, second), flux=1020.0)
     table = sersic_table(model)
     assert list(table["filter"]) == ["F150W", "F150W", "F090W", "F277W"]
     assert list(table["component"]) == [0, 1, 0, 0]
@@ -124,6 +124,20 @@ def test_color_uses_the_covariance_of_the_joint_fit(model):
     assert row["color_err"].value == pytest.approx(1.0857362 * np.sqrt(log_variance), rel=1e-6)
 
 
+def test_matched_color_has_its_own_fluxes_and_covariance(model):
+    matched = np.array([[9.0, 3.0], [3.0, 4.0]])
+    band = model.bands["F090W"]
+    band.fit = replace(band.fit, matched_flux=150.0)
+    model.joint = replace(model.joint, matched_covariance=matched)
+    row, order = row_of(phot_table(model), "F090W"), model.joint.filters
+    assert row["color_matched"].value == pytest.approx(2.5 * np.log10(400 / 150))
+    fluxes = np.array([{"F090W": 150.0, "F150W": 400.0}[name] for name in order])
+    relative = matched / np.outer(fluxes, fluxes)
+    variance = relative[0, 0] + relative[1, 1] - 2 * relative[0, 1]
+    assert row["color_matched_err"].value == pytest.approx(1.0857362 * np.sqrt(variance), rel=1e-6)
+    assert row["matched_radius"].value == 5.5
+
+
 @pytest.mark.parametrize("joint", [None, JointSummary(("F090W",), np.eye(1))])
 def test_color_without_a_joint_fit_has_independent_errors(model, joint):
     model.joint = joint
@@ -145,7 +159,7 @@ def test_no_color_without_a_fitted_base(model, base_filter):
 
 def test_no_color_and_no_magnitude_of_a_negative_flux(model):
     band = model.bands["F090W"]
-    band.fit = replace(band.fit, sersic=(replace(band.fit.sersic[0], flux=-2.0),))
+    band.fit = replace(band.fit, sersic=(replace(band.fit.sersic[0], flux=-2.0),), flux=-2.0)
     sersic, phot = sersic_table(model), phot_table(model)
     assert np.isnan(row_of(sersic, "F090W")["mag_ab"])
     assert np.isnan(row_of(phot, "F090W")["color"])

@@ -65,3 +65,24 @@ def test_many_flags_are_cut(model):
 )
 def test_digits_follow_the_error(value, error, text):
     assert summary._value(value, error) == text
+
+
+def test_a_galaxy_that_is_not_detected_has_a_limit(model):
+    band = model.bands["F277W"]
+    band.fit = replace(band.fit, flux=1.0, flux_err=1.0)
+    limit = summary.band_lines(model)[2].split()[1:3]
+    assert limit[0] == ">"
+    # 1 + 3 errors in MJy/sr x pixel of 0.03 arcsec
+    assert float(limit[1]) == pytest.approx(28.0865 - 2.5 * np.log10(4), abs=0.01)
+
+
+def test_the_total_is_that_of_all_components(model):
+    band = model.bands["F277W"]
+    one = replace(band.fit.sersic[0], flux=3.0, flux_err=0.3)
+    other = replace(one, flux=4.0, flux_err=0.4)
+    band.fit = replace(band.fit, sersic=(one, other), flux=np.nan)
+    assert summary.total_flux(band) == pytest.approx((7.0, 0.5))
+    band.fit = replace(band.fit, flux=7.5, flux_err=0.1)
+    assert summary.total_flux(band) == (7.5, 0.1)
+    band.fit = None
+    assert np.isnan(summary.total_flux(band)).all()

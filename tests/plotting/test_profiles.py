@@ -3,10 +3,12 @@
 import numpy as np
 import pytest
 from matplotlib.figure import Figure
+from scipy.ndimage import gaussian_filter
 
 from galstep.plotting.profiles import (
     RadialProfile,
     draw_profile,
+    draw_profile_residual,
     elliptical_radius,
     radial_profile,
 )
@@ -42,6 +44,36 @@ def test_error_is_the_scatter_of_the_means():
         pulls.append(profile.data / profile.err)
     # 60 draws of about 18 annuli: the std is known to 2 per cent
     assert np.std(pulls) == pytest.approx(1, abs=0.08)
+
+
+def test_error_knows_of_correlated_noise():
+    """Noise over six pixels: its annuli scatter several times more than white ones."""
+    rng = np.random.default_rng(3)
+    zero, no_mask = np.zeros(SHAPE), np.zeros(SHAPE, bool)
+    pulls, white = [], []
+    for _ in range(40):
+        noise = gaussian_filter(rng.normal(size=SHAPE), 2)
+        sigma = np.full(SHAPE, noise.std())
+        profile = radial_profile(noise, sigma, zero, no_mask, PARAMS, 25)
+        outer = profile.radius > 12  # where sectors are wider than the noise
+        pulls.append((profile.data / profile.err)[outer])
+        # an annulus of a pixel's width, or a tenth of its radius
+        pixels = 2 * np.pi * 0.6 * profile.radius * np.maximum(1, 0.1 * profile.radius)
+        white.append((profile.data / noise.std() * np.sqrt(pixels))[outer])
+    # neighbouring sectors still share some of it
+    assert 0.8 < np.std(pulls) < 2
+    assert np.std(white) > 2 * np.std(pulls)
+
+
+def test_residual_is_relative_and_in_view():
+    axes = Figure().add_subplot()
+    radius = np.arange(1.0, 21.0)
+    model = np.exp(-radius / 5)
+    profile = RadialProfile(radius, 1.05 * model, 0.01 * model, model)
+    draw_profile_residual(axes, profile, 5.0, None)
+    points = next(line for line in axes.lines if line.get_marker() == "o")
+    np.testing.assert_allclose(points.get_ydata(), 5)
+    assert axes.get_ylim()[1] > 6
 
 
 def test_masked_pixels_do_not_count():

@@ -1,10 +1,14 @@
 """Wavelengths of filter names, and the magnitudes that are drawn."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
+from astropy.table import Table
 from matplotlib.figure import Figure
 
-from galstep.plotting.sed import draw_sed, filter_wavelength, sed_points
+from galstep.filters import filter_wavelength
+from galstep.plotting.sed import draw_sed, sed_figure, sed_points
 
 
 @pytest.mark.parametrize(
@@ -50,3 +54,41 @@ def test_filters_are_numbered_where_a_name_holds_no_wavelength(model):
     draw_sed(axes, model)
     np.testing.assert_allclose(axes.lines[0].get_xdata(), [0, 1])
     assert [label.get_text() for label in axes.get_xticklabels()] == ["blue", "F277W"]
+
+
+def test_given_magnitudes_are_drawn_beside_ours(model):
+    given = {"F150W": (20.5, 0.1), "F090W": (21.0, 0.1)}
+    figure = sed_figure(model, given, label="mine")
+    labels = [text.get_text() for text in figure.axes[0].get_legend().get_texts()]
+    assert labels[-1] == "mine"
+    crosses = next(line for line in figure.axes[0].lines if line.get_marker() == "x")
+    assert crosses.get_xdata() == [1.5]
+    assert crosses.get_ydata() == [20.5]
+
+
+def test_of_a_table_the_rows_of_this_galaxy_count(model):
+    table = Table(
+        {
+            "galaxy": ["other", "galaxy"],
+            "filter": ["F150W", "F150W"],
+            "mag_ab": [10.0, 20.5],
+            "mag_ab_err": [0.1, 0.1],
+        }
+    )
+    axes = sed_figure(model, table).axes[0]
+    crosses = next(line for line in axes.lines if line.get_marker() == "x")
+    assert crosses.get_ydata() == [20.5]
+
+
+def test_a_galaxy_that_is_not_detected_has_an_arrow(model):
+    band = model.bands["F277W"]
+    (fit,) = band.fit.sersic
+    faint = (replace(fit, flux=1.0, flux_err=1.0),)
+    band.fit = replace(band.fit, sersic=faint, flux=np.nan)
+    magnitude, error, limit = sed_points(model)["total"][1]
+    assert np.isnan(magnitude)
+    assert np.isfinite(limit)
+    axes = Figure().add_subplot()
+    draw_sed(axes, model)
+    arrows = [line for line in axes.lines if "arrow" in str(line.get_marker())]
+    np.testing.assert_allclose([line.get_ydata()[0] for line in arrows], [limit])

@@ -1,0 +1,77 @@
+"""Magnitudes that are given: published ones, or the user's."""
+
+from pathlib import Path
+
+import numpy as np
+from astropy.table import Table
+
+from galstep.exceptions import InputError
+
+__all__ = ["magnitudes_by_filter", "read_magnitudes"]
+
+COLUMNS = ("filter", "mag_ab", "mag_ab_err")
+
+
+def read_magnitudes(path):
+    """The table of magnitudes in a file that astropy reads (ECSV, CSV, FITS ...).
+
+    Parameters
+    ----------
+    path : path-like
+
+    Returns
+    -------
+    `astropy.table.Table`
+
+    Raises
+    ------
+    InputError
+        If the file cannot be read or lacks a column; the message names it.
+    """
+    path = Path(path)
+    if not path.exists():
+        raise InputError(f"magnitudes {path}: there is no such file")
+    try:
+        table = Table.read(path)
+    except (OSError, ValueError, TypeError) as error:
+        raise InputError(f"magnitudes {path}: the table cannot be read ({error})") from error
+    _check_columns(table, f"magnitudes {path}")
+    return table
+
+
+def magnitudes_by_filter(table, galaxy):
+    """Filter to (magnitude, error) of one galaxy.
+
+    Parameters
+    ----------
+    table : `astropy.table.Table`
+        With the columns ``filter``, ``mag_ab``, ``mag_ab_err``; with ``galaxy`` as
+        well if it holds several.
+    galaxy : str
+        Its name there.
+
+    Returns
+    -------
+    dict of str to (float, float)
+
+    Raises
+    ------
+    InputError
+        If a column is missing.
+    """
+    _check_columns(table, "magnitudes")
+    rows = table
+    if "galaxy" in table.colnames:
+        rows = table[np.array(table["galaxy"], dtype=str) == galaxy]
+    return {
+        str(row["filter"]): tuple(
+            float(getattr(row[name], "value", row[name])) for name in COLUMNS[1:]
+        )
+        for row in rows
+    }
+
+
+def _check_columns(table, what):
+    missing = [name for name in COLUMNS if name not in table.colnames]
+    if missing:
+        raise InputError(f"{what}: the table needs the columns {', '.join(missing)}")

@@ -1,0 +1,26 @@
+"""How the main loop of a fit went, kept for the picture of it."""
+
+from galstep.records import SersicParams
+
+__all__ = ["note_passes"]
+
+_COUNTS = ("threshold", "n_found", "n_stars", "chi2")
+_SHAPE = ("x_0", "y_0", "r_eff", "n", "ellip", "theta")
+
+
+def note_passes(model, key, history):
+    """Write the passes of a fit into ``model.meta.convergence``.
+
+    Parameters
+    ----------
+    model : GalaxyModel
+        Changed in place.
+    key : str
+        Key of the step.
+    history : list of dict
+        One per pass, see `galstep.core.ladder.LadderResult`.
+    """
+    passes = {name: [float(entry[name]) for entry in history] for name in _COUNTS}
+    shapes = [SersicParams.from_vector(entry["shape"][:6]) for entry in history]
+    passes |= {name: [float(getattr(shape, name)) for shape in shapes] for name in _SHAPE}
+    model.meta.convergence[key] = passes

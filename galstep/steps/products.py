@@ -1,0 +1,92 @@
+"""The files that are saved beside a model: tables, regions, images, pictures."""
+
+import importlib.util
+import logging
+import os
+from pathlib import Path
+
+from galstep.datamodels.atomic import replacing
+from galstep.datamodels.products import write_products
+from galstep.exceptions import ParameterError
+
+__all__ = ["PICTURES", "chosen_pictures", "write_beside"]
+
+log = logging.getLogger("stpipe.galstep.products")
+
+#: The pictures of `galstep.plotting.FIGURES`, by name.
+PICTURES = ("qa", "profiles", "sed", "stars", "growth", "convergence")
+
+
+def chosen_pictures(names):
+    """The names of pictures that a parameter asks for.
+
+    Parameters
+    ----------
+    names : sequence of str or None
+        Of `PICTURES`, or ``"all"``.
+
+    Returns
+    -------
+    list of str
+
+    Raises
+    ------
+    ParameterError
+        If there is no such picture.
+    """
+    names = [str(name) for name in names or ()]
+    if "all" in names:
+        return list(PICTURES)
+    unknown = [name for name in names if name not in PICTURES]
+    if unknown:
+        raise ParameterError(
+            f"figures must be of {', '.join(PICTURES)} or all, got {', '.join(unknown)}"
+        )
+    return names
+
+
+def write_beside(model, path, suffix=None, pictures=("qa",), save_fits=False, magnitudes=None):
+    """Write what belongs to a saved model; every file whole or not at all.
+
+    Parameters
+    ----------
+    model : GalaxyModel
+    path : str
+        Where it was saved.
+    suffix : str, optional
+        Ends the name of the model's file alone: with ``"gal"`` the tables of
+        ``x_gal.asdf`` are ``x_sersic.ecsv`` and so on.
+    pictures : sequence of str, optional
+        Names of `PICTURES`, drawn if matplotlib is installed.
+    save_fits : bool, optional
+        Whether the images are written as FITS.
+    magnitudes : `astropy.table.Table`, optional
+        Drawn beside ours in the picture ``sed``.
+    """
+    folder, file_name = os.path.split(path)
+    name = os.path.splitext(file_name)[0]
+    if suffix:
+        name = name.removesuffix(f"_{suffix}")
+    written = write_products(model, folder or ".", name)
+    if save_fits:
+        from galstep.datamodels.image_products import write_fits_images
+
+        written += write_fits_images(model, folder or ".", name)
+    for file in written:
+        log.info("Saved %s", file)
+    for picture in pictures:
+        _write_picture(model, picture, Path(folder) / f"{name}_{picture}.png", magnitudes)
+
+
+def _write_picture(model, picture, path, magnitudes):
+    if importlib.util.find_spec("matplotlib") is None:
+        log.info("matplotlib is not installed, so %s is not written", path)
+        return
+    from galstep.plotting import FIGURES
+
+    options = {"magnitudes": magnitudes} if picture == "sed" else {}
+    with replacing(path) as temporary:
+        # packing the pixels harder takes as long as drawing them, for 10 % of the size
+        figure = FIGURES[picture](model, **options)
+        figure.savefig(temporary, pil_kwargs={"compress_level": 2})
+    log.info("Saved %s", path)
