@@ -16,13 +16,17 @@ def get_steps():
     """
     return [
         ("galstep.pipeline.GalPipeline", "gal_pipeline", True),
+        ("galstep.hooks.Measure", "gal_measure", False),
         ("galstep.steps.LoadCrop", "gal_loadcrop", False),
         ("galstep.steps.PSFCalibrate", "gal_psfcalibrate", False),
         ("galstep.steps.BaseFit", "gal_basefit", False),
         ("galstep.steps.ScaleFit", "gal_scalefit", False),
         ("galstep.steps.ForcedScaleFit", "gal_forcedscalefit", False),
         ("galstep.steps.JointFit", "gal_jointfit", False),
+        ("galstep.steps.Inject", "gal_inject", False),
         ("galstep.steps.AperPhot", "gal_aperphot", False),
+        ("galstep.steps.TweakReg", "gal_tweakreg", False),
+        ("galstep.steps.StarPhot", "gal_starphot", False),
     ]
 
 

@@ -13,6 +13,7 @@ residual is float32, and NaN everywhere before a fit.
 
 import logging
 import struct
+import warnings
 from contextlib import contextmanager
 from dataclasses import fields
 from types import SimpleNamespace
@@ -29,7 +30,7 @@ from galstep.datamodels.serialise import plain, record_from_tree
 from galstep.datamodels.tables import make_tables
 from galstep.datamodels.wcs_text import wcs_from_text, wcs_to_text
 from galstep.exceptions import GalstepError, InputError
-from galstep.records import ApertureFlux, BandFit, JointSummary, PsfKernel
+from galstep.records import ApertureFlux, BandFit, Injections, JointSummary, PsfKernel, Registration
 from galstep.schemas import GALAXY_SCHEMA_URI, resource_mappings
 from galstep.units import check_unit
 
@@ -39,7 +40,12 @@ log = logging.getLogger(__name__)
 
 PRODUCT_VERSION = 1
 _IMAGES = ("data", "err", "mask", "psf", "sky", "galaxy", "stars")
-_RECORDS = {"psf_kernel": PsfKernel, "fit": BandFit, "aperture": ApertureFlux}
+_RECORDS = {
+    "psf_kernel": PsfKernel,
+    "fit": BandFit,
+    "aperture": ApertureFlux,
+    "registration": Registration,
+}
 _UNITS = {
     "positions": "pix, 0-based, of the crop; origin is its first pixel in the input frame",
     "angles": "rad, counter-clockwise from +x",
@@ -80,6 +86,7 @@ def model_tree(model):
         "meta": _meta_tree(model),
         "bands": {name: _band_tree(band) for name, band in model.bands.items()},
         "joint": plain(model.joint),
+        "injections": plain(model.injections),
         "tables": {name: _table_tree(table) for name, table in make_tables(model).items()},
     }
 
@@ -115,7 +122,11 @@ def read_asdf(path, filters=None):
     if joint is not None and not set(joint.filters) <= set(names):
         log.info("%s: only some of its filters are taken, so the joint result is left out", where)
         joint = None
-    return GalaxyModel(meta, bands, joint)
+    injections = record_from_tree(Injections, tree.get("injections"))
+    if injections is not None and not set(injections.filter) <= set(names):
+        log.info("%s: only some of its filters are taken, so the injections are left out", where)
+        injections = None
+    return GalaxyModel(meta, bands, joint, injections)
 
 
 def _meta_tree(model):
@@ -131,7 +142,7 @@ def _meta_tree(model):
 def _meta(tree):
     values = {field.name: tree[field.name] for field in fields(Meta)}
     values["cal_step"] = SimpleNamespace(**values["cal_step"])
-    for name in ("parameters", "timings", "history"):
+    for name in ("parameters", "timings", "history", "convergence"):
         values[name] = plain(values[name])
     if values["input_shape"] is not None:
         values["input_shape"] = tuple(values["input_shape"])
@@ -150,7 +161,9 @@ def _band_tree(band):
 
 def _band(name, tree, where):
     """The filter of a tree that the schema has passed."""
-    values = {field.name: tree[field.name] for field in fields(BandData) if field.name != "name"}
+    # products of earlier versions lack the keys that are not required
+    names = [field.name for field in fields(BandData) if field.name != "name"]
+    values = {name: tree.get(name) for name in names}
     try:
         for key in _IMAGES:
             values[key] = None if values[key] is None else np.array(values[key])
@@ -204,6 +217,7 @@ def _read_tree(path, where):
     try:
         with (
             _schema_known(),
+            _conversion_checked(),
             asdf.open(path, custom_schema=GALAXY_SCHEMA_URI, lazy_load=False) as file,
         ):
             return file.tree
@@ -213,8 +227,19 @@ def _read_tree(path, where):
                 f"{where}: an ASDF file, but no product of galstep (no 'galstep_product')"
             ) from error
         raise InputError(f"{where}: not a sound product: {_fault(error)}") from error
-    except (OSError, ValueError, RuntimeError, struct.error, yaml.YAMLError) as error:
+    except (
+        OSError, ValueError, RuntimeError, struct.error, yaml.YAMLError,
+        asdf.exceptions.AsdfWarning,
+    ) as error:  # fmt: skip
         raise InputError(f"{where}: the ASDF file is damaged ({_one_line(error)})") from error
+
+
+@contextmanager
+def _conversion_checked():
+    """What asdf cannot convert is an error: it would hand on the bare description."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("error", asdf.exceptions.AsdfConversionWarning)
+        yield
 
 
 def _fault(error):

@@ -4,6 +4,7 @@ from dataclasses import dataclass, field
 from math import radians
 
 import numpy as np
+from astropy.coordinates import SkyCoord
 
 from galstep.exceptions import InputError
 from galstep.flags import BandFlag
@@ -46,10 +47,14 @@ class BandData:
         Of this array, so of the crop once there is one.
     origin : tuple of int, optional
         (x, y) in the input frame of this array's first pixel.
+    input_shape : tuple of int, optional
+        (ny, nx) of the input frame; by default that of ``data``.
     sky, galaxy, stars : 2-D array, optional
         Model images in ``unit``; None before a fit.
     fit : `galstep.records.BandFit`, optional
     aperture : `galstep.records.ApertureFlux`, optional
+    registration : `galstep.records.Registration`, optional
+        How the filter lies against the base, if TweakReg has measured it.
     flags : int, optional
         `galstep.flags.BandFlag` bits that belong to no single result; see
         `all_flags`.
@@ -73,11 +78,13 @@ class BandData:
     pixel_scale: float = 0.03
     wcs: object = None
     origin: tuple = (0, 0)
+    input_shape: tuple | None = None
     sky: np.ndarray | None = None
     galaxy: np.ndarray | None = None
     stars: np.ndarray | None = None
     fit: object = None
     aperture: object = None
+    registration: object = None
     flags: int = 0
     reasons: list = field(default_factory=list)
 
@@ -86,6 +93,7 @@ class BandData:
         self.psf = _float_image(self.psf, f"psf of filter {self.name!r}")
         self.oversample = int(self.oversample)
         self.origin = tuple(int(v) for v in self.origin)
+        self.input_shape = tuple(int(v) for v in self.input_shape or self.data.shape)
         self.mask = self._checked_mask()
         if self.err is not None:
             self._take_error()
@@ -168,6 +176,52 @@ class BandData:
         """data - stars, NaN where there are no data; None before a fit."""
         return None if self.stars is None else self.data - self.stars
 
+    def sky_position(self, x, y):
+        """ICRS right ascension and declination of pixels of this array.
+
+        Parameters
+        ----------
+        x, y : array_like
+
+        Returns
+        -------
+        ra, dec : ndarray
+            Degrees; NaN without a WCS.
+        """
+        x, y = np.asarray(x, dtype=float), np.asarray(y, dtype=float)
+        if self.wcs is None or not x.size:
+            return np.full(x.shape, np.nan), np.full(x.shape, np.nan)
+        sky = self.wcs.pixel_to_world(x, y).icrs
+        return np.asarray(sky.ra.deg), np.asarray(sky.dec.deg)
+
+    def pixel_position(self, ra, dec):
+        """Pixels of this array at an ICRS position; the inverse of `sky_position`.
+
+        Parameters
+        ----------
+        ra, dec : float
+            Degrees.
+
+        Returns
+        -------
+        x, y : float
+
+        Raises
+        ------
+        InputError
+            If there is no WCS, or the position is not on the frame.
+        """
+        if self.wcs is None:
+            raise InputError(f"filter {self.name!r}: ra and dec need a WCS, and the image has none")
+        x, y = map(float, self.wcs.world_to_pixel(SkyCoord(ra, dec, unit="deg")))
+        ny, nx = self.shape
+        if not (-0.5 <= x < nx - 0.5 and -0.5 <= y < ny - 0.5):
+            raise InputError(
+                f"filter {self.name!r}: ra {ra:g}, dec {dec:g} is off the image, at "
+                f"x = {x:.0f}, y = {y:.0f} of {nx} x {ny} pixels"
+            )
+        return x, y
+
     def crop(self, x_min, y_min, nx, ny):
         """The same filter on a part of its pixels.
 
@@ -209,6 +263,8 @@ class BandData:
             pixel_scale=self.pixel_scale,
             wcs=None if self.wcs is None else self.wcs[part],
             origin=(self.origin[0] + x_min, self.origin[1] + y_min),
+            input_shape=self.input_shape,
+            registration=self.registration,
             flags=self.flags,
             reasons=list(self.reasons),
         )

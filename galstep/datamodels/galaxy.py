@@ -38,6 +38,9 @@ class Meta:
         The galstep that made the model.
     history : list of str, optional
         One line per step that ran.
+    convergence : dict, optional
+        Step key to the passes of its main loop: threshold, n_found, n_stars, chi2
+        and the shape after each (pixels of the crop), lists of one length.
     """
 
     name: str
@@ -50,6 +53,7 @@ class Meta:
     timings: dict = field(default_factory=dict)
     version: str = __version__
     history: list = field(default_factory=list)
+    convergence: dict = field(default_factory=dict)
 
 
 class GalaxyModel:
@@ -64,14 +68,16 @@ class GalaxyModel:
     bands : dict of str to BandData
         In the order in which the filters are to be processed and listed.
     joint : `galstep.records.JointSummary`, optional
+    injections : `galstep.records.Injections`, optional
     """
 
     crds_observatory = None
 
-    def __init__(self, meta, bands, joint=None):
+    def __init__(self, meta, bands, joint=None, injections=None):
         self.meta = meta
         self.bands = dict(bands)
         self.joint = joint
+        self.injections = injections
 
     def __repr__(self):
         return f"<GalaxyModel {self.meta.name!r}: {', '.join(self.bands)}>"
@@ -83,13 +89,33 @@ class GalaxyModel:
         self.close()
 
     @classmethod
-    def open(cls, source, psf_file=None, filters=None, pixel_scale=0.03, unit="MJy/sr"):
-        """A model from a file, or the model itself; see `galstep.datamodels.open`."""
+    def open(cls, source, psf_file=None, filters=None, **options):
+        """A model of images, or of a product of an earlier run.
+
+        Parameters
+        ----------
+        source : object
+            A path, an object of another package, or a list or mapping of them;
+            see `galstep.datamodels.open`. A model is returned as it is.
+        psf_file : object, optional
+            The PSFs; see `galstep.datamodels.psf_input`. Needed for images.
+        filters : sequence of str, optional
+            The filters to take, in this order. By default all.
+        **options
+            See `galstep.datamodels.read_options.ReadOptions`.
+
+        Returns
+        -------
+        GalaxyModel
+
+        Raises
+        ------
+        InputError
+            If the input cannot be used.
+        """
         from galstep.datamodels.open import open_model
 
-        return open_model(
-            source, psf_file=psf_file, filters=filters, pixel_scale=pixel_scale, unit=unit
-        )
+        return open_model(source, psf_file=psf_file, filters=filters, **options)
 
     @property
     def filters(self):

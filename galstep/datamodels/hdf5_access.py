@@ -9,7 +9,7 @@ import numpy as np
 
 from galstep.exceptions import InputError
 
-__all__ = ["choose_filters", "image_names", "open_hdf5", "read_image"]
+__all__ = ["choose_filters", "image_names", "not_there", "open_hdf5", "read_image"]
 
 _MOST_NAMES_LISTED = 12
 
@@ -40,7 +40,11 @@ def open_hdf5(path, role):
     except OSError as error:
         raise InputError(f"{role} {path}: the HDF5 file is damaged ({error})") from error
     with file:
-        yield file
+        try:
+            yield file
+        # what h5py raises where an object in the file cannot be read
+        except (KeyError, OSError, RuntimeError) as error:
+            raise InputError(f"{role} {path}: the HDF5 file is damaged ({error})") from error
 
 
 def image_names(file):
@@ -48,7 +52,7 @@ def image_names(file):
     return [name for name in file if isinstance(file.get(name), h5py.Dataset)]
 
 
-def choose_filters(available, wanted, where):
+def choose_filters(available, wanted, where, if_none="there is no dataset at the root"):
     """The filters to read, in the order wanted.
 
     Parameters
@@ -59,6 +63,8 @@ def choose_filters(available, wanted, where):
         What was asked for; None or nothing means all.
     where : str
         The file, as messages call it.
+    if_none : str, optional
+        Why there is no filter, if ``available`` is empty.
 
     Raises
     ------
@@ -66,27 +72,27 @@ def choose_filters(available, wanted, where):
         If there is none, one is not there, or one is asked for twice.
     """
     if not available:
-        raise InputError(f"{where}: there is no dataset at the root, so no filter")
+        raise InputError(f"{where}: {if_none}, so no filter")
     if wanted is None or len(wanted) == 0:
         return list(available)
     wanted = [wanted] if isinstance(wanted, str) else [str(name) for name in wanted]
     for name in wanted:
         if name not in available:
-            raise InputError(f"{where}: filter {name!r} is not there; {_listing(name, available)}")
+            raise InputError(not_there(name, available, where))
         if wanted.count(name) > 1:
             raise InputError(f"{where}: filter {name!r} is asked for {wanted.count(name)} times")
     return wanted
 
 
-def _listing(name, available):
-    """What there is, and the nearest name to the one that is not."""
+def not_there(name, available, where):
+    """A message: what there is, and the nearest name to the one that is not."""
     listed = ", ".join(available[:_MOST_NAMES_LISTED])
     if len(available) > _MOST_NAMES_LISTED:
         listed += f" and {len(available) - _MOST_NAMES_LISTED} more"
     by_capitals = {other.upper(): other for other in available}
     nearest = difflib.get_close_matches(name.upper(), by_capitals, n=1)
     suggestion = f" (did you mean {by_capitals[nearest[0]]!r}?)" if nearest else ""
-    return f"it has {listed}{suggestion}"
+    return f"{where}: filter {name!r} is not there; it has {listed}{suggestion}"
 
 
 def read_image(dataset, what):

@@ -1,4 +1,4 @@
-"""The image file: HDF5 with one 2-D dataset per filter at the root.
+"""HDF5 image files: one 2-D dataset per filter at the root, or sphot's results.
 
 Beside the images there may be
 
@@ -7,82 +7,68 @@ Beside the images there may be
 - attributes at the dataset, or at the root for all: ``unit`` (or ``bunit``),
   ``pixel_scale`` (arcsec), ``wcs`` (or ``header``: a FITS header as one string).
 
-What a file says of itself wins over the arguments. Pixels that are not finite
-are no data. So are pixels that are exactly 0 where they make up at least a
-thousandth of the frame: pipelines fill with zeros beyond the edge of a detector,
-while a measured value that is exactly 0 is a rare accident.
+Pixels that are exactly 0 are no data where they make up at least a thousandth of
+the frame: pipelines fill with zeros beyond the edge of a detector, while a
+measured value that is exactly 0 is a rare accident.
+
+A result of sphot, or of galstep in that layout, has a group per filter instead.
+Of it the image and the PSF are read, not what was fitted. sphot's ``data_error``
+is left aside: it is the scatter of the whole frame, stars included.
 """
 
 import logging
-from math import sqrt
-from pathlib import Path
 
 import h5py
 import numpy as np
-from astropy.units import Unit
 
-from galstep.datamodels.band import BandData
-from galstep.datamodels.galaxy import GalaxyModel, Meta
-from galstep.datamodels.hdf5_access import choose_filters, image_names, open_hdf5, read_image
-from galstep.datamodels.psf_library import read_psfs
+from galstep.datamodels.hdf5_access import choose_filters, image_names, read_image
+from galstep.datamodels.image_source import ImageSource
+from galstep.datamodels.psf_library import check_psf
 from galstep.datamodels.wcs_text import wcs_from_text
 from galstep.exceptions import InputError
-from galstep.flags import BandFlag
-from galstep.units import check_unit
 
-__all__ = ["read_hdf5"]
+__all__ = ["hdf5_sources"]
 
 log = logging.getLogger(__name__)
 
 ERROR_GROUPS = ("error", "err", "sigma")
 MASK_GROUP = "mask"
-_SMALLEST_SIDE = 16
-_LEAST_ZERO_FRACTION = 1e-3
+_RESULT_IMAGES = ("_rawdata", "data")  # sphot's data have the sky subtracted
 
 
-def read_hdf5(path, psf_file, filters=None, pixel_scale=0.03, unit="MJy/sr"):
-    """A `GalaxyModel` from an image file and a PSF file.
+def hdf5_sources(file, where, filters=None):
+    """The images of an HDF5 file.
 
     Parameters
     ----------
-    path : path-like
-        The image file; see the module's text.
-    psf_file : path-like
-        The PSF file; see `galstep.datamodels.psf_library`.
+    file : `h5py.File`
+    where : str
+        The file, as messages call it.
     filters : sequence of str, optional
         The filters to take, in this order; by default all in the file's order.
-    pixel_scale : float, optional
-        Side of a pixel (arcsec) where the file does not tell.
-    unit : str, optional
-        Unit of the images where the file does not tell.
 
     Returns
     -------
-    GalaxyModel
-        A filter without any usable pixel stays in it, with the flag ``NO_DATA``.
+    list of ImageSource
 
     Raises
     ------
     InputError
-        If a file, filter, attribute or array is missing or cannot be used, or
-        no filter has a usable pixel.
+        If a filter, attribute or array is missing or cannot be used.
     """
-    path = Path(path)
-    if psf_file is None:
-        raise InputError(f"input {path}: images need their PSFs: give psf_file")
-    where = f"input {path}"
-    with open_hdf5(path, "input") as file:
-        names = choose_filters(image_names(file), filters, where)
-        planes = {name: _read_planes(file, name, where) for name in names}
-        facts = {name: _read_facts(file, name, where, pixel_scale, unit) for name in names}
-    _check_units(facts, where)
-    shape = _common_shape(planes, where)
-    psfs = read_psfs(psf_file, names)
-    bands = {name: _band(name, planes[name], psfs[name], facts[name]) for name in names}
-    if not any(band.usable for band in bands.values()):
-        raise InputError(f"{where}: no filter has a usable pixel, all are masked or not finite")
-    meta = Meta(name=path.stem, filename=path.name, input_shape=shape)
-    return GalaxyModel(meta, bands)
+    results = [name for name in file if _is_result(file.get(name))]
+    if results:
+        names = choose_filters(results, filters, where)
+        return [_result_source(file, name, where) for name in names]
+    names = choose_filters(image_names(file), filters, where)
+    return [_image_source(file, name, where) for name in names]
+
+
+def _image_source(file, name, where):
+    planes = _read_planes(file, name, where)
+    return ImageSource(
+        name=name, where=f"{where}: {name}", **planes, **_read_facts(file, name, where)
+    )
 
 
 def _read_planes(file, name, where):
@@ -111,46 +97,19 @@ def _error_group(file, where):
     return present[0] if present else None
 
 
-def _common_shape(planes, where):
-    """(ny, nx) of every image."""
-    shapes = {name: plane["data"].shape for name, plane in planes.items()}
-    if len(set(shapes.values())) > 1:
-        listed = ", ".join(f"{name} {shape}" for name, shape in shapes.items())
-        raise InputError(f"{where}: all images must have one shape, got {listed}")
-    shape = next(iter(shapes.values()))
-    if min(shape) < _SMALLEST_SIDE:
-        raise InputError(
-            f"{where}: images must have at least {_SMALLEST_SIDE} pixels a side, got {shape}"
-        )
-    return shape
-
-
-def _read_facts(file, name, where, pixel_scale, unit):
-    """Unit, pixel scale and WCS: of the dataset, else of the root, else as given."""
+def _read_facts(file, name, where):
+    """Unit, pixel scale and WCS: of the dataset or group, else of the root."""
     attributes = {**file.attrs, **file[name].attrs}
     what = f"{where}: {name}"
     header = attributes.get("wcs", attributes.get("header"))
-    wcs = None if header is None else wcs_from_text(header, what)
-    if "pixel_scale" in attributes:
-        pixel_scale = attributes["pixel_scale"]
-    elif wcs is not None:
-        pixel_scale = sqrt(wcs.proj_plane_pixel_area().to_value("arcsec2"))
-    unit = attributes.get("unit", attributes.get("bunit", unit))
+    pixel_scale = attributes.get("pixel_scale")
+    if pixel_scale is not None:
+        pixel_scale = _positive_number(pixel_scale, f"{what}: pixel_scale")
     return {
-        "unit": check_unit(unit, what),
-        "pixel_scale": _positive_number(pixel_scale, f"{what}: pixel_scale"),
-        "wcs": wcs,
+        "unit": attributes.get("unit", attributes.get("bunit")),
+        "pixel_scale": pixel_scale,
+        "wcs": None if header is None else wcs_from_text(header, what),
     }
-
-
-def _check_units(facts, where):
-    """Units must convert into each other: fluxes of all filters share a column."""
-    units = [fact["unit"] for fact in facts.values()]
-    for unit in units:
-        if not Unit(unit).is_equivalent(units[0]):
-            raise InputError(
-                f"{where}: units must convert into each other, got {units[0]!r} and {unit!r}"
-            )
 
 
 def _positive_number(value, what):
@@ -160,19 +119,47 @@ def _positive_number(value, what):
     return float(number[0])
 
 
-def _band(name, planes, psf, facts):
-    """The filter as `BandData`, its pixels sorted into good and bad."""
-    data, err, mask = planes["data"], planes["err"], planes["mask"]
-    array, oversample = psf
-    zero = data == 0
-    if np.count_nonzero(zero) >= _LEAST_ZERO_FRACTION * data.size:
-        log.info("%s: %d pixels are exactly 0 and taken as no data", name, zero.sum())
-        data[zero] = np.nan
-    band = BandData(
-        name, data, array, oversample, err=err, mask=None if mask is None else mask != 0, **facts
+def _is_result(node):
+    """Whether this is a filter of a result: a group with an image and its PSF."""
+    if not isinstance(node, h5py.Group):
+        return False
+    return any(name in node for name in _RESULT_IMAGES) and "psf" in node
+
+
+def _result_source(file, name, where):
+    """The image and PSF of a filter in a result."""
+    group, what = file[name], f"{where}: {name}"
+    is_ours = "galstep_version" in file.attrs
+    image = next(n for n in _RESULT_IMAGES if n in group)
+    psf = group["_psf_raw" if "_psf_raw" in group else "psf"]
+    has_error, has_mask = is_ours and "data_error" in group, is_ours and "mask" in group
+    return ImageSource(
+        name=name,
+        where=what,
+        data=read_image(group[image], f"{what}/{image}"),
+        err=read_image(group["data_error"], f"{what}/data_error") if has_error else None,
+        mask=read_image(group["mask"], f"{what}/mask") if has_mask else None,
+        psf=(check_psf(read_image(psf, f"{what}/psf"), f"{what}/psf"), _oversample(group, what)),
+        origin=_result_origin(file, is_ours, group[image].shape),
+        **_read_facts(file, name, where),
     )
-    if not band.usable:
-        band.flags |= BandFlag.NO_DATA
-        band.reasons.append("every pixel is masked or not finite")
-        log.warning("%s: every pixel is masked or not finite; nothing is measured in it", name)
-    return band
+
+
+def _oversample(group, what):
+    value = np.ravel(group["psf_oversample"][()]) if "psf_oversample" in group else np.empty(0)
+    if value.size != 1 or value.dtype.kind not in "fiu" or not value[0] >= 1:
+        raise InputError(f"{what}/psf_oversample must be a positive integer, got {value}")
+    return int(value[0])
+
+
+def _result_origin(file, is_ours, shape):
+    """(x, y) of the crop's first pixel in the frame that was cropped."""
+    centre = [file.get(f"crop_{axis}0") for axis in "xy"]
+    if any(not isinstance(node, h5py.Dataset) or node.shape for node in centre):
+        return (0, 0)
+    centre = [float(node[()]) for node in centre]
+    if is_ours:  # the middle of the crop
+        return tuple(round(c - (n - 1) / 2) for c, n in zip(centre, shape[::-1], strict=True))
+    size = file.get("crop_size")
+    side = float(size[()]) if isinstance(size, h5py.Dataset) and not size.shape else shape[0]
+    return tuple(round(c - np.ceil(side / 2)) for c in centre)

@@ -10,7 +10,8 @@ under astropy's names, ``sersic_params_physical``, ``kernel_params``, the star
 table ``psf_table`` and the magnitudes. Units stand in attributes. What was not
 measured is left out. Two names differ in meaning: fluxes in ``psf_table`` are
 true totals (sphot's were multiplied by oversample^2), and ``psf_sub_data`` still
-holds the sky. The file is for reading elsewhere; galstep does not read it back.
+holds the sky. The file is for reading elsewhere; galstep reads images and PSFs
+back, not what was fitted.
 """
 
 import json
@@ -22,6 +23,7 @@ import numpy as np
 from galstep import __version__
 from galstep.datamodels.atomic import replacing
 from galstep.datamodels.tables import phot_table
+from galstep.datamodels.wcs_text import wcs_to_text
 
 __all__ = ["write_hdf5"]
 
@@ -66,6 +68,8 @@ def write_hdf5(model, path):
         for name, band in model.bands.items():
             group = file.create_group(name)
             group.attrs.update(unit=band.unit, pixel_scale=band.pixel_scale)
+            if band.wcs is not None:
+                group.attrs["wcs"] = wcs_to_text(band.wcs)
             _write_all(group, _images(band) | _scalars(band) | _fit(band))
             if band.aperture is not None:
                 _write_all(group, _aperture(band, photometry[name]))
@@ -82,7 +86,8 @@ def _json(value):
 
 
 def _root(model):
-    first = next(iter(model.bands.values()))
+    bands = list(model.bands.values())
+    first = model.bands.get(model.meta.base_filter) or bands[0]
     ny, nx = first.shape
     root = {
         "name": _json(model.meta.name),
@@ -91,7 +96,7 @@ def _root(model):
         "crop_y0": first.origin[1] + (ny - 1) / 2,
         "crop_size": max(nx, ny),
     }
-    measured = [band.aperture for band in model.bands.values() if band.aperture is not None]
+    measured = [band.aperture for band in (first, *bands) if band.aperture is not None]
     if measured:
         aperture = measured[0].aperture
         root |= {

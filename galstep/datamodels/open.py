@@ -1,10 +1,34 @@
-"""One door: whatever the user brings becomes a `GalaxyModel`."""
+"""One door: whatever the user brings becomes a `GalaxyModel`.
+
+=====================  ==========================================================
+a path                 a galstep product, an HDF5 image file, FITS, a Roman mosaic
+                       (ASDF), or a folder of FITS files and mosaics
+an object              `GalaxyModel`, ``NDData``, ``CCDData``, ``HDUList``, the
+                       ``ImageModel`` of jwst, the ``MosaicModel`` of romancal
+a list                 of these
+a mapping              filter to one of these, or to a plain array
+=====================  ==========================================================
+
+The kind of file is told from its first bytes, not from its name.
+"""
 
 import logging
 import os
+from collections.abc import Mapping
+from contextlib import ExitStack
 from pathlib import Path
 
-from galstep.datamodels.galaxy import GalaxyModel
+import numpy as np
+
+from galstep.datamodels.assemble import check_frames, cut_of, make_band, pixel_side_of
+from galstep.datamodels.duck_models import is_image_model, model_source
+from galstep.datamodels.fits_header import filter_in_text
+from galstep.datamodels.galaxy import GalaxyModel, Meta
+from galstep.datamodels.hdf5_access import choose_filters
+from galstep.datamodels.input_name import input_name
+from galstep.datamodels.psf_fits import PsfSource
+from galstep.datamodels.psf_input import FITS_ENDINGS, find_psfs, psf_at
+from galstep.datamodels.read_options import ReadOptions
 from galstep.exceptions import InputError
 
 __all__ = ["open_model"]
@@ -13,27 +37,24 @@ log = logging.getLogger(__name__)
 
 _ASDF_MAGIC = b"#ASDF"
 _FITS_MAGIC = b"SIMPLE  ="
+_TAKEN = (
+    "a path, NDData, an image model of jwst or romancal, a list or mapping of filters to these, "
+    "or a GalaxyModel"
+)
+_FILES_TAKEN = "HDF5, FITS, a Roman mosaic, or a galstep product (_gal.asdf)"
 
 
-def open_model(source, psf_file=None, filters=None, pixel_scale=0.03, unit="MJy/sr"):
+def open_model(source, **options):
     """Open a galaxy.
-
-    The kind of file is told from its first bytes, not from its name.
 
     Parameters
     ----------
-    source : str, path-like or GalaxyModel
-        An HDF5 image file (`galstep.datamodels.hdf5_input`), a product
-        ``<name>_gal.asdf``, or a model, which is returned as it is.
-    psf_file : str or path-like, optional
-        HDF5 file with a PSF per filter. Needed for an image file; a product
-        carries its PSFs and needs none.
-    filters : sequence of str, optional
-        The filters to take, in this order. By default all.
-    pixel_scale : float, optional
-        Side of a pixel (arcsec), for images that do not tell theirs.
-    unit : str, optional
-        Unit of the images, for images that do not tell theirs.
+    source : object
+        See the module's text. A `GalaxyModel` is returned as it is; nothing else
+        is changed or kept.
+    **options
+        See `galstep.datamodels.read_options.ReadOptions`. A product carries all
+        that they say; only ``filters`` counts for it.
 
     Returns
     -------
@@ -42,46 +63,219 @@ def open_model(source, psf_file=None, filters=None, pixel_scale=0.03, unit="MJy/
     Raises
     ------
     InputError
-        If the file is missing, of another kind, or cannot be used; the message
+        If a file is missing, of another kind, or cannot be used; the message
         names the file and what is wrong with it.
+    ParameterError
+        If an option is out of range.
     """
     if isinstance(source, GalaxyModel):
         return source
-    if not isinstance(source, str | os.PathLike):
-        raise InputError(
-            f"input must be the path of a file or a GalaxyModel, got {type(source).__name__}"
-        )
-    path = Path(source)
-    kind = _kind_of_file(path)
-    if kind == "asdf":
+    options = ReadOptions(**options)
+    if _is_path(source) and _kind_of_file(Path(source)) == "product":
         from galstep.datamodels.asdf_io import read_asdf
 
-        if psf_file is not None:
-            log.info("input %s: a product carries its PSFs, so psf_file is not used", path)
-        return read_asdf(path, filters=filters)
-    from galstep.datamodels.hdf5_input import read_hdf5
+        if options.psf_file is not None:
+            log.info("input %s: a product carries its PSFs, so psf_file is not used", source)
+        return read_asdf(source, filters=options.wanted)
+    with ExitStack() as stack:
+        return _assembled(source, options, stack)
 
-    return read_hdf5(path, psf_file, filters=filters, pixel_scale=pixel_scale, unit=unit)
+
+def _assembled(source, options, stack):
+    """The model of images that are not ours."""
+    where = f"input {source}" if _is_path(source) else "input"
+    sources = _named(_sources(source, where, options, stack), where)
+    names = choose_filters(list(sources), options.wanted, where, "there is no image")
+    sources = {name: sources[name] for name in names}
+    own = {n: PsfSource(n, s.where, *s.psf) for n, s in sources.items() if s.psf is not None}
+    if options.psf_file is not None:
+        psfs = find_psfs(options.psf_file, names)
+    elif len(own) == len(names):
+        psfs = own
+    else:
+        raise InputError(f"{where}: images need their PSFs: give psf_file")
+    bands = {}
+    for name, image in sources.items():
+        cut = cut_of(image, options)
+        side = pixel_side_of(image, cut, options)
+        psf = psf_at(psfs[name], cut.x, cut.y, side, options.psf_oversample)
+        bands[name] = make_band(image, cut, psf, side, options)
+    if options.reproject_to is not None:
+        from galstep.datamodels.reproject_bands import reprojected
+
+        bands = reprojected(bands, options.reproject_to, where)
+    check_frames(bands, where)
+    name, filename = input_name(source)
+    shapes = {image.shape for image in sources.values()}
+    shape = shapes.pop() if len(shapes) == 1 else None
+    return GalaxyModel(Meta(name=name, filename=filename, input_shape=shape), bands)
+
+
+def _named(sources, where):
+    """The images by filter, which each must have and no two may share."""
+    by_name = {}
+    for source in sources:
+        if source.name is None:
+            raise InputError(
+                f"{source.where}: no keyword tells the filter; give a mapping of filter to image"
+            )
+        if source.name in by_name:
+            raise InputError(
+                f"{where}: one image of filter {source.name!r} is needed, got "
+                f"{by_name[source.name].where.removeprefix('input ')} and "
+                f"{source.where.removeprefix('input ')}"
+            )
+        by_name[source.name] = source
+    return by_name
+
+
+def _is_path(thing):
+    return isinstance(thing, str | os.PathLike)
+
+
+def _sources(thing, where, options, stack):
+    """All images of what was given, as `ImageSource`."""
+    if isinstance(thing, Mapping) and not is_image_model(thing):
+        return [_of_filter(thing[name], str(name), options, stack) for name in thing]
+    if isinstance(thing, list | tuple) and not _is_hdus(thing):
+        return _of_list(thing, options, stack)
+    if _is_path(thing) and Path(thing).is_dir():
+        return _of_folder(Path(thing), options, stack)
+    return _of_one(thing, where, options.wanted, stack)
+
+
+def _of_one(thing, where, wanted, stack):
+    """The images of one file or object."""
+    if _is_path(thing):
+        return _of_file(Path(thing), where, wanted, stack)
+    if _is_hdus(thing):
+        from galstep.datamodels.fits_input import fits_sources
+
+        return _with_filters(fits_sources(thing, where, wanted), thing.filename())
+    from galstep.datamodels.duck_nddata import is_nddata, nddata_source
+
+    if is_nddata(thing):
+        return [nddata_source(thing, where)]
+    if is_image_model(thing):
+        return [model_source(thing, where)]
+    raise InputError(f"input must be {_TAKEN}, got {type(thing).__name__}")
+
+
+def _is_hdus(thing):
+    from astropy.io.fits import HDUList
+
+    return isinstance(thing, HDUList)
+
+
+def _of_file(path, where, wanted, stack):
+    kind = _kind_of_file(path)
+    if kind == "fits":
+        from galstep.datamodels.fits_input import fits_sources, open_fits
+
+        hdus = open_fits(path, "input", stack)
+        return _with_filters(fits_sources(hdus, where, wanted), path)
+    if kind == "roman":
+        from galstep.datamodels.mosaic_asdf import roman_source
+
+        return [roman_source(path, where, stack)]
+    if kind == "product":
+        raise InputError(f"{where}: a galstep product is opened by itself, not among images")
+    from galstep.datamodels.hdf5_access import open_hdf5
+    from galstep.datamodels.hdf5_input import hdf5_sources
+
+    return hdf5_sources(stack.enter_context(open_hdf5(path, "input")), where, wanted)
+
+
+def _with_filters(sources, path):
+    """The filter of a single image may stand in the name of its file alone."""
+    if len(sources) == 1 and sources[0].name is None and path is not None:
+        sources[0].name = filter_in_text(Path(path).name)
+    return sources
+
+
+def _of_filter(thing, name, options, stack):
+    """The one image of a filter in a mapping."""
+    where = f"input {thing}" if _is_path(thing) else f"input[{name!r}]"
+    if isinstance(thing, np.ndarray):
+        from galstep.datamodels.duck_nddata import array_source
+
+        found = [array_source(thing, where)]
+    else:
+        found = _of_one(thing, where, [name], stack)
+    named = [source for source in found if source.name == name]
+    if len(found) > 1 and not named:
+        choose_filters([s.name for s in found if s.name], [name], where)
+    source = (named or found)[0]
+    source.name = name
+    return source
+
+
+def _of_list(things, options, stack):
+    """Images one by one; ``x_wht.fits`` belongs to ``x_sci.fits`` or ``x.fits``."""
+    from galstep.datamodels.fits_input import companion_role
+
+    images, companions = {}, []
+    for index, thing in enumerate(things):
+        where = f"input {thing}" if _is_path(thing) else f"input[{index}]"
+        stem, role = companion_role(thing) if _is_path(thing) else (index, None)
+        # names make a pair only within one folder
+        key = (Path(thing).parent, stem) if _is_path(thing) else index
+        # of several HDF5 files each need not have all filters
+        is_hdf5 = _is_path(thing) and _kind_of_file(Path(thing)) == "hdf5"
+        found = _of_one(thing, where, None if is_hdf5 else options.wanted, stack)
+        if role in (None, "data"):
+            images.setdefault(key, []).extend(found)
+        else:
+            companions.append((key, role, found[0]))
+    for key, role, plane in companions:
+        _attach(plane, role, images.get(key, ()))
+    return [source for found in images.values() for source in found]
+
+
+def _attach(plane, role, images):
+    if len(images) != 1:
+        raise InputError(
+            f"{plane.where}: by its name it belongs to one image file beside it, "
+            f"of which there are {len(images)}"
+        )
+    image = images[0]
+    if plane.shape != image.shape:
+        raise InputError(
+            f"{plane.where} must have the shape of the image {image.shape}, got {plane.shape}"
+        )
+    setattr(image, role, (plane.data,) if role == "variances" else plane.data)
+    image.zero_is_no_data = image.zero_is_no_data and role not in ("weight", "dq")
+
+
+def _of_folder(path, options, stack):
+    names = sorted(
+        p for p in path.iterdir() if p.is_file() and p.name.endswith((*FITS_ENDINGS, ".asdf"))
+    )
+    files = [p for p in names if _kind_of_file(p) in ("fits", "roman")]
+    if not files:
+        raise InputError(f"input {path}: there is no FITS file or Roman mosaic in this folder")
+    return _of_list(files, options, stack)
 
 
 def _kind_of_file(path):
-    """``"asdf"`` or ``"hdf5"``; an `InputError` for anything else."""
+    """``"product"``, ``"roman"``, ``"fits"``, ``"hdf5"`` or ``"folder"``; else an `InputError`."""
     if not path.exists():
         raise InputError(f"input {path}: there is no such file")
     if path.is_dir():
-        raise InputError(f"input {path}: a file is needed, this is a folder")
+        return "folder"
     try:
         with open(path, "rb") as stream:
             start = stream.read(len(_FITS_MAGIC))
     except OSError as error:
         raise InputError(f"input {path}: cannot be read ({error.strerror})") from error
     if start.startswith(_ASDF_MAGIC):
-        return "asdf"
+        from galstep.datamodels.mosaic_asdf import is_roman
+
+        return "roman" if is_roman(path) else "product"
+    if start == _FITS_MAGIC or (start.startswith(b"\x1f\x8b") and ".fit" in path.name.lower()):
+        return "fits"
     import h5py
 
     if h5py.is_hdf5(path):
         return "hdf5"
-    taken = "HDF5 with a dataset per filter, or a galstep product (_gal.asdf)"
-    if start == _FITS_MAGIC:
-        raise InputError(f"input {path}: FITS is not read yet; what is read is {taken}")
-    raise InputError(f"input {path}: the kind of file is not known; what is read is {taken}")
+    raise InputError(f"input {path}: the kind of file is not known; what is read is {_FILES_TAKEN}")

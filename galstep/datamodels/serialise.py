@@ -10,12 +10,15 @@ from dataclasses import fields, is_dataclass
 import numpy as np
 
 from galstep import records
+from galstep.pixel_map import PixelMap
 
 __all__ = ["plain", "record_from_tree"]
 
 # fields that hold a record, or a tuple of records, of their own
 _NESTED = {
     ("ApertureFlux", "aperture"): records.Aperture,
+    ("ApertureFlux", "others"): records.ApertureFlux,
+    ("BandFit", "pixel_map"): PixelMap,
     ("BandFit", "sersic"): records.SersicFit,
     ("BandFit", "sky"): records.SkyModel,
     ("BandFit", "stars"): records.StarList,

@@ -2,11 +2,12 @@
 
 import warnings
 
+from galstep.datamodels.messages import one_line
 from galstep.exceptions import InputError
 
-__all__ = ["wcs_from_text", "wcs_to_text"]
+__all__ = ["check_axes", "wcs_from_text", "wcs_to_text"]
 
-_CARD_LENGTH = 80
+_MOST_AXES = 9
 
 
 def wcs_from_text(text, what):
@@ -38,12 +39,23 @@ def wcs_from_text(text, what):
         with warnings.catch_warnings():
             # headers of real instruments break small FITS rules that change nothing here
             warnings.simplefilter("ignore", AstropyWarning)
-            wcs = WCS(Header.fromstring(text, sep="\n" if "\n" in text else ""), naxis=2)
+            header = Header.fromstring(text, sep="\n" if "\n" in text else "")
+            check_axes(header, what)
+            wcs = WCS(header, naxis=2)
+    except InputError:
+        raise
     except (ValueError, TypeError, KeyError) as error:
-        raise InputError(f"{what}: the WCS cannot be read ({error})") from error
+        raise InputError(f"{what}: the WCS cannot be read ({one_line(error)})") from error
     if not wcs.has_celestial:
         raise InputError(f"{what}: the WCS must be celestial, got axes {list(wcs.wcs.ctype)}")
     return wcs
+
+
+def check_axes(header, what):
+    """Raise `InputError` for a number of axes that no image has: wcslib would never end."""
+    axes = header.get("WCSAXES", 2)
+    if not isinstance(axes, int) or not 0 < axes <= _MOST_AXES:
+        raise InputError(f"{what}: WCSAXES must be 1 to {_MOST_AXES}, got {axes!r}")
 
 
 def wcs_to_text(wcs):

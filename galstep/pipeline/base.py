@@ -210,7 +210,7 @@ def _import_step_class(name, key, config_file):
     # stpipe puts the folder of this file on the import path for the moment
     beside = os.path.abspath(config_file) if config_file else None
     try:
-        full_name = name if "." in name else utilities.resolve_step_class_alias(name)
+        full_name = name if "." in name else _resolved_alias(name)
         step_class = utilities.import_class(full_name, Step, config_file=beside)
     except (ImportError, AttributeError, TypeError, ValueError) as error:
         known = [alias for _, alias, _ in get_steps()]
@@ -223,6 +223,12 @@ def _import_step_class(name, key, config_file):
             "galstep.steps.GalStep, or let it declare works_on_galaxy_model = True"
         )
     return step_class
+
+
+def _resolved_alias(alias):
+    """The class of an alias; stpipe's way asks every installed package, 40 ms each time."""
+    own = {alias_: class_name for class_name, alias_, _ in get_steps()}
+    return own.get(alias) or utilities.resolve_step_class_alias(alias)
 
 
 def _dotted(step_class):

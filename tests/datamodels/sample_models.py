@@ -9,6 +9,7 @@ from galstep.records import (
     Aperture,
     ApertureFlux,
     BandFit,
+    Injections,
     JointSummary,
     PsfKernel,
     SersicFit,
@@ -74,6 +75,11 @@ def make_fit(name):
         n_iterations=6,
         flags=int(BandFlag.STARS_LIMITED),
         reason="300 stars per 1000 px",
+        flux=FLUX[name],
+        flux_err=FLUX_ERR[name],
+        matched_flux=0.4 * FLUX[name],
+        matched_flux_err=0.2 * FLUX_ERR[name],
+        matched_radius=5.5,
     )
 
 
@@ -107,6 +113,21 @@ def make_band(name, rng, fitted=True):
     return band
 
 
+def make_injections():
+    """A copy of the galaxy, and a star that was not found, in one filter."""
+    nan = np.nan
+    numbers = {
+        name: np.array([2.5, nan])
+        for name in Injections.__dataclass_fields__
+        if name not in ("kind", "filter", "summary")
+    }
+    integers = {"number": [1, 1], "found": [1, 0], "isolated": [1, 0], "flags": [0, 0]}
+    numbers |= {name: np.array(values) for name, values in integers.items()}
+    numbers["flux_true"] = np.array([2.25, 1.5])
+    summary = {"F150W": {"galaxies": {"count": 1, "flux": {"bias": 0.25, "std": 1.5}}}}
+    return Injections(kind=("galaxy", "star"), filter=("F150W",) * 2, summary=summary, **numbers)
+
+
 def make_model():
     """A full model: two filters measured, the third without any data."""
     rng = np.random.default_rng(20)
@@ -127,4 +148,5 @@ def make_model():
     )
     meta.cal_step.gal_basefit = "COMPLETE"
     covariance = np.array([[100.0, 40.0], [40.0, 64.0]])
-    return GalaxyModel(meta, bands, JointSummary(("F150W", "F090W"), covariance, 1234.5, 4, 2))
+    joint = JointSummary(("F150W", "F090W"), covariance, 1234.5, 4, 2)
+    return GalaxyModel(meta, bands, joint, make_injections())

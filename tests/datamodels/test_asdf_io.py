@@ -130,6 +130,19 @@ def test_product_opens_without_galstep(product):
     assert run.stdout.splitlines() == ["g001 (24, 32) 72", "12.5"]
 
 
+def test_info_shows_the_product_without_galstep(product):
+    code = (
+        "import sys, warnings; warnings.simplefilter('ignore')\n"
+        "sys.modules['galstep'] = sys.modules['asdf_astropy'] = None\n"
+        f"import asdf; asdf.info({product!r}, max_rows=400)\n"
+    )
+    command = [sys.executable, "-c", code]
+    run = subprocess.run(command, check=False, capture_output=True, text=True, timeout=60)
+    assert run.returncode == 0, run.stderr
+    for word in ("bands", "F150W", "noise_err", "fit_step"):
+        assert word in run.stdout
+
+
 def test_some_filters_of_a_product(product, caplog):
     caplog.set_level("INFO")
     model = GalaxyModel.open(product, filters=["F277W", "F090W"])
@@ -286,13 +299,13 @@ def test_schema_covers_every_record_field():
     fit = schema["definitions"]["fit"]
     required = {
         "PsfKernel": parts["psf_kernel"]["anyOf"][1]["required"],
-        "ApertureFlux": parts["aperture"]["anyOf"][1]["required"],
+        "ApertureFlux": schema["definitions"]["aperture"]["required"],
         "BandFit": fit["required"],
         "SersicFit": fit["properties"]["sersic"]["items"]["required"],
         "SkyModel": fit["properties"]["sky"]["required"],
         "StarList": fit["properties"]["stars"]["required"],
         "JointSummary": schema["properties"]["joint"]["anyOf"][1]["required"],
-        "Aperture": parts["aperture"]["anyOf"][1]["properties"]["aperture"]["required"],
+        "Aperture": schema["definitions"]["aperture"]["properties"]["aperture"]["required"],
     }
     for name, keys in required.items():
         assert set(keys) == {field.name for field in fields(getattr(records, name))}, name

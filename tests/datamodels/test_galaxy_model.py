@@ -140,8 +140,10 @@ def test_open_returns_a_model_as_it_is(model):
         assert same is model
 
 
-def test_open_needs_a_path_or_a_model():
-    with pytest.raises(InputError, match="must be the path of a file or a GalaxyModel, got dict"):
+def test_open_needs_something_to_read():
+    with pytest.raises(InputError, match="must be a path, .* or a GalaxyModel, got set"):
+        GalaxyModel.open(set())
+    with pytest.raises(InputError, match="input: there is no image, so no filter"):
         GalaxyModel.open({})
 
 

@@ -99,16 +99,18 @@ def test_attributes_win_over_arguments(edit, psf_file):
     def change(file):
         file.attrs["pixel_scale"] = 0.05
         file.attrs["unit"] = "Jy/sr"
-        file["F150W"].attrs["pixel_scale"] = 0.06
+        file["F150W"].attrs["pixel_scale"] = 0.052
         file["F150W"].attrs["bunit"] = "MJy/sr"
         del file.attrs["unit"]
 
     path = edit(change)
     model = GalaxyModel.open(path, psf_file=psf_file, pixel_scale=0.1, unit="kJy/sr")
     assert model.bands["F090W"].pixel_scale == 0.05
-    assert model.bands["F150W"].pixel_scale == 0.06
-    assert model.bands["F090W"].unit == "kJy/sr"
-    assert model.bands["F150W"].unit == "MJy/sr"
+    assert model.bands["F150W"].pixel_scale == 0.052
+    assert model.bands["F090W"].unit == model.bands["F150W"].unit == "MJy/sr"
+    with h5py.File(path) as file:
+        np.testing.assert_allclose(model.bands["F090W"].data, 1e-3 * file["F090W"][()], rtol=1e-12)
+        np.testing.assert_array_equal(model.bands["F150W"].data, file["F150W"][()])
 
 
 @pytest.mark.parametrize("name", ["wcs", "header"])
@@ -242,12 +244,14 @@ def test_files_that_are_not_images(tmp_path, psf_file, image_file):
     fits, text, broken = tmp_path / "a.fits", tmp_path / "a.txt", tmp_path / "broken.h5"
     fits.write_bytes(b"SIMPLE  =                    T".ljust(2880))
     text.write_text("hello")
+    empty = tmp_path / "empty"
+    empty.mkdir()
     broken.write_bytes(image_file.read_bytes()[:1000])
     for path, message in (
         (tmp_path / "nope.h5", "nope.h5: there is no such file"),
-        (tmp_path, "a file is needed, this is a folder"),
-        (fits, "a.fits: FITS is not read yet; what is read is HDF5 with a dataset per filter"),
-        (text, "a.txt: the kind of file is not known; what is read is HDF5"),
+        (empty, "empty: there is no FITS file or Roman mosaic in this folder"),
+        (fits, "a.fits: the FITS file is damaged .*Header missing END card"),
+        (text, "a.txt: the kind of file is not known; what is read is HDF5, FITS"),
         (broken, "broken.h5: the HDF5 file is damaged"),
     ):
         with pytest.raises(InputError, match=message):

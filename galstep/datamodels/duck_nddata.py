@@ -1,0 +1,102 @@
+"""Images in memory: astropy's ``NDData`` and ``CCDData``, and plain arrays."""
+
+import numpy as np
+from astropy.nddata import (
+    InverseVariance,
+    NDData,
+    StdDevUncertainty,
+    VarianceUncertainty,
+)
+
+from galstep.datamodels.fits_header import calibration_of, filter_of_header, pixel_scale_of
+from galstep.datamodels.image_source import ImageSource
+from galstep.exceptions import InputError
+
+__all__ = ["array_source", "nddata_source"]
+
+
+def array_source(array, where):
+    """A plain 2-D array as an image without any facts."""
+    if array.ndim != 2 or array.dtype.kind not in "fiub":
+        raise InputError(
+            f"{where} must be a 2-D image of real numbers, got shape {array.shape} "
+            f"and type {array.dtype}"
+        )
+    return ImageSource(name=None, where=where, data=array)
+
+
+def nddata_source(image, where):
+    """An ``NDData`` with what it has of uncertainty, mask, unit, WCS and header.
+
+    Parameters
+    ----------
+    image : `astropy.nddata.NDData`
+        ``meta`` may be the header of a FITS file.
+    where : str
+        What messages call it.
+
+    Returns
+    -------
+    ImageSource
+
+    Raises
+    ------
+    InputError
+        If the data are no image, or the uncertainty is of an unknown kind or in
+        a unit of its own.
+    """
+    source = array_source(np.asanyarray(image.data), where)
+    header = {str(key).upper(): value for key, value in image.meta.items()}
+    source.name = filter_of_header(header)
+    source.mask = _mask(image, where)
+    source.wcs = getattr(image.wcs, "low_level_wcs", image.wcs)
+    source.unit = image.unit if image.unit is not None else header.get("BUNIT")
+    source.pixel_scale = pixel_scale_of(header, where)
+    source.calibration = calibration_of(header, where)
+    source.zero_is_no_data = image.mask is None
+    _take_uncertainty(source, image)
+    return source
+
+
+def is_nddata(thing):
+    """Whether ``thing`` is an ``NDData`` or one of its subclasses."""
+    return isinstance(thing, NDData)
+
+
+def _mask(image, where):
+    if image.mask is None:
+        return None
+    mask = np.broadcast_to(np.asarray(image.mask), image.data.shape)
+    if mask.dtype.kind not in "biu":
+        raise InputError(f"{where}: mask must be boolean or integer, got {mask.dtype}")
+    return mask
+
+
+def _take_uncertainty(source, image):
+    uncertainty = image.uncertainty
+    if uncertainty is None or uncertainty.array is None:
+        return
+    array = np.broadcast_to(np.asanyarray(uncertainty.array), image.data.shape)
+    if isinstance(uncertainty, StdDevUncertainty):
+        source.err = array
+    elif isinstance(uncertainty, VarianceUncertainty):
+        source.variances = (array,)
+    elif isinstance(uncertainty, InverseVariance):
+        source.variances = (_inverse(array),)
+    else:
+        raise InputError(
+            f"{source.where}: uncertainty must be StdDevUncertainty, VarianceUncertainty or "
+            f"InverseVariance, got {type(uncertainty).__name__}"
+        )
+    power = {"std": 1, "var": 2, "ivar": -2}[uncertainty.uncertainty_type]
+    if image.unit is not None and uncertainty.unit is not None:
+        if uncertainty.unit != image.unit**power:
+            raise InputError(
+                f"{source.where}: the uncertainty must be in the unit of the data "
+                f"({image.unit**power}), got {uncertainty.unit}"
+            )
+
+
+def _inverse(array):
+    with np.errstate(divide="ignore"):
+        return np.where(array > 0, 1.0 / array, np.nan)

@@ -1,0 +1,104 @@
+"""`ImageList`: several images that a step has worked on, and what it found."""
+
+from pathlib import Path
+from types import SimpleNamespace
+
+from galstep import __version__
+from galstep.datamodels.atomic import replacing
+
+__all__ = ["ImageList", "image_meta"]
+
+
+def image_meta(filename):
+    """The ``meta`` that stpipe and the steps expect of a model of images."""
+    return SimpleNamespace(
+        filename=filename,
+        cal_step=SimpleNamespace(),
+        parameters={},
+        timings={},
+        history=[],
+        version=__version__,
+    )
+
+
+class ImageList:
+    """Images in their order, with a summary and further tables.
+
+    Parameters
+    ----------
+    images : sequence of `galstep.datamodels.sky_image.SkyImage`
+    filename : str
+        What products are named after: the first input.
+    suffix : str
+        Added to the names of the images' own files.
+
+    Attributes
+    ----------
+    summary : `astropy.table.QTable` or None
+        One row per image.
+    tables : dict of str to (`astropy.table.Table`, str)
+        Stem of a file to table and its format: catalogues.
+    """
+
+    crds_observatory = None
+
+    def __init__(self, images, filename="images", suffix="tweakreg"):
+        self.images = list(images)
+        self.suffix = suffix
+        self.meta = image_meta(filename)
+        self.summary = None
+        self.tables = {}
+
+    def __len__(self):
+        return len(self.images)
+
+    def __getitem__(self, index):
+        return self.images[index]
+
+    def __iter__(self):
+        return iter(self.images)
+
+    def get_crds_parameters(self):
+        """Nothing: no reference files are looked up."""
+        return {}
+
+    def close(self):
+        """Do nothing: part of the data model protocol."""
+
+    def save(self, path, dir_path=None, *args, **kwargs):
+        """Write summary, images and tables; every file whole or not at all.
+
+        Parameters
+        ----------
+        path : str, path-like or callable
+            Of the summary. The other files go beside it:
+            ``<image>_<suffix>.fits`` and the tables.
+        dir_path : path-like, optional
+            Folder that replaces the one in ``path``.
+        *args, **kwargs
+            Ignored.
+
+        Returns
+        -------
+        str
+            The summary's file.
+        """
+        path = Path(path(self.meta.filename) if callable(path) else path)
+        folder = path.parent if dir_path is None else Path(dir_path)
+        path = (folder / path.name).with_suffix(".ecsv")
+        with replacing(path) as temporary:
+            self.summary.write(temporary, format="ascii.ecsv")
+        for image in self.images:
+            image.save(folder / f"{image.name}_{self.suffix}.fits")
+        for stem, (table, table_format) in self.tables.items():
+            write_table(table, folder / stem, table_format)
+        return str(path)
+
+
+def write_table(table, stem, table_format):
+    """Write a table in a format that astropy knows by this name or extension."""
+    known = {"ecsv": "ascii.ecsv", "csv": "ascii.csv", "txt": "ascii.basic"}
+    path = Path(f"{stem}.{table_format.rpartition('.')[2]}")
+    with replacing(path) as temporary:
+        table.write(temporary, format=known.get(table_format, table_format))
+    return str(path)

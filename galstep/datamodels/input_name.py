@@ -1,0 +1,48 @@
+"""What a galaxy is called after the input it came from."""
+
+import os
+import re
+from collections.abc import Mapping
+from pathlib import Path
+
+from galstep.datamodels.duck_models import is_image_model, model_name
+
+__all__ = ["input_name"]
+
+_FALLBACK = "galaxy"
+_EXTENSION = re.compile(r"\.(fits?(\.gz|\.fz)?|asdf|h5|hdf5)$", re.IGNORECASE)
+
+
+def input_name(source):
+    """Name and file name of a galaxy.
+
+    Parameters
+    ----------
+    source : object
+        Whatever `galstep.datamodels.open` takes.
+
+    Returns
+    -------
+    (str, str)
+        Products are called after the first: the stem of a file, the name of a
+        folder, what the files of a list have in common at their beginning, the
+        stem of ``meta.filename``; else ``"galaxy"``. The second is the file's
+        name, "" where there is none.
+    """
+    if isinstance(source, Mapping) and not is_image_model(source):
+        source = list(source.values())
+    if isinstance(source, str | os.PathLike):
+        filename = Path(os.path.abspath(source)).name
+        return _EXTENSION.sub("", filename), filename
+    if isinstance(source, list | tuple) and source:
+        names = [input_name(item)[0] for item in source]
+        if len(names) == 1:
+            return input_name(source[0])
+        common = re.sub(r"[^A-Za-z0-9]+$", "", os.path.commonprefix(names))
+        # half a filter name is none: m51_f
+        common = re.sub(r"[^A-Za-z0-9]+[fF][0-9]*$", "", common)
+        return common or _FALLBACK, ""
+    filename = model_name(source)
+    if filename is not None:
+        return _EXTENSION.sub("", Path(filename).name), Path(filename).name
+    return _FALLBACK, ""

@@ -1,0 +1,68 @@
+"""ASDF files of the Roman telescope, with or without romancal installed."""
+
+import struct
+import warnings
+
+import asdf
+import yaml
+from asdf.exceptions import AsdfWarning
+
+from galstep.datamodels.duck_models import is_image_model, model_source
+from galstep.datamodels.messages import one_line
+from galstep.exceptions import InputError
+
+__all__ = ["is_roman", "roman_source"]
+
+_KEY = "roman"
+
+
+def is_roman(path):
+    """Whether an ASDF file holds a data model of the Roman telescope.
+
+    Raises
+    ------
+    InputError
+        If it cannot be read.
+    """
+    try:
+        return _KEY in asdf.util.load_yaml(path)
+    except (ValueError, TypeError, yaml.YAMLError) as error:
+        raise InputError(f"input {path}: the ASDF file is damaged ({one_line(error)})") from error
+
+
+def roman_source(path, where, stack):
+    """The image of a Roman mosaic; pixels are read when they are asked for.
+
+    Parameters
+    ----------
+    path : path-like
+    where : str
+        What messages call it.
+    stack : `contextlib.ExitStack`
+        The file stays open until it is left.
+
+    Returns
+    -------
+    ImageSource
+        Without a WCS where gwcs and asdf-astropy are not installed.
+
+    Raises
+    ------
+    InputError
+        If the file is damaged or holds no image.
+    """
+    try:
+        with warnings.catch_warnings():
+            # tags that nobody has registered are read as plain mappings, which will do
+            warnings.simplefilter("ignore", AsdfWarning)
+            file = stack.enter_context(asdf.open(path, lazy_load=True))
+            model = file[_KEY]
+            if not is_image_model(model):
+                raise InputError(f"{where}: it has no image (roman.data and roman.meta.instrument)")
+            source = model_source(model, where)
+    except InputError:
+        raise
+    except (OSError, ValueError, TypeError, RuntimeError, struct.error, yaml.YAMLError) as error:
+        raise InputError(f"{where}: the ASDF file is damaged ({one_line(error)})") from error
+    source.wcs_note = ": to read that of a Roman mosaic, install gwcs and asdf-astropy"
+    return source

@@ -1,0 +1,188 @@
+"""The PSF of each filter, from whatever the user has.
+
+A file (HDF5, FITS), a folder or list of FITS files, a PSF model of photutils, a
+pair ``(array, oversample)``, or a mapping of filter to any of these.
+"""
+
+import logging
+import os
+from collections.abc import Mapping
+from pathlib import Path
+
+import numpy as np
+
+from galstep.datamodels.fits_header import filter_in_text
+from galstep.datamodels.hdf5_access import choose_filters, not_there
+from galstep.datamodels.psf_fits import PsfSource, fits_psfs
+from galstep.datamodels.psf_library import check_psf, read_psfs
+from galstep.datamodels.psf_models import add_pixel_response, is_psf_model, resampled, sampled
+from galstep.exceptions import InputError
+
+__all__ = ["find_psfs", "psf_at"]
+
+log = logging.getLogger(__name__)
+
+FITS_ENDINGS = (".fits", ".fit", ".fits.gz", ".fits.fz")
+_SAME_SCALE = 0.005
+
+
+def find_psfs(psf_file, filters):
+    """Where the PSF of each filter is.
+
+    Parameters
+    ----------
+    psf_file : object
+        See the module's text.
+    filters : sequence of str
+
+    Returns
+    -------
+    dict of str to PsfSource
+
+    Raises
+    ------
+    InputError
+        If one is missing, or cannot be told from another.
+    """
+    if isinstance(psf_file, Mapping):
+        chosen = choose_filters(list(psf_file), filters, "psf_file", "it is empty")
+        return {name: _single(psf_file[name], name, f"psf_file[{name!r}]") for name in chosen}
+    if _is_path(psf_file) and _is_hdf5(psf_file):
+        return {
+            name: PsfSource(name, f"psf_file {psf_file}: {name}", array, oversample)
+            for name, (array, oversample) in read_psfs(psf_file, filters).items()
+        }
+    sources, where = _sources(psf_file)
+    return {name: _of_filter(sources, name, filters, where) for name in filters}
+
+
+def psf_at(source, x, y, side, default_oversample=None):
+    """The PSF as the engine needs it.
+
+    Parameters
+    ----------
+    source : PsfSource
+    x, y : float
+        Where on the image, for PSFs that vary.
+    side : float
+        Side of an image pixel, arcsec.
+    default_oversample : int, optional
+        Where nothing tells.
+
+    Returns
+    -------
+    (2-D array, int)
+        Sum 1, star in the geometric centre; samples per image pixel.
+
+    Raises
+    ------
+    InputError
+        If nothing tells the oversampling, or the array is no PSF.
+    """
+    if source.model is not None:
+        array, oversample = sampled(source.model, x, y, source.where)
+    else:
+        array, oversample = source.array, source.oversample or default_oversample
+    if oversample is None:
+        raise InputError(
+            f"{source.where}: the oversampling is not told (DET_SAMP or OVERSAMP): "
+            "give psf_oversample"
+        )
+    if array.ndim != 2:
+        raise InputError(f"{source.where} must be a 2-D image, got shape {array.shape}")
+    array = check_psf(array, source.where)
+    if not source.has_pixel:
+        array = add_pixel_response(array, oversample)
+    if source.sample_side is not None:
+        step = side / (source.sample_side * oversample)
+        if abs(step - 1) > _SAME_SCALE:
+            log.info("%s: resampled by %.4g to the image's pixels", source.where, step)
+            array = resampled(array, step * np.eye(2))
+    return check_psf(array, source.where), oversample
+
+
+def _is_path(thing):
+    return isinstance(thing, str | os.PathLike)
+
+
+def _is_hdf5(path):
+    """Whether to read it as HDF5: what is neither FITS nor a folder is told off there."""
+    path = Path(path)
+    if path.is_dir():
+        return False
+    if not path.is_file():
+        return True
+    with open(path, "rb") as stream:
+        return stream.read(9) != b"SIMPLE  ="
+
+
+def _sources(psf_file):
+    """All PSFs that there are, and what messages call the lot."""
+    if _is_path(psf_file):
+        where = f"psf_file {psf_file}"
+        if not Path(psf_file).is_dir():
+            return fits_psfs(psf_file), where
+        files = sorted(p for p in Path(psf_file).iterdir() if p.name.endswith(FITS_ENDINGS))
+        if not files:
+            raise InputError(f"{where}: there is no FITS file in this folder")
+        return [source for path in files for source in fits_psfs(path)], where
+    if isinstance(psf_file, list):
+        sources = []
+        for item in psf_file:
+            sources += fits_psfs(item) if _is_path(item) else [_single(item, None, "psf_file")]
+        return sources, "psf_file"
+    return [_single(psf_file, None, "psf_file")], "psf_file"
+
+
+def _single(thing, name, where):
+    """One PSF of a filter that is known, or the only one."""
+    if _is_path(thing):
+        if _is_hdf5(thing):
+            array, oversample = read_psfs(thing, [name])[name]
+            return PsfSource(name, f"psf_file {thing}", array, oversample)
+        return _of_filter(fits_psfs(thing), name, [name], f"psf_file {thing}")
+    if is_psf_model(thing):
+        return PsfSource(name or _name_in_meta(thing), where, model=thing)
+    oversample = None
+    if isinstance(thing, tuple) and len(thing) == 2:
+        thing, oversample = thing
+    if isinstance(thing, np.ndarray) and thing.dtype.kind in "fiu":
+        return PsfSource(name, where, thing.astype(float), _whole(oversample, where))
+    raise InputError(
+        f"{where} must be a file, a PSF model of photutils, or (array, oversample), "
+        f"got {type(thing).__name__}"
+    )
+
+
+def _whole(oversample, where):
+    if oversample is None:
+        return None
+    if isinstance(oversample, bool) or oversample != int(oversample) or oversample < 1:
+        raise InputError(f"{where}: oversample must be a positive integer, got {oversample!r}")
+    return int(oversample)
+
+
+def _name_in_meta(model):
+    meta = getattr(model, "meta", None) or {}
+    name = meta.get("filter") if isinstance(meta, Mapping) else None
+    # photutils keeps (value, comment) of a FITS keyword in some formats
+    name = name[0] if isinstance(name, tuple) else name
+    return filter_in_text(name) or name if isinstance(name, str) else None
+
+
+def _of_filter(sources, name, filters, where):
+    """The one PSF that is of this filter."""
+    found = [s for s in sources if s.name is not None and s.name.upper() == name.upper()]
+    if len(found) > 1:
+        raise InputError(
+            f"{where}: one PSF of filter {name!r} is needed, got "
+            + " and ".join(s.where.removeprefix("psf_file ") for s in found)
+        )
+    if found:
+        return found[0]
+    if len(sources) == len(filters) == 1 and sources[0].name is None:
+        return sources[0]
+    named = sorted({s.name for s in sources if s.name is not None})
+    if not named:
+        raise InputError(f"{where}: nothing tells of which filter the PSF is; give a mapping")
+    raise InputError(not_there(name, named, where))
