@@ -1,0 +1,256 @@
+"""Star catalogues for alignment: places of point sources, and how well they are known.
+
+The finders are those of photutils. The background is taken off first, and its
+scatter sets the threshold.
+"""
+
+import warnings
+from dataclasses import dataclass, field
+
+import numpy as np
+from astropy.convolution import Gaussian2DKernel, convolve_fft
+from astropy.stats import SigmaClip, gaussian_fwhm_to_sigma
+from photutils.background import Background2D, MedianBackground
+from photutils.detection import DAOStarFinder, IRAFStarFinder
+from photutils.segmentation import SourceCatalog, SourceFinder
+from photutils.utils.exceptions import NoDetectionsWarning
+
+from galstep.core.stars import StarRenderer
+from galstep.exceptions import ParameterError
+
+__all__ = ["FinderOptions", "Positions", "find_positions", "image_background", "psf_offset"]
+
+# Pixels: centroids of undersampled stars scatter by this much however bright they are.
+CENTROID_FLOOR = 0.03
+# Places within a pixel, and noise over peak, for the finder's view of a PSF.
+PHASES, PSF_NOISE = (-0.375, -0.125, 0.125, 0.375), 1e-2
+# Largest share of a background box that may be without data.
+MASKED_SHARE = 90.0
+
+
+@dataclass(frozen=True, eq=False)
+class Positions:
+    """Stars of one image: 0-based pixels.
+
+    Parameters
+    ----------
+    x, y : (N,) array
+    flux : (N,) array
+        As the finder has it; only its order counts.
+    error : (N,) array
+        1-sigma error of x and of y, pixels.
+    """
+
+    x: np.ndarray
+    y: np.ndarray
+    flux: np.ndarray
+    error: np.ndarray
+
+    def __len__(self):
+        return len(self.x)
+
+    @classmethod
+    def empty(cls):
+        """No stars."""
+        return cls(*(np.zeros(0) for _ in range(4)))
+
+    def select(self, keep):
+        """The stars where ``keep`` (boolean or index array) says so."""
+        return Positions(self.x[keep], self.y[keep], self.flux[keep], self.error[keep])
+
+
+@dataclass(frozen=True)
+class FinderOptions:
+    """How stars are found. Names are those of the parameters of ``TweakReg``.
+
+    ``starfinder`` is dao, iraf or segmentation; ``snr_threshold`` is in units of
+    the background's scatter; ``kernel_fwhm`` in pixels; ``minsep_fwhm`` in units
+    of it. ``brightest`` and ``peakmax`` may be None. ``extra`` is handed to
+    `photutils.segmentation.SourceCatalog`.
+    """
+
+    starfinder: str = "dao"
+    snr_threshold: float = 10.0
+    kernel_fwhm: float = 2.5
+    minsep_fwhm: float = 0.0
+    sigma_radius: float = 1.5
+    sharplo: float = 0.2
+    sharphi: float = 1.0
+    roundlo: float = -1.0
+    roundhi: float = 1.0
+    brightest: int | None = 200
+    peakmax: float | None = None
+    npixels: int = 10
+    connectivity: int = 8
+    nlevels: int = 32
+    contrast: float = 0.001
+    multithresh_mode: str = "exponential"
+    bkg_boxsize: int = 400
+    extra: dict = field(default_factory=dict)
+
+    def __post_init__(self):
+        if self.starfinder not in ("dao", "iraf", "segmentation"):
+            raise ParameterError(
+                f"starfinder must be dao, iraf or segmentation, got {self.starfinder!r}"
+            )
+        if not self.kernel_fwhm > 0:
+            raise ParameterError(f"kernel_fwhm must be positive, got {self.kernel_fwhm}")
+        for low, high in (("sharplo", "sharphi"), ("roundlo", "roundhi")):
+            if not getattr(self, low) < getattr(self, high):
+                raise ParameterError(
+                    f"{low} must be below {high}, got {getattr(self, low)} and "
+                    f"{getattr(self, high)}"
+                )
+
+
+def image_background(data, mask, box_size):
+    """Sky and its scatter, from sigma-clipped boxes.
+
+    Parameters
+    ----------
+    data : (ny, nx) array
+        NaN allowed where ``mask`` is True.
+    mask : (ny, nx) bool array
+        True = bad.
+    box_size : int
+        Side of a box (pixels); at most the frame.
+
+    Returns
+    -------
+    level, scatter : (ny, nx) arrays
+        Image units.
+    """
+    clip = SigmaClip(sigma=3.0, maxiters=10)
+    box = tuple(min(int(box_size), n) for n in data.shape)
+    found = Background2D(
+        np.where(mask, 0.0, data),
+        box,
+        mask=mask,
+        sigma_clip=clip,
+        bkg_estimator=MedianBackground(),
+        exclude_percentile=MASKED_SHARE,
+    )
+    return found.background, found.background_rms
+
+
+def find_positions(data, mask, options):
+    """Stars of an image.
+
+    Parameters
+    ----------
+    data : (ny, nx) array
+        NaN allowed where ``mask`` is True.
+    mask : (ny, nx) bool array
+        True = bad.
+    options : `FinderOptions`
+
+    Returns
+    -------
+    Positions
+        Brightest first; empty where there is nothing.
+    """
+    if mask.all():
+        return Positions.empty()
+    level, scatter = image_background(data, mask, options.bkg_boxsize)
+    image = np.where(mask, 0.0, data - level)
+    noise = float(np.median(scatter[~mask]))
+    if not noise > 0:
+        return Positions.empty()
+    find = _segments if options.starfinder == "segmentation" else _point_sources
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", NoDetectionsWarning)
+        found = find(image, mask, options, noise)
+    return found.select(np.argsort(-found.flux, kind="stable"))
+
+
+def psf_offset(psf, options):
+    """Where the finder sees a star of this PSF, minus where the star is.
+
+    Not zero for a PSF whose light is not centred in its array.
+
+    Parameters
+    ----------
+    psf : `galstep.core.psf.EffectivePSF`
+    options : `FinderOptions`
+
+    Returns
+    -------
+    (2,) array
+        x and y, pixels: the mean over places within a pixel; 0 where the
+        finder takes the PSF for no star.
+    """
+    renderer = StarRenderer(psf)
+    half = int(min(renderer.half_size, np.ceil(4 * psf.fwhm)) + 4)
+    shape = (2 * half + 1,) * 2
+    find = _segments if options.starfinder == "segmentation" else _point_sources
+    offsets = []
+    for dx in PHASES:
+        for dy in PHASES:
+            x, y = np.array([half + dx]), np.array([half + dy])
+            image = renderer.render(shape, x, y, np.ones(1))
+            with warnings.catch_warnings():
+                warnings.simplefilter("ignore", NoDetectionsWarning)
+                noise = PSF_NOISE * image.max()
+                found = find(image, np.zeros(shape, dtype=bool), options, noise)
+            away = np.column_stack([found.x - x, found.y - y])
+            near = np.hypot(*away.T) < max(2.0, options.kernel_fwhm)
+            if near.any():
+                offsets.append(away[near][np.argmax(found.flux[near])])
+    return np.mean(offsets, axis=0) if offsets else np.zeros(2)
+
+
+def _position_errors(peak, noise):
+    """sigma_x = sqrt(2 / pi) noise / peak, and a floor.
+
+    The Fisher information of the position of a well sampled Gaussian of height
+    A is pi A^2 / (2 noise^2), whatever its width.
+    """
+    error = np.sqrt(2 / np.pi) * noise / np.maximum(peak, 1e-3 * noise)
+    return np.hypot(error, CENTROID_FLOOR)
+
+
+def _point_sources(image, mask, options, noise):
+    arguments = dict(
+        threshold=options.snr_threshold * noise,
+        fwhm=options.kernel_fwhm,
+        sigma_radius=options.sigma_radius,
+        n_brightest=options.brightest,
+        peak_max=options.peakmax,
+        min_separation=options.minsep_fwhm * options.kernel_fwhm,
+        sharpness_range=(options.sharplo, options.sharphi),
+        roundness_range=(options.roundlo, options.roundhi),
+    )
+    finder = DAOStarFinder if options.starfinder == "dao" else IRAFStarFinder
+    table = finder(**arguments)(image, mask=mask)
+    if table is None:
+        return Positions.empty()
+    names = ("x_centroid", "y_centroid", "flux", "peak")
+    x, y, flux, peak = (np.asarray(table[name], dtype=float) for name in names)
+    good = np.isfinite(x) & np.isfinite(y) & np.isfinite(flux)
+    return Positions(x, y, flux, _position_errors(peak, noise)).select(good)
+
+
+def _segments(image, mask, options, noise):
+    kernel = Gaussian2DKernel(options.kernel_fwhm * gaussian_fwhm_to_sigma)
+    kernel.normalize()
+    smooth = convolve_fft(image, kernel, normalize_kernel=False, boundary="fill")
+    finder = SourceFinder(
+        options.npixels,
+        connectivity=options.connectivity,
+        n_levels=options.nlevels,
+        contrast=options.contrast,
+        mode=options.multithresh_mode,
+        progress_bar=False,
+    )
+    # the scatter of the smoothed image is smaller by the norm of the kernel
+    threshold = options.snr_threshold * noise * float(np.sqrt((kernel.array**2).sum()))
+    segments = finder(smooth, threshold, mask=mask)
+    if segments is None:
+        return Positions.empty()
+    catalogue = SourceCatalog(image, segments, convolved_data=smooth, mask=mask, **options.extra)
+    x, y, flux, peak = (
+        np.atleast_1d(np.asarray(getattr(catalogue, name), dtype=float))
+        for name in ("x_centroid", "y_centroid", "kron_flux", "max_value")
+    )
+    good = np.isfinite(x) & np.isfinite(y) & np.isfinite(flux)
+    return Positions(x, y, flux, _position_errors(peak, noise)).select(good)

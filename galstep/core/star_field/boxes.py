@@ -1,0 +1,162 @@
+"""The boxes of single stars, where drawing whole tiles would be a waste.
+
+A sparse field, or the few stars of a crowded one that still move: their boxes
+are looked at one by one, each with the light of every star that reaches it. The
+numbers are those of the tiles.
+"""
+
+from dataclasses import dataclass
+
+import numpy as np
+from scipy.spatial import cKDTree
+
+__all__ = ["Boxes", "boxes_are_cheaper", "look_at_boxes", "pair_products"]
+
+# Reaches of wings, pixels: neighbours are looked for tier by tier.
+TIERS = (8, 16, 32, 64, 128)
+
+
+@dataclass(frozen=True, eq=False)
+class Boxes:
+    """One box per star: (N, side, side) arrays.
+
+    ``stamps`` (N, 3, side, side) are the stars of unit flux and their derivatives.
+    """
+
+    residual: np.ndarray
+    weight: np.ndarray
+    good: np.ndarray
+    stamps: np.ndarray
+
+
+def wing_pairs(state, who, half_size, half_sizes):
+    """Stars whose light reaches the boxes of others.
+
+    Parameters
+    ----------
+    state : `galstep.core.star_field.solve.StarState`
+    who : (n,) int array
+        The stars whose boxes are meant.
+    half_size : int
+        Of the boxes.
+    half_sizes : (N,) int array
+        Of what is drawn of each star.
+
+    Returns
+    -------
+    box, star : int arrays
+        Index in ``who``, index in ``state``; no star with itself.
+    """
+    ix, iy = np.rint(state.x), np.rint(state.y)
+    boxes = cKDTree(np.column_stack([ix[who], iy[who]]))
+    first, second, low = [], [], -1
+    for high in (*TIERS, max(TIERS[-1], int(half_sizes.max(initial=0)))):
+        tier = np.flatnonzero((half_sizes > low) & (half_sizes <= high))
+        low = high
+        if not len(tier):
+            continue
+        reach = half_sizes[tier] + half_size + 0.5
+        near = boxes.query_ball_point(np.column_stack([ix, iy])[tier], reach, p=np.inf)
+        counts = [len(n) for n in near]
+        if sum(counts):
+            first.append(np.concatenate([np.asarray(n, dtype=int) for n in near]))
+            second.append(np.repeat(tier, counts))
+    if not first:
+        return np.zeros(0, dtype=int), np.zeros(0, dtype=int)
+    box, star = np.concatenate(first), np.concatenate(second)
+    other = who[box] != star
+    return box[other], star[other]
+
+
+def boxes_are_cheaper(model, state, who):
+    """The `wing_pairs`, if looking at boxes costs less than drawing the tiles; else None."""
+    area = (2 * model.half_size + 1) ** 2
+    n_pixels = model.image.shape[0] * model.image.shape[1]
+    if 3 * len(who) * area > n_pixels:
+        return None
+    half_sizes = model.half_sizes(state.flux)
+    pairs = wing_pairs(state, who, model.half_size, half_sizes)
+    return pairs if 3 * (len(who) + len(pairs[0])) * area < n_pixels else None
+
+
+def _gather(model, ix, iy):
+    """Data (0 where bad), goodness and weight of boxes; weight None if it needs the model."""
+    half, image = model.half_size, model.image
+    ny, nx = image.shape
+    offsets = np.arange(-half, half + 1)
+    rows, columns = iy[:, None] + offsets, ix[:, None] + offsets
+    inside = ((rows >= 0) & (rows < ny))[:, :, None] & ((columns >= 0) & (columns < nx))[:, None]
+    at = np.clip(rows, 0, ny - 1)[:, :, None], np.clip(columns, 0, nx - 1)[:, None, :]
+    data, good = image.gather(at)
+    good &= inside
+    data = np.where(good, data - model.sky.on_grids(rows, columns), 0.0)
+    return data, good, at
+
+
+def look_at_boxes(model, state, who, pairs):
+    """Residuals, weights and stamps of the boxes of some stars.
+
+    Parameters
+    ----------
+    model : `galstep.core.star_field.solve.FieldModel`
+    state : `galstep.core.star_field.solve.StarState`
+        All stars.
+    who : (n,) int array
+        The stars whose boxes are meant.
+    pairs : (box, star)
+        From `wing_pairs`.
+
+    Returns
+    -------
+    Boxes
+    """
+    half, psfs = model.half_size, model.psfs
+    stamps, ix, iy = psfs.stamps((0, 0), state.x[who], state.y[who], half)
+    data, good, at = _gather(model, ix, iy)
+    light = state.flux[who, None, None] * stamps[:, 0]
+    box, star = pairs
+    if len(box):
+        others, _, _ = psfs.stamps((0, 0), state.x[star], state.y[star], half, (ix[box], iy[box]))
+        others = others[:, 0] * _drawn(model, state, star, ix[box], iy[box])
+        np.add.at(light, box, state.flux[star, None, None] * others)
+    residual = np.where(good, data - light, 0.0)
+    return Boxes(residual, model.image.gathered_weight(at, good, light), good, stamps)
+
+
+def _drawn(model, state, star, ix, iy):
+    """Pixels of boxes about (ix, iy) that lie in the box in which each star is drawn."""
+    half_sizes = model.half_sizes(state.flux)[star]
+    offsets = np.arange(-model.half_size, model.half_size + 1)
+    rows = np.abs(iy[:, None] + offsets - np.rint(state.y[star])[:, None]) <= half_sizes[:, None]
+    columns = np.abs(ix[:, None] + offsets - np.rint(state.x[star])[:, None]) <= half_sizes[:, None]
+    return rows[:, :, None] & columns[:, None, :]
+
+
+def pair_products(model, stars, boxes, pairs):
+    """Weighted products of stamps over the overlap of their boxes.
+
+    Parameters
+    ----------
+    model : FieldModel
+    stars : StarState
+        Those that the boxes belong to.
+    boxes : Boxes
+        Their stamps already times the flux where they are derivatives.
+    pairs : (npairs, 2) int array
+
+    Returns
+    -------
+    (npairs, 3, 3) array
+    """
+    if not len(pairs):
+        return np.zeros((0, 3, 3))
+    i, j = pairs.T
+    half = model.half_size
+    ix, iy = np.rint(stars.x[i]).astype(int), np.rint(stars.y[i]).astype(int)
+    others, _, _ = model.psfs.stamps((0, 0), stars.x[j], stars.y[j], half, (ix, iy))
+    others[:, 1:] *= stars.flux[j, None, None, None]
+    offsets = np.arange(-half, half + 1)
+    rows = np.abs(iy[:, None] + offsets - np.rint(stars.y[j])[:, None]) <= half
+    columns = np.abs(ix[:, None] + offsets - np.rint(stars.x[j])[:, None]) <= half
+    weight = boxes.weight[i] * (rows[:, :, None] & columns[:, None, :])
+    return np.einsum("npq,napq,nbpq->nab", weight, boxes.stamps[i], others, optimize=True)

@@ -1,0 +1,463 @@
+"""PSF photometry of a whole field: find stars, fit all of them, and again below them.
+
+From bright to faint: a pass takes only the peaks that cannot be a part of a
+brighter one's wings; what they leave is searched in the next pass. All stars
+known so far are fitted together after each pass.
+"""
+
+import logging
+from dataclasses import dataclass, field, replace
+
+import numpy as np
+from scipy.spatial import cKDTree
+
+from galstep.core.star_field.detect import (
+    MAX_KERNEL_HALF_SIZE,
+    MatchedFilter,
+    Peaks,
+    apart,
+    finder_peaks,
+    map_scatter,
+    matched_filter_peaks,
+)
+from galstep.core.star_field.quality import (
+    FitQuality,
+    fit_quality,
+    groups_of,
+    star_errors,
+    star_flags,
+)
+from galstep.core.star_field.sky import measure_mesh
+from galstep.core.star_field.solve import (
+    FieldModel,
+    StarState,
+    field_equations,
+    held,
+    solve_steps,
+)
+from galstep.core.star_field.tiles import make_tiles
+from galstep.core.star_field.wings import not_in_wings, wing_envelope
+from galstep.exceptions import ParameterError
+
+__all__ = ["StarField", "StarFieldOptions", "fit_star_field"]
+
+log = logging.getLogger("stpipe.galstep.star_field")
+
+# The longest step of a position, and how well a position is taken to be known at each step.
+MAX_MOVE, TRUST, LEAST_TRUST = 0.4, 0.3, 0.02
+# A star stands still when its step is below this share of its error, in a pass and at the end.
+STILL, FINAL_STILL = 0.2, 0.001
+STEPS_PER_PASS, FINAL_STEPS, FINAL_FITS = 4, 25, 4
+# The sky stands still when it changes by less than this share of the noise.
+SKY_STILL = 0.02
+# In FWHM: stars closer than this become one.
+MERGE = 0.25
+
+
+@dataclass(frozen=True)
+class StarFieldOptions:
+    """How a field is measured.
+
+    Parameters
+    ----------
+    finder : str
+        galstep (matched filter), dao, iraf, or none: only the given positions.
+    threshold : float
+        Of a detection, in sigma of the matched-filter map (galstep) or of the
+        pixels (dao, iraf); stars that end below it are dropped.
+    n_passes : int
+        Largest number of searches.
+    half_size : int or None
+        Of the box that a star is fitted in; None: 99.7 % of the sum of P^2.
+    free_positions : bool
+        Whether the stars that are given may move; those that are found always do.
+    xy_bound : float or None
+        Largest distance from the first position, pixels.
+    group_separation : float or None
+        Stars are fitted together only with those of their group, linked by
+        distances below this (pixels); None: with all that overlap.
+    background : str
+        global (mesh), local (ring about each star) or none.
+    box_size : int
+        Of the mesh, pixels.
+    local_radii : (inner, outer)
+        Of the rings, pixels.
+    separation : float
+        Smallest distance of a new star from a known one, in FWHM.
+    psf_error : float
+        Error of the PSF as a share of its light: within it nothing is found.
+    tile_size : int
+        Pixels that are read at a time, on a side; no result depends on it.
+    """
+
+    finder: str = "galstep"
+    threshold: float = 5.0
+    n_passes: int = 3
+    half_size: int | None = None
+    free_positions: bool = True
+    xy_bound: float | None = None
+    group_separation: float | None = None
+    background: str = "global"
+    box_size: int = 64
+    local_radii: tuple = (10.0, 20.0)
+    separation: float = 0.5
+    psf_error: float = 0.01
+    tile_size: int = 1024
+
+    def __post_init__(self):
+        for name, allowed in (
+            ("finder", ("galstep", "dao", "iraf", "none")),
+            ("background", ("global", "local", "none")),
+        ):
+            if getattr(self, name) not in allowed:
+                raise ParameterError(
+                    f"{name} must be one of {', '.join(allowed)}, got {getattr(self, name)!r}"
+                )
+        if not 0 <= self.local_radii[0] < self.local_radii[1]:
+            raise ParameterError(
+                f"local_radii must be an inner and a larger outer radius, got {self.local_radii}"
+            )
+
+
+@dataclass(frozen=True, eq=False)
+class StarField:
+    """What was measured: ``state`` and arrays per star in its order.
+
+    ``errors`` is (N, 3) of flux, x, y. ``model`` draws residuals of any part of
+    the field: `residual`. ``history`` has a dict per pass.
+    """
+
+    state: StarState
+    errors: np.ndarray
+    quality: FitQuality
+    flags: np.ndarray
+    group_id: np.ndarray
+    group_size: np.ndarray
+    model: FieldModel
+    history: list = field(default_factory=list)
+
+    def residual(self, tile):
+        """Data without stars and sky, NaN where bad."""
+        residual, _, good, _ = self.model.look(tile, self.state)
+        return np.where(good, residual, np.nan)
+
+    def local_bkg(self):
+        """The sky beneath each star: mesh and ring together."""
+        return self.model.sky.at(self.state.x, self.state.y) + self.state.level
+
+
+def fit_star_field(image, psfs, options=StarFieldOptions(), initial=None):
+    """Find and measure the stars of a field.
+
+    Parameters
+    ----------
+    image : `galstep.core.star_field.tiles.FieldImage`
+    psfs : `galstep.core.star_field.psf.PsfField`
+    options : StarFieldOptions, optional
+    initial : (x, y, flux), optional
+        Stars that are in the field whatever is found: arrays in pixels; flux may
+        hold NaN. They are never dropped.
+
+    Returns
+    -------
+    StarField
+        In the order of ``initial``, the others after them by y.
+    """
+    run = _FieldRun(image, psfs, options)
+    if initial is not None:
+        run.add_given(*initial)
+    run.measure_sky()
+    if initial is not None:
+        run.first_fluxes()
+        run.fit(STEPS_PER_PASS)
+        run.measure_sky()
+    for number in range(options.n_passes if options.finder != "none" else 0):
+        found = run.search(last=number == options.n_passes - 1)
+        run.history.append(dict(found=len(found), known=len(run.state)))
+        log.debug("pass %d: %s", number + 1, run.history[-1])
+        if not len(found):
+            break
+        run.add(found)
+        run.fit(STEPS_PER_PASS)
+        run.measure_sky()
+        run.prune()
+    return run.finish()
+
+
+class _FieldRun:
+    """The moving parts of one run."""
+
+    def __init__(self, image, psfs, options):
+        self.options = options
+        half = psfs.matrix_half_size if options.half_size is None else options.half_size
+        tiles = make_tiles(image.shape, options.tile_size)
+        self.model = FieldModel(image, psfs, tiles, half)
+        self.fwhm = psfs.mean.fwhm
+        self.matched = MatchedFilter(psfs)
+        self.envelope = None
+        none = np.zeros(0)
+        self.state = StarState.start(none, none, none, TRUST)
+        # the last step of each star in units of its error, and its marginal errors then
+        self.unrest, self.errors = np.zeros(0), np.zeros((0, 3))
+        self.rejected = np.zeros((0, 2))
+        self.history, self.n_given, self.without_flux = [], 0, np.zeros(0, dtype=bool)
+
+    # ------------------------------------------------------------------- sky
+
+    def measure_sky(self):
+        """Sky mesh, and the noise where no error plane tells it.
+
+        Returns
+        -------
+        float
+            Largest change of the sky in units of the noise.
+        """
+        model, options = self.model, self.options
+        if options.background != "global" and model.image.err is not None:
+            return 0.0
+        mesh, scatter = measure_mesh(
+            model.image.shape, options.box_size, lambda t: model.without_stars(t, self.state)
+        )
+        known = model.image.err is not None or not scatter > 0
+        change = 0.0
+        if options.background == "global" and scatter > 0:
+            change = float(np.abs(mesh.levels - model.sky.levels).max()) / scatter
+        model.changed(
+            image=None if known else model.image.with_sigma(scatter),
+            sky=mesh if options.background == "global" else None,
+        )
+        # on another sky all stars have to be looked at again
+        self.unrest[:] = np.inf
+        return change
+
+    @property
+    def _local_radii(self):
+        return self.options.local_radii if self.options.background == "local" else None
+
+    # ------------------------------------------------------------- positions
+
+    def add_given(self, x, y, flux):
+        """Stars that the user gives."""
+        flux = np.broadcast_to(np.asarray(flux, dtype=float), np.shape(x))
+        self.without_flux = ~np.isfinite(flux)
+        flux = np.where(self.without_flux, 0.0, flux)
+        self.state = StarState.start(x, y, flux, TRUST, number=np.arange(len(x)))
+        self.unrest, self.errors = np.full(len(x), np.inf), np.full((len(x), 3), np.nan)
+        self.n_given = len(x)
+
+    def first_fluxes(self):
+        """Fluxes where none is given: the linear fit at the given positions."""
+        if not self.without_flux.any():
+            return
+        equations, self.state = self._equations()
+        everyone = np.ones(len(self.state), dtype=bool)
+        step = solve_steps(held(equations, everyone), self.state.trust, self._nominal)
+        flux = np.where(self.without_flux, step[:, 0], self.state.flux)
+        self.state = replace(self.state, flux=flux, flux_init=flux.copy())
+
+    def search(self, last):
+        """New stars on what the known ones leave."""
+        options = self.options
+        parts, samples = [], []
+        for tile in self.model.tiles:
+            found, sample = self._search_tile(tile)
+            parts.append(found)
+            samples.append(sample)
+        found = Peaks.joined(parts)
+        if options.finder == "galstep" and len(found):
+            scatter = map_scatter(np.concatenate(samples))
+            found = replace(found, significance=found.significance / scatter)
+            found = found.select(found.significance > options.threshold)
+        state = self.state
+        known_x = np.concatenate([state.x, self.rejected[:, 0]])
+        known_y = np.concatenate([state.y, self.rejected[:, 1]])
+        found = apart(found, known_x, known_y, options.separation * self.fwhm)
+        # in the last pass nothing comes after: what is left is taken
+        if last or len(found) < 2:
+            return found
+        if self.envelope is None:
+            self.envelope = wing_envelope(self.model.psfs, self.matched.kernel)
+        return found.select(not_in_wings(found, self.envelope))
+
+    def _search_tile(self, tile):
+        margin, options = MAX_KERNEL_HALF_SIZE + 3, self.options
+        frame = tile.grown(margin, self.model.image.shape)
+        residual, weight, good, stars = self.model.look(frame, self.state)
+        if options.finder == "galstep":
+            doubt = options.psf_error * stars if len(self.state) else None
+            return matched_filter_peaks(
+                self.matched, residual, weight, doubt, tile, frame, options.threshold
+            )
+        sigma = self.model.image.sigma
+        if self.model.image.err is not None and good.any():
+            sigma = 1 / np.sqrt(np.median(weight[good]))
+        found = finder_peaks(
+            options.finder, residual, good, tile, frame, options.threshold * sigma, self.fwhm
+        )
+        return found, np.zeros(0)
+
+    def add(self, found):
+        """Put new stars behind those that are there, by y."""
+        found = found.select(np.lexsort((found.x, found.y)))
+        new = StarState.start(found.x, found.y, found.flux, TRUST)
+        self.state = self.state.joined(new)
+        self.unrest = np.concatenate([self.unrest, np.full(len(new), np.inf)])
+        self.errors = np.concatenate([self.errors, np.full((len(new), 3), np.nan)])
+
+    # ------------------------------------------------------------------- fit
+
+    def _groups(self, state):
+        separation = self.options.group_separation
+        return None if separation is None else groups_of(state.x, state.y, separation)[0]
+
+    @property
+    def _held(self):
+        """Stars whose positions stay: those given, if they are not free."""
+        return (self.state.number >= 0) & (not self.options.free_positions)
+
+    def _equations(self, who=None):
+        equations, state = field_equations(
+            self.model, self.state, who, self._groups(self.state), self._local_radii
+        )
+        return held(equations, self._held if who is None else self._held[who]), state
+
+    @property
+    def _nominal(self):
+        """Information of the flux of an isolated star."""
+        return 1 / (self.model.image.sigma**2 * self.model.psfs.mean.noise_area)
+
+    def fit(self, n_steps, still=STILL):
+        """Steps of all stars that move, and of those beside them."""
+        for _ in range(n_steps):
+            who = self._movers(self.unrest > still)
+            if not len(who):
+                return
+            equations, self.state = self._equations(who)
+            step = solve_steps(equations, self.state.trust[who], self._nominal)
+            self._take(who, step, equations)
+            self.errors[who] = star_errors(equations)
+
+    def _movers(self, moving):
+        """Stars that move, and all whose boxes overlap with theirs."""
+        if moving.all() or not moving.any():
+            return np.flatnonzero(moving)
+        return np.flatnonzero(self._near(moving))
+
+    def _near(self, which):
+        """Whether the box of a star overlaps with that of one of ``which``."""
+        tree = cKDTree(np.column_stack([self.state.x, self.state.y]))
+        reach = 2 * self.model.half_size + 1
+        near = np.zeros(len(which), dtype=bool)
+        for own in tree.query_ball_point(tree.data[which], reach, p=np.inf):
+            near[own] = True
+        return near
+
+    def _take(self, who, step, equations):
+        """Apply a step within its bounds and note which stars stand still."""
+        state, options = self.state, self.options
+        information = np.einsum("naa->na", equations.blocks[: len(who)])
+        moves = np.clip(step[:, 1:], -MAX_MOVE, MAX_MOVE)
+        x, y, flux = state.x.copy(), state.y.copy(), state.flux.copy()
+        old = np.column_stack([x[who], y[who]])
+        new = old + moves
+        if options.xy_bound is not None:
+            first = np.column_stack([state.x_init[who], state.y_init[who]])
+            new = first + np.clip(new - first, -options.xy_bound, options.xy_bound)
+        x[who], y[who] = new.T
+        flux[who] += step[:, 0]
+        taken = np.column_stack([step[:, 0], new - old])
+        self.unrest[who] = (np.abs(taken) * np.sqrt(information)).max(axis=1)
+        # one that goes to and fro takes smaller steps
+        trust, last = state.trust.copy(), [state.step_x.copy(), state.step_y.copy()]
+        back = (taken[:, 1] * last[0][who] + taken[:, 2] * last[1][who]) < 0
+        trust[who] = np.maximum(np.where(back, trust[who] / 2, trust[who]), LEAST_TRUST)
+        last[0][who], last[1][who] = taken[:, 1], taken[:, 2]
+        self.state = replace(
+            state, x=x, y=y, flux=flux, trust=trust, step_x=last[0], step_y=last[1]
+        )
+
+    # ----------------------------------------------------------------- prune
+
+    def prune(self):
+        """Drop found stars that do not carry their error; merge pairs. True if any went."""
+        state = self.state
+        if len(state) == self.n_given:
+            return False
+        error = self.errors[:, 0]
+        significance = state.flux / np.where(error > 0, error, np.inf)
+        flux, gone = self._merged(significance)
+        given = state.number >= 0
+        outside = self._outside()
+        poor = (significance < self.options.threshold) | outside
+        gone |= poor & ~given & ~self._beside_weaker(poor & ~given, significance)
+        gone &= ~given
+        self.rejected = np.concatenate(
+            [self.rejected, np.column_stack([state.x_init, state.y_init])[gone]]
+        )
+        if gone.any():
+            self.unrest[self._near(gone)] = np.inf
+        self.state = replace(state, flux=flux).select(~gone)
+        self.unrest, self.errors = self.unrest[~gone], self.errors[~gone]
+        return bool(gone.any())
+
+    def _outside(self):
+        ny, nx = self.model.image.shape
+        x, y = self.state.x, self.state.y
+        return (x < -0.5) | (y < -0.5) | (x > nx - 0.5) | (y > ny - 0.5)
+
+    def _beside_weaker(self, poor, significance):
+        """Poor stars with a poorer one within a FWHM: of a pair one goes at a time."""
+        waits = np.zeros(len(poor), dtype=bool)
+        which = np.flatnonzero(poor)
+        if len(which) > 1:
+            xy = np.column_stack([self.state.x, self.state.y])[which]
+            pairs = cKDTree(xy).query_pairs(self.fwhm, output_type="ndarray")
+            a, b = which[pairs].T
+            waits[np.where(significance[a] > significance[b], a, b)] = True
+        return waits
+
+    def _merged(self, significance):
+        """Fluxes after merging close pairs, and which stars are gone."""
+        state, flux = self.state, self.state.flux.copy()
+        gone = np.zeros(len(state), dtype=bool)
+        tree = cKDTree(np.column_stack([state.x, state.y]))
+        for a, b in sorted(tree.query_pairs(MERGE * self.fwhm)):
+            if not (gone[a] or gone[b]):
+                weak, strong = (a, b) if significance[a] < significance[b] else (b, a)
+                if state.number[weak] >= 0:
+                    weak, strong = strong, weak
+                if state.number[weak] < 0:
+                    gone[weak] = True
+                    flux[strong] += flux[weak]
+        return flux, gone
+
+    # ---------------------------------------------------------------- finish
+
+    def finish(self):
+        """Fit to convergence; the result, ordered."""
+        for _ in range(FINAL_FITS):
+            change = self.measure_sky()
+            self.fit(FINAL_STEPS, FINAL_STILL)
+            if not self.prune() and change < SKY_STILL:
+                break
+        # all once more: where a star stood still must not depend on rounding
+        self.unrest[:] = np.inf
+        self.fit(FINAL_STEPS, FINAL_STILL)
+        given = self.state.number
+        order = np.lexsort((self.state.x, self.state.y, np.where(given < 0, len(given), given)))
+        self.state = self.state.select(order)
+        still, options = self.unrest[order] <= FINAL_STILL, self.options
+        # those of the steps lack neighbours that stood still
+        equations, self.state = self._equations()
+        errors, state = star_errors(equations), self.state
+        quality = fit_quality(self.model, state, np.where(self._held, 1, 3))
+        flags = star_flags(
+            state, errors, quality, self.model.image.shape, self.model.half_size, still,
+            options.xy_bound,
+        )  # fmt: skip
+        group_id, group_size = groups_of(
+            state.x, state.y, options.group_separation or 2 * self.model.half_size + 1
+        )
+        return StarField(
+            state, errors, quality, flags, group_id, group_size, self.model, self.history
+        )

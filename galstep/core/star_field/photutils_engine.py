@@ -1,0 +1,172 @@
+"""The same field measured by photutils, so that both can be compared.
+
+photutils holds the whole image in memory and fits star by star or group by
+group; see `photutils.psf.PSFPhotometry` and ``IterativePSFPhotometry``.
+"""
+
+import warnings
+
+import numpy as np
+from astropy.nddata import NDData
+from astropy.table import QTable, Table
+from astropy.utils.exceptions import AstropyUserWarning
+from photutils.background import LocalBackground
+from photutils.detection import DAOStarFinder, IRAFStarFinder
+from photutils.psf import (
+    GriddedPSFModel,
+    ImagePSF,
+    IterativePSFPhotometry,
+    PSFPhotometry,
+    SourceGrouper,
+)
+from photutils.utils.exceptions import NoDetectionsWarning
+
+from galstep.core.star_field.detect import MatchedFilter, apart, matched_filter_peaks
+from galstep.core.star_field.rows import rows_of_photutils
+from galstep.core.star_field.sky import SkyMesh, measure_mesh
+from galstep.core.star_field.tiles import Tile
+from galstep.exceptions import ParameterError
+
+__all__ = ["PeerField", "measure_by_photutils", "peer_psf"]
+
+
+class PeerField:
+    """What photutils made of a field: ``rows`` and `residual`."""
+
+    def __init__(self, rows, image):
+        self.rows, self._residual = rows, image
+
+    def residual(self, tile):
+        """Data without stars and sky, NaN where bad."""
+        return self._residual[tile.part]
+
+
+def peer_psf(psfs, fixed=False):
+    """A `PsfField` as a model of photutils.
+
+    Parameters
+    ----------
+    psfs : `galstep.core.star_field.psf.PsfField`
+    fixed : bool, optional
+        Whether positions are held.
+
+    Returns
+    -------
+    `photutils.psf.GriddedPSFModel` or `photutils.psf.ImagePSF`
+    """
+    arrays = np.array(
+        [
+            renderer.psf.array * norm * renderer.psf.oversample**2
+            for renderer, norm in zip(psfs.renderers, psfs.norms, strict=True)
+        ]
+    )
+    oversample = psfs.mean.oversample
+    if len(arrays) == 1:
+        model = ImagePSF(arrays[0], oversampling=oversample)
+    else:
+        positions = [(x, y) for y in psfs.y_grid for x in psfs.x_grid]
+        meta = {"grid_xypos": positions, "oversampling": oversample}
+        model = GriddedPSFModel(NDData(arrays, meta=meta))
+    model.x_0.fixed = model.y_0.fixed = bool(fixed)
+    return model
+
+
+class _MatchedFinder:
+    """galstep's matched filter as a finder of photutils."""
+
+    def __init__(self, psfs, image, options):
+        self.matched, self.image, self.options = MatchedFilter(psfs), image, options
+        self.fwhm = psfs.mean.fwhm
+
+    def __call__(self, data, mask=None):
+        frame = Tile(0, 0, data.shape[1], data.shape[0])
+        _, good = self.image.read(frame)
+        weight = self.image.weight(frame, good, np.zeros(data.shape))
+        residual = np.where(good, data, 0.0)
+        found, _ = matched_filter_peaks(
+            self.matched, residual, weight, None, frame, frame, self.options.threshold
+        )
+        found = apart(found, np.zeros(0), np.zeros(0), self.options.separation * self.fwhm)
+        if not len(found):
+            return None
+        ids = np.arange(1, len(found) + 1)
+        return QTable({"id": ids, "x_centroid": found.x, "y_centroid": found.y, "flux": found.flux})
+
+
+def _finder(psfs, image, options, sigma):
+    if options.finder == "none":
+        return None
+    if options.finder == "galstep":
+        return _MatchedFinder(psfs, image, options)
+    finder = DAOStarFinder if options.finder == "dao" else IRAFStarFinder
+    return finder(options.threshold * sigma, psfs.mean.fwhm)
+
+
+def measure_by_photutils(image, psfs, options, initial=None, aperture_radius=3.0):
+    """Find and measure the stars of a field with photutils.
+
+    Parameters
+    ----------
+    image : `galstep.core.star_field.tiles.FieldImage`
+    psfs : `galstep.core.star_field.psf.PsfField`
+    options : `galstep.core.star_field.StarFieldOptions`
+    initial : (x, y, flux), optional
+    aperture_radius : float, optional
+        Pixels; for first fluxes that are not given.
+
+    Returns
+    -------
+    PeerField
+    """
+    whole = Tile(0, 0, image.shape[1], image.shape[0])
+    data, good = image.read(whole)
+    mesh, scatter = measure_mesh(image.shape, options.box_size, lambda t: image.read(t))
+    if image.err is None and scatter > 0:
+        image = image.with_sigma(scatter)
+    if options.background != "global":
+        mesh = SkyMesh.flat()
+    data = data - mesh.image(whole)
+    weight = image.weight(whole, good, np.zeros(image.shape))
+    error = np.divide(1.0, np.sqrt(weight), out=np.full(image.shape, np.inf), where=weight > 0)
+    phot = _photometry(psfs, image, options, float(np.median(error[good])), aperture_radius)
+    start = None if initial is None else _init_table(*initial)
+    with warnings.catch_warnings():
+        # what they say of single stars is in the flags
+        warnings.simplefilter("ignore", AstropyUserWarning)
+        warnings.simplefilter("ignore", NoDetectionsWarning)
+        error = np.where(np.isfinite(error), error, 1.0)
+        table = phot(data, mask=~good, error=error, init_params=start)
+        residual = data if table is None else phot.make_residual_image(data)
+    rows = rows_of_photutils(table, mesh.at)
+    return PeerField(rows, np.where(good, residual, np.nan))
+
+
+def _photometry(psfs, image, options, sigma, aperture_radius):
+    half = psfs.matrix_half_size if options.half_size is None else options.half_size
+    finder = _finder(psfs, image, options, sigma)
+    common = dict(
+        xy_bounds=options.xy_bound,
+        aperture_radius=aperture_radius,
+        local_bkg_estimator=LocalBackground(*options.local_radii)
+        if options.background == "local"
+        else None,
+        grouper=None
+        if options.group_separation is None
+        else SourceGrouper(options.group_separation),
+    )
+    model = peer_psf(psfs, fixed=not options.free_positions)
+    shape = (2 * half + 1,) * 2
+    if finder is None or options.n_passes == 1:
+        return PSFPhotometry(model, shape, finder=finder, **common)
+    return IterativePSFPhotometry(model, shape, finder, maxiters=options.n_passes, **common)
+
+
+def _init_table(x, y, flux):
+    table = Table({"x": np.asarray(x, dtype=float), "y": np.asarray(y, dtype=float)})
+    flux = np.broadcast_to(np.asarray(flux, dtype=float), table["x"].shape)
+    known = np.isfinite(flux)
+    if known.any() and not known.all():
+        raise ParameterError("init_params: photutils needs the flux of all stars or of none")
+    if known.all() and len(flux):
+        table["flux"] = flux
+    return table

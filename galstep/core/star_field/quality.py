@@ -1,0 +1,240 @@
+"""What is said of each star of a field: errors, quality of fit, flags, group.
+
+Names and meaning are those of photutils' PSF photometry.
+"""
+
+from dataclasses import dataclass
+
+import numpy as np
+from photutils.psf import PSF_FLAGS
+from scipy.sparse import coo_matrix
+from scipy.sparse.csgraph import connected_components
+from scipy.spatial import cKDTree
+
+from galstep.core.star_field.boxes import boxes_are_cheaper, look_at_boxes
+
+__all__ = ["FitQuality", "fit_quality", "groups_of", "star_errors", "star_flags"]
+
+# Neighbours that share in a star's error; the next would change it by a per cent.
+MAX_NEIGHBOURS = 8
+# Stars whose matrices are inverted at a time.
+BATCH = 4096
+
+
+def groups_of(x, y, separation):
+    """Groups of stars that are linked by distances below ``separation``.
+
+    Returns
+    -------
+    group_id : (N,) int array
+        From 1, in order of the first star of each group.
+    group_size : (N,) int array
+    """
+    n_stars = len(x)
+    if n_stars == 0:
+        return np.zeros(0, dtype=int), np.zeros(0, dtype=int)
+    pairs = cKDTree(np.column_stack([x, y])).query_pairs(separation, output_type="ndarray")
+    graph = coo_matrix((np.ones(len(pairs)), (pairs[:, 0], pairs[:, 1])), (n_stars, n_stars))
+    _, label = connected_components(graph, directed=False)
+    _, first, label = np.unique(label, return_index=True, return_inverse=True)
+    rank = np.argsort(np.argsort(first))
+    return rank[label] + 1, np.bincount(label)[label]
+
+
+def star_errors(equations):
+    """Marginal 1-sigma errors of flux, x and y.
+
+    The inverse of the normal matrix of each star with its eight most strongly
+    coupled neighbours.
+
+    Parameters
+    ----------
+    equations : `galstep.core.star_field.solve.FieldEquations`
+
+    Returns
+    -------
+    (N, 3) array
+        NaN where there is no information, and for positions that are held.
+    """
+    n_stars, blocks = len(equations.right), equations.blocks
+    errors = np.full((n_stars, 3), np.nan)
+    if not n_stars:
+        return errors
+    own = np.einsum("naa->na", blocks[:n_stars])
+    known = own[:, 0] > 0
+    neighbours = _neighbours(equations, own[:, 0], known)
+    table = _BlockTable(equations, blocks, n_stars)
+    counts = (neighbours >= 0).sum(axis=1)
+    for count in np.unique(counts[known]):
+        stars = np.flatnonzero(known & (counts == count))
+        for start in range(0, len(stars), BATCH):
+            some = stars[start : start + BATCH]
+            members = np.column_stack([some, neighbours[some, :count]])
+            errors[some] = _marginal(table, members)
+    return errors
+
+
+def _neighbours(equations, own, known):
+    """(N, MAX_NEIGHBOURS) indices of the strongest couplings, -1 where there are fewer."""
+    n_stars = len(own)
+    found = np.full((n_stars, MAX_NEIGHBOURS), -1)
+    i, j = equations.first[n_stars:], equations.second[n_stars:]
+    keep = known[i] & known[j]
+    coupling = equations.blocks[n_stars:, 0, 0] ** 2 / np.maximum(own[i] * own[j], 1e-300)
+    i, j, coupling = i[keep], j[keep], coupling[keep]
+    one, two = np.concatenate([i, j]), np.concatenate([j, i])
+    order = np.lexsort((two, -np.concatenate([coupling, coupling]), one))
+    one, two = one[order], two[order]
+    rank = np.arange(len(one)) - np.searchsorted(one, one)
+    near = rank < MAX_NEIGHBOURS
+    found[one[near], rank[near]] = two[near]
+    return found
+
+
+class _BlockTable:
+    """Blocks by pair of stars; zero for pairs that do not overlap."""
+
+    def __init__(self, equations, blocks, n_stars):
+        first, second = equations.first.astype(np.int64), equations.second.astype(np.int64)
+        keys = first * n_stars + second
+        self.order = np.argsort(keys)
+        self.keys, self.blocks, self.n_stars = keys[self.order], blocks, n_stars
+
+    def get(self, i, j):
+        low, high = np.minimum(i, j), np.maximum(i, j)
+        key = low * self.n_stars + high
+        place = np.minimum(np.searchsorted(self.keys, key), len(self.keys) - 1)
+        there = self.keys[place] == key
+        found = self.blocks[self.order[place]]
+        found = np.where((i <= j)[:, None, None], found, found.transpose(0, 2, 1))
+        return np.where(there[:, None, None], found, 0.0)
+
+
+def _marginal(table, members):
+    n, m = members.shape
+    matrix = np.zeros((n, 3 * m, 3 * m))
+    for a in range(m):
+        for b in range(m):
+            rows, columns = np.s_[3 * a : 3 * a + 3], np.s_[3 * b : 3 * b + 3]
+            matrix[:, rows, columns] = table.get(members[:, a], members[:, b])
+    diagonal = np.einsum("naa->na", matrix)
+    held = ~(diagonal > 0)
+    scale = 1 / np.sqrt(np.where(held, 1.0, diagonal))
+    matrix *= scale[:, :, None] * scale[:, None, :]
+    # two stars at one place cannot be told apart: their errors become large, not infinite
+    np.einsum("naa->na", matrix)[...] += np.where(held, 1.0, 1e-9)
+    inverse = np.linalg.inv(matrix)
+    variance = np.einsum("naa->na", inverse)[:, :3] * scale[:, :3] ** 2
+    return np.sqrt(np.where((variance > 0) & ~held[:, :3], variance, np.nan))
+
+
+@dataclass(frozen=True, eq=False)
+class FitQuality:
+    """Arrays per star.
+
+    ``qfit``: sum of the absolute residuals in the box over the flux; ``cfit``:
+    residual at the star's pixel over the flux; ``reduced_chi2`` of the box;
+    ``n_pixels_fit``: good pixels in it.
+    """
+
+    qfit: np.ndarray
+    cfit: np.ndarray
+    reduced_chi2: np.ndarray
+    n_pixels_fit: np.ndarray
+
+    @classmethod
+    def empty(cls, n_stars):
+        """Nothing known yet."""
+        return cls(*(np.full(n_stars, np.nan) for _ in range(3)), np.zeros(n_stars, dtype=int))
+
+
+def fit_quality(model, state, n_free):
+    """Residuals in the boxes of all stars, tile by tile.
+
+    Parameters
+    ----------
+    model : `galstep.core.star_field.solve.FieldModel`
+    state : `galstep.core.star_field.solve.StarState`
+    n_free : (N,) int array
+        Free parameters of each star.
+
+    Returns
+    -------
+    FitQuality
+    """
+    quality = FitQuality.empty(len(state))
+    everyone = np.arange(len(state))
+    wings = boxes_are_cheaper(model, state, everyone)
+    if wings is not None:
+        boxes = look_at_boxes(model, state, everyone, wings)
+        _rate(quality, state, everyone, boxes.residual, boxes.weight, boxes.good, n_free)
+        return quality
+    half = model.half_size
+    offsets = np.arange(-half, half + 1)
+    ny, nx = model.image.shape
+    for tile in model.tiles:
+        x, y = np.clip(np.rint(state.x), 0, nx - 1), np.clip(np.rint(state.y), 0, ny - 1)
+        own = np.flatnonzero(tile.holds(x, y))
+        if not len(own):
+            continue
+        frame = tile.grown(half, model.image.shape)
+        residual, weight, good, _ = model.look(frame, state)
+        rows = np.rint(state.y[own]).astype(int)[:, None] + offsets - frame.y0
+        columns = np.rint(state.x[own]).astype(int)[:, None] + offsets - frame.x0
+        fy, fx = frame.shape
+        in_rows, in_columns = (rows >= 0) & (rows < fy), (columns >= 0) & (columns < fx)
+        inside = in_rows[:, :, None] & in_columns[:, None, :]
+        at = np.clip(rows, 0, fy - 1)[:, :, None], np.clip(columns, 0, fx - 1)[:, None, :]
+        _rate(quality, state, own, residual[at], weight[at], inside & good[at], n_free)
+    return quality
+
+
+def _rate(quality, state, own, residual, weight, use, n_free):
+    """Fill in the quality of some stars from their boxes."""
+    half = residual.shape[-1] // 2
+    rest = np.where(use, residual - state.level[own, None, None], 0.0)
+    flux = np.where(state.flux[own] == 0, np.nan, state.flux[own])
+    n_pixels = use.sum(axis=(1, 2))
+    quality.qfit[own] = np.abs(rest).sum(axis=(1, 2)) / flux
+    quality.cfit[own] = np.where(use[:, half, half], rest[:, half, half], np.nan) / flux
+    quality.reduced_chi2[own] = (rest**2 * weight).sum(axis=(1, 2)) / np.maximum(
+        n_pixels - n_free[own], 1
+    )
+    quality.n_pixels_fit[own] = n_pixels
+
+
+def star_flags(state, errors, quality, shape, half_size, still, bound):
+    """photutils' flag bits (`photutils.psf.PSF_FLAGS`).
+
+    Parameters
+    ----------
+    state : StarState
+    errors : (N, 3) array
+    quality : FitQuality
+    shape : (ny, nx)
+    half_size : int
+    still : (N,) bool array
+        Whether the star's fit has converged.
+    bound : float or None
+        Largest distance from the first position, pixels.
+
+    Returns
+    -------
+    (N,) int array
+    """
+    ny, nx = shape
+    flags = np.zeros(len(state), dtype=int)
+    outside = (state.x < -0.5) | (state.y < -0.5) | (state.x > nx - 0.5) | (state.y > ny - 0.5)
+    moved = np.hypot(state.x - state.x_init, state.y - state.y_init)
+    conditions = {
+        PSF_FLAGS.N_PIXELS_FIT_PARTIAL: quality.n_pixels_fit < (2 * half_size + 1) ** 2,
+        PSF_FLAGS.OUTSIDE_BOUNDS: outside,
+        PSF_FLAGS.NEGATIVE_FLUX: state.flux <= 0,
+        PSF_FLAGS.NO_CONVERGENCE: ~still,
+        PSF_FLAGS.NO_COVARIANCE: ~np.isfinite(errors[:, 0]),
+        PSF_FLAGS.NEAR_BOUND: moved > 0.99 * bound if bound else np.zeros(len(state), dtype=bool),
+        PSF_FLAGS.FULLY_MASKED: quality.n_pixels_fit == 0,
+    }
+    for bit, where in conditions.items():
+        flags[where] |= bit
+    return flags

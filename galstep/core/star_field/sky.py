@@ -1,0 +1,165 @@
+"""The sky under a star field: a smooth mesh, or a level beside each star.
+
+Both are measured on what the stars leave. The boxes of the mesh lie on a
+lattice of the whole field, whatever the tiles.
+"""
+
+import numpy as np
+from scipy.interpolate import RectBivariateSpline
+
+from galstep.core.star_field.tiles import Tile
+
+__all__ = ["SkyMesh", "annulus_levels", "measure_mesh"]
+
+CLIP, N_CLIPS = 3.0, 5
+# A box needs this share of good pixels to count.
+LEAST_SHARE = 0.1
+# From a median and the scatter about it in at most so many pixels of a box.
+MAX_PER_BOX = 20_000
+
+
+class SkyMesh:
+    """A smooth sky through levels at the centres of boxes.
+
+    Parameters
+    ----------
+    levels : (ny, nx) array
+        Image units.
+    x, y : (nx,), (ny,) arrays
+        Centres of the boxes, pixels.
+    """
+
+    def __init__(self, levels, x, y):
+        self.levels, self.x, self.y = np.asarray(levels, dtype=float), x, y
+        self._spline = None
+        if min(self.levels.shape) > 1:
+            degrees = [min(3, n - 1) for n in self.levels.shape]
+            self._spline = RectBivariateSpline(y, x, self.levels, kx=degrees[0], ky=degrees[1])
+
+    @classmethod
+    def flat(cls, level=0.0):
+        """One level everywhere."""
+        return cls(np.full((1, 1), level), np.zeros(1), np.zeros(1))
+
+    def image(self, tile):
+        """The sky on a tile; constant beyond the outermost centres."""
+        rows, columns = np.arange(tile.y0, tile.y1), np.arange(tile.x0, tile.x1)
+        if self._spline is not None:
+            rows = np.clip(rows, self.y[0], self.y[-1])
+            columns = np.clip(columns, self.x[0], self.x[-1])
+            return self._spline(rows, columns)
+        if self.levels.size == 1:
+            return np.full(tile.shape, self.levels.flat[0])
+        # a single row or column of boxes
+        along_x = self.levels.shape[0] == 1
+        line = self.at(columns, columns) if along_x else self.at(rows, rows)[:, None]
+        return np.broadcast_to(line, tile.shape).copy()
+
+    def on_grids(self, rows, columns):
+        """The sky on many small grids: (N, n) rows and columns give (N, n, n)."""
+        y, x = np.broadcast_arrays(rows[:, :, None], columns[:, None, :])
+        return self.at(x.ravel(), y.ravel()).reshape(x.shape)
+
+    def at(self, x, y):
+        """The level at positions: 1-D arrays."""
+        if self.levels.size == 1:
+            return np.full(len(x), self.levels.flat[0])
+        if self._spline is None:
+            along_x = self.levels.shape[0] == 1
+            return np.interp(
+                x if along_x else y, self.x if along_x else self.y, self.levels.ravel()
+            )
+        x, y = np.clip(x, self.x[0], self.x[-1]), np.clip(y, self.y[0], self.y[-1])
+        return self._spline(y, x, grid=False)
+
+
+def clipped_level(values):
+    """Median and robust scatter of values, clipped at 3 sigma."""
+    step = max(1, len(values) // MAX_PER_BOX)
+    # in order, what is kept is a slice
+    values = np.sort(values[::step])
+    level = scatter = np.nan
+    for _ in range(N_CLIPS):
+        level = _middle(values)
+        scatter = 1.4826 * _middle(np.sort(np.abs(values - level)))
+        low = np.searchsorted(values, level - CLIP * scatter, side="left")
+        high = np.searchsorted(values, level + CLIP * scatter, side="right")
+        if high - low == len(values) or not scatter > 0:
+            break
+        values = values[low:high]
+    return level, scatter
+
+
+def _middle(ordered):
+    """The median of values in order."""
+    half = len(ordered) // 2
+    return 0.5 * (ordered[half] + ordered[-1 - half])
+
+
+def measure_mesh(shape, box_size, residual_of):
+    """Levels and scatters of the boxes of a field.
+
+    Parameters
+    ----------
+    shape : (ny, nx)
+    box_size : int
+        About the side of a box; the field is divided into equal ones.
+    residual_of : callable
+        ``residual_of(tile)`` gives (image, good) of any part: data without stars.
+
+    Returns
+    -------
+    mesh : SkyMesh
+    scatter : float
+        Median over the boxes, image units; NaN without good pixels.
+    """
+    counts = [max(1, round(n / box_size)) for n in shape]
+    edges = [np.linspace(0, n, k + 1).astype(int) for n, k in zip(shape, counts, strict=True)]
+    levels, scatters = np.full(counts, np.nan), np.full(counts, np.nan)
+    for i in range(counts[0]):
+        strip = Tile(0, int(edges[0][i]), shape[1], int(edges[0][i + 1]))
+        image, good = residual_of(strip)
+        for j in range(counts[1]):
+            columns = np.s_[:, edges[1][j] : edges[1][j + 1]]
+            values = image[columns][good[columns]]
+            if len(values) >= max(5, LEAST_SHARE * good[columns].size):
+                levels[i, j], scatters[i, j] = clipped_level(values)
+    known = np.isfinite(levels)
+    if not known.any():
+        return SkyMesh.flat(), np.nan
+    levels[~known] = np.median(levels[known])
+    centres = [(edge[:-1] + edge[1:] - 1) / 2 for edge in edges]
+    return SkyMesh(levels, centres[1], centres[0]), float(np.median(scatters[known]))
+
+
+def annulus_levels(residual, good, x, y, radii):
+    """Median of the residual in a ring about each star.
+
+    Parameters
+    ----------
+    residual : (ny, nx) array
+    good : (ny, nx) bool array
+    x, y : (N,) arrays
+        In the pixels of ``residual``.
+    radii : (inner, outer)
+        Pixels.
+
+    Returns
+    -------
+    (N,) array
+        0 where a ring has no good pixel.
+    """
+    inner, outer = radii
+    reach = int(np.ceil(outer))
+    dy, dx = (v.ravel() for v in np.mgrid[-reach : reach + 1, -reach : reach + 1])
+    ring = (np.hypot(dx, dy) >= inner) & (np.hypot(dx, dy) <= outer)
+    dx, dy = dx[ring], dy[ring]
+    rows = np.rint(y).astype(int)[:, None] + dy
+    columns = np.rint(x).astype(int)[:, None] + dx
+    ny, nx = residual.shape
+    inside = (rows >= 0) & (rows < ny) & (columns >= 0) & (columns < nx)
+    rows, columns = np.clip(rows, 0, ny - 1), np.clip(columns, 0, nx - 1)
+    values = np.where(inside & good[rows, columns], residual[rows, columns], np.nan)
+    empty = np.isnan(values).all(axis=1)
+    values[empty] = 0.0
+    return np.nanmedian(values, axis=1) if len(values) else np.zeros(0)

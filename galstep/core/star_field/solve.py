@@ -1,0 +1,364 @@
+"""All stars of a field moved and scaled together, the field read in tiles.
+
+Joint Gauss-Newton steps of all fluxes and positions. Their normal matrix has a
+3 x 3 block for each pair of stars whose boxes overlap; it is summed up tile by
+tile and solved once for the field, so no star is fitted twice and none is torn
+apart by a tile.
+"""
+
+from dataclasses import dataclass, replace
+
+import numpy as np
+from scipy.sparse.linalg import LinearOperator, cg
+from scipy.spatial import cKDTree
+
+from galstep.core.field_stars import assemble, rendering_half_sizes
+from galstep.core.star_field.boxes import boxes_are_cheaper, look_at_boxes, pair_products
+from galstep.core.star_field.sky import SkyMesh, annulus_levels
+from galstep.core.star_field.tiles import Tile
+from galstep.core.stars import gram_stamps, project_stamps
+
+__all__ = ["FieldEquations", "FieldModel", "StarState", "field_equations", "held", "solve_steps"]
+
+# Fields of at most so many pixels, margins included, are kept in memory as they are fitted.
+KEPT_PIXELS = 6_000_000
+# What a star leaves out of its box, in sigma of a pixel.
+NEGLIGIBLE = 0.05
+# Smallest share of a star's information that may be seen, else it has no flux of its own.
+LEAST_INFORMATION = 1e-3
+
+
+@dataclass(frozen=True, eq=False)
+class StarState:
+    """Stars while they are fitted: arrays of one length, pixels of the field.
+
+    ``level`` is the sky beside each star above the mesh; ``trust`` how far a
+    position is let move in one step (pixels); ``step_x``, ``step_y`` the last one;
+    ``number`` the place of a star that was given, -1 for the others.
+    """
+
+    x: np.ndarray
+    y: np.ndarray
+    flux: np.ndarray
+    x_init: np.ndarray
+    y_init: np.ndarray
+    flux_init: np.ndarray
+    level: np.ndarray
+    trust: np.ndarray
+    number: np.ndarray
+    step_x: np.ndarray
+    step_y: np.ndarray
+
+    def __len__(self):
+        return len(self.x)
+
+    @classmethod
+    def start(cls, x, y, flux, trust, number=None):
+        """Stars where they were found."""
+        x, y, flux = (np.array(v, dtype=float) for v in (x, y, flux))
+        number = np.full(len(x), -1) if number is None else np.asarray(number, dtype=int)
+        return cls(
+            x, y, flux, x.copy(), y.copy(), flux.copy(),
+            np.zeros(len(x)), np.full(len(x), float(trust)), number,
+            np.zeros(len(x)), np.zeros(len(x)),
+        )  # fmt: skip
+
+    def select(self, keep):
+        """The stars where ``keep`` (boolean or index array) says so."""
+        return replace(self, **{name: getattr(self, name)[keep] for name in vars(self)})
+
+    def joined(self, other):
+        """These stars followed by others."""
+        return StarState(
+            *(np.concatenate([getattr(self, n), getattr(other, n)]) for n in vars(self))
+        )
+
+
+class FieldModel:
+    """The image, the PSFs and the sky: what a state is compared with.
+
+    Parameters
+    ----------
+    image : `galstep.core.star_field.tiles.FieldImage`
+    psfs : `galstep.core.star_field.psf.PsfField`
+    tiles : list of `galstep.core.star_field.tiles.Tile`
+    half_size : int
+        Of the box that a star is fitted in.
+    """
+
+    def __init__(self, image, psfs, tiles, half_size):
+        self.image, self.psfs, self.tiles, self.half_size = image, psfs, tiles, int(half_size)
+        self.sky = SkyMesh.flat()
+        self._kept = {}
+
+    def changed(self, image=None, sky=None):
+        """Take another image or sky."""
+        self.image, self.sky = image or self.image, sky or self.sky
+        self._kept.clear()
+
+    def _read(self, tile):
+        """Data without sky (0 where bad), goodness, and the weight if the stars have no part in it.
+
+        What was read is kept for the next step, if the field is small.
+        """
+        if tile in self._kept:
+            return self._kept[tile]
+        data, good = self.image.read(tile)
+        data = np.where(good, data - self.sky.image(tile), 0.0)
+        weight = None if self.image.weight_needs_model else self.image.weight(tile, good)
+        found = data, good, weight
+        held = sum(kept[1].size for kept in self._kept.values())
+        if held + good.size <= KEPT_PIXELS:
+            self._kept[tile] = found
+        return found
+
+    def half_sizes(self, flux):
+        """Boxes that stars are drawn in: as far as they matter beside the noise."""
+        level = NEGLIGIBLE * self.image.sigma
+        sizes = rendering_half_sizes(self.psfs.mean_renderer, np.abs(flux), level)
+        return np.minimum(np.maximum(sizes, self.half_size), self.psfs.half_size)
+
+    def stars_on(self, tile, state):
+        """The light of all stars on a part of the field."""
+        half = self.half_sizes(state.flux)
+        near = np.flatnonzero(_reaches(tile, state, half))
+        return self.psfs.render(
+            tile.shape, tile.origin, state.x[near], state.y[near], state.flux[near], half[near]
+        )
+
+    def look(self, tile, state):
+        """Residual (0 where bad), weight, goodness and stars of a part of the field."""
+        data, good, weight = self._read(tile)
+        stars = self.stars_on(tile, state)
+        residual = data - stars
+        residual[~good] = 0.0
+        if weight is None:
+            weight = self.image.weight(tile, good, stars)
+        return residual, weight, good, stars
+
+    def without_stars(self, tile, state):
+        """Data without stars, and where it is good."""
+        data, good = self.image.read(tile)
+        return np.where(good, data - self.stars_on(tile, state), 0.0), good
+
+
+def _reaches(tile, state, half):
+    """Stars whose box has pixels in the tile."""
+    ix, iy = np.rint(state.x), np.rint(state.y)
+    return (
+        (ix + half >= tile.x0) & (ix - half < tile.x1)
+        & (iy + half >= tile.y0) & (iy - half < tile.y1)
+    )  # fmt: skip
+
+
+@dataclass(frozen=True, eq=False)
+class FieldEquations:
+    """Normal equations of all stars.
+
+    ``right`` is (N, 3) and ``blocks`` (npairs, 3, 3) for the pairs ``first``,
+    ``second``, each star with itself first; in the order flux, x, y. Positions
+    are in units of pixels, derivatives those of the star as bright as it is.
+    """
+
+    right: np.ndarray
+    first: np.ndarray
+    second: np.ndarray
+    blocks: np.ndarray
+
+
+def _pairs(state, reach, groups):
+    """Pairs of stars whose boxes overlap, the first with the smaller index."""
+    if len(state) < 2:
+        return np.zeros((0, 2), dtype=int)
+    xy = np.column_stack([np.rint(state.x), np.rint(state.y)])
+    pairs = cKDTree(xy).query_pairs(reach + 0.5, p=np.inf, output_type="ndarray")
+    pairs.sort(axis=1)
+    if groups is not None:
+        pairs = pairs[groups[pairs[:, 0]] == groups[pairs[:, 1]]]
+    return pairs[np.lexsort((pairs[:, 1], pairs[:, 0]))]
+
+
+def field_equations(model, state, who=None, groups=None, local_radii=None):
+    """Sum up the normal equations of stars, tile by tile.
+
+    Parameters
+    ----------
+    model : FieldModel
+    state : StarState
+        All stars.
+    who : (n,) int array, optional
+        The stars that are free; the others stay as they are. Default: all.
+    groups : (N,) int array, optional
+        Stars of different groups are fitted beside each other's current
+        estimate, not together.
+    local_radii : (inner, outer), optional
+        Rings of local sky; the levels are put into the state that is returned.
+
+    Returns
+    -------
+    FieldEquations
+        Of the stars ``who``, in that order.
+    state : StarState
+    """
+    who = np.arange(len(state)) if who is None else np.asarray(who)
+    if local_radii is None:
+        wings = boxes_are_cheaper(model, state, who)
+        if wings is not None:
+            return _equations_of_boxes(model, state, who, groups, wings), state
+    free, half = state.select(who), model.half_size
+    pairs = _pairs(free, 2 * half, None if groups is None else groups[who])
+    sums = _Sums(np.zeros((len(who), 3)), np.zeros((len(who), 3, 3)),
+                 np.zeros((len(pairs), 3, 3)), free.level.copy())  # fmt: skip
+    margin = half if local_radii is None else max(half, int(np.ceil(local_radii[1])) + 1)
+    for tile in model.tiles:
+        own = np.flatnonzero(_owned(tile, free, model.image.shape))
+        if len(own):
+            frame = tile
+            if len(own) < len(state) / len(model.tiles) / 4:
+                frame = _frame_of(free.select(own), tile)
+            frame = frame.grown(margin, model.image.shape)
+            _add_tile(model, state, free, own, pairs, frame, local_radii, sums)
+    order, level = np.arange(len(who)), state.level.copy()
+    level[who] = sums.level
+    equations = FieldEquations(
+        sums.right,
+        np.concatenate([order, pairs[:, 0]]),
+        np.concatenate([order, pairs[:, 1]]),
+        np.concatenate([sums.own, sums.pairs]),
+    )
+    return equations, replace(state, level=level)
+
+
+def _equations_of_boxes(model, state, who, groups, wings):
+    """The same sums, from the boxes of the stars alone."""
+    boxes = look_at_boxes(model, state, who, wings)
+    free = state.select(who)
+    boxes.stamps[:, 1:] *= free.flux[:, None, None, None]
+    pairs = _pairs(free, 2 * model.half_size, None if groups is None else groups[who])
+    weighted = boxes.stamps * boxes.weight[:, None]
+    right = np.einsum("napq,npq->na", weighted, boxes.residual)
+    shape = (len(who), 3, (2 * model.half_size + 1) ** 2)
+    own = weighted.reshape(shape) @ boxes.stamps.reshape(shape).transpose(0, 2, 1)
+    order = np.arange(len(who))
+    return FieldEquations(
+        right,
+        np.concatenate([order, pairs[:, 0]]),
+        np.concatenate([order, pairs[:, 1]]),
+        np.concatenate([own, pair_products(model, free, boxes, pairs)]),
+    )
+
+
+@dataclass(frozen=True, eq=False)
+class _Sums:
+    """What the tiles add to, in place: gradients, blocks, local sky."""
+
+    right: np.ndarray
+    own: np.ndarray
+    pairs: np.ndarray
+    level: np.ndarray
+
+
+def _frame_of(stars, tile):
+    """The part of a tile that its stars lie in: no more is looked at."""
+    ix, iy = np.rint(stars.x).astype(int), np.rint(stars.y).astype(int)
+    ix, iy = np.clip(ix, tile.x0, tile.x1 - 1), np.clip(iy, tile.y0, tile.y1 - 1)
+    return Tile(int(ix.min()), int(iy.min()), int(ix.max()) + 1, int(iy.max()) + 1)
+
+
+def _add_tile(model, state, free, own, pairs, frame, local_radii, sums):
+    """The sums of the stars ``own``, whose pixels are in one tile."""
+    residual, weight, good, _ = model.look(frame, state)
+    mine = np.flatnonzero(np.isin(pairs[:, 0], own))
+    used = np.union1d(own, pairs[mine].ravel())
+    stamps, ix, iy = model.psfs.stamps(frame.origin, free.x[used], free.y[used], model.half_size)
+    stamps[:, 1:] *= free.flux[used, None, None, None]
+    if local_radii is not None:
+        x, y = free.x[own] - frame.x0, free.y[own] - frame.y0
+        sums.level[own] = annulus_levels(residual, good, x, y, local_radii)
+    at = np.searchsorted(used, own)
+    own_stamps = stamps[at], ix[at], iy[at]
+    sums.right[own] = project_stamps((weight * residual)[None], *own_stamps)[:, 0]
+    if sums.level[own].any():
+        on_level = project_stamps(weight[None], *own_stamps)[:, 0]
+        sums.right[own] -= sums.level[own, None] * on_level
+    sums.own[own] = gram_stamps(weight, stamps, ix, iy, at, at)
+    if len(mine):
+        i, j = np.searchsorted(used, pairs[mine]).T
+        sums.pairs[mine] = gram_stamps(weight, stamps, ix, iy, i, j)
+
+
+def _owned(tile, state, shape):
+    """Stars that a tile takes care of; one outside the field belongs to the nearest pixel."""
+    ny, nx = shape
+    x, y = np.clip(np.rint(state.x), 0, nx - 1), np.clip(np.rint(state.y), 0, ny - 1)
+    return tile.holds(x, y)
+
+
+def held(equations, which):
+    """The equations with the positions of some stars held.
+
+    Parameters
+    ----------
+    equations : FieldEquations
+    which : (N,) bool array
+
+    Returns
+    -------
+    FieldEquations
+        Gradients and products of the held positions are 0.
+    """
+    if not which.any():
+        return equations
+    right, blocks = equations.right.copy(), equations.blocks.copy()
+    right[which, 1:] = 0.0
+    blocks[which[equations.first], 1:, :] = 0.0
+    blocks[which[equations.second], :, 1:] = 0.0
+    return FieldEquations(right, equations.first, equations.second, blocks)
+
+
+def solve_steps(equations, trust, nominal):
+    """The Gauss-Newton step of every star.
+
+    Solved by conjugate gradients in units of each unknown's own error, to a
+    ten-thousand-millionth of it: what a bright star leaves undone is no less for a faint one.
+
+    Parameters
+    ----------
+    equations : FieldEquations
+    trust : (N,) array
+        A prior of this width (pixels) on the step of each position.
+    nominal : float
+        Information of an isolated star's flux: below a thousandth of it a
+        star keeps the flux it has.
+
+    Returns
+    -------
+    (N, 3) array
+        Steps of flux, x, y.
+    """
+    n_stars = len(equations.right)
+    if not n_stars:
+        return np.zeros((0, 3))
+    right, blocks = equations.right.copy(), equations.blocks.copy()
+    unseen = blocks[:n_stars, 0, 0] < LEAST_INFORMATION * nominal
+    right[unseen] = 0.0
+    own = np.einsum("naa->na", blocks[:n_stars])
+    own[:, 0] += np.where(unseen, nominal, 1e-9 * nominal)
+    own[:, 1:] += (1.0 / trust**2)[:, None]
+    scale = 1 / np.sqrt(own)
+    blocks *= scale[equations.first][:, :, None] * scale[equations.second][:, None, :]
+    inverse = np.linalg.inv(blocks[:n_stars])
+
+    def precondition(vector):
+        return np.einsum("nab,nb->na", inverse, vector.reshape(n_stars, 3)).ravel()
+
+    size = 3 * n_stars
+    solution, _ = cg(
+        assemble(equations.first, equations.second, blocks),
+        (right * scale).ravel(),
+        rtol=0.0,
+        atol=1e-10,
+        maxiter=500,
+        M=LinearOperator((size, size), matvec=precondition),
+    )
+    return solution.reshape(n_stars, 3) * scale

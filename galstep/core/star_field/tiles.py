@@ -1,0 +1,162 @@
+"""A large image in tiles: what is read at a time, never more.
+
+Tiles decide only what is in memory. Every star is measured on its own box of
+pixels, and every pixel sees all stars that reach it, so results do not know
+where tiles end.
+"""
+
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+__all__ = ["FieldImage", "Tile", "make_tiles"]
+
+
+@dataclass(frozen=True)
+class Tile:
+    """Pixels x0 <= x < x1, y0 <= y < y1 of the field."""
+
+    x0: int
+    y0: int
+    x1: int
+    y1: int
+
+    @property
+    def origin(self):
+        """(x, y) of the first pixel."""
+        return self.x0, self.y0
+
+    @property
+    def shape(self):
+        """(ny, nx)."""
+        return self.y1 - self.y0, self.x1 - self.x0
+
+    @property
+    def part(self):
+        """Slices of the field's arrays."""
+        return np.s_[self.y0 : self.y1, self.x0 : self.x1]
+
+    def grown(self, margin, shape):
+        """The tile with ``margin`` more pixels on each side, inside a field of ``shape``."""
+        ny, nx = shape
+        return Tile(
+            max(0, self.x0 - margin),
+            max(0, self.y0 - margin),
+            min(nx, self.x1 + margin),
+            min(ny, self.y1 + margin),
+        )
+
+    def inside(self, other):
+        """Slices of this tile in arrays of a larger one."""
+        x, y = self.x0 - other.x0, self.y0 - other.y0
+        ny, nx = self.shape
+        return np.s_[y : y + ny, x : x + nx]
+
+    def holds(self, x, y, reach=0):
+        """Whether the nearest pixels of positions are in the tile, or within ``reach`` of it."""
+        ix, iy = np.rint(x), np.rint(y)
+        return (
+            (ix >= self.x0 - reach)
+            & (ix < self.x1 + reach)
+            & (iy >= self.y0 - reach)
+            & (iy < self.y1 + reach)
+        )
+
+
+def make_tiles(shape, size):
+    """Tiles that cover a field without overlap, of at most ``size`` pixels a side."""
+    ny, nx = shape
+    return [
+        Tile(x, y, min(x + size, nx), min(y + size, ny))
+        for y in range(0, ny, size)
+        for x in range(0, nx, size)
+    ]
+
+
+@dataclass(frozen=True, eq=False)
+class FieldImage:
+    """An image as the star engine reads it, part by part.
+
+    Parameters
+    ----------
+    data : (ny, nx) array
+        Anything that takes slices, also a memory map.
+    err : (ny, nx) array, optional
+        1-sigma error.
+    mask : (ny, nx) bool array, optional
+        True = bad, beside pixels that are not finite.
+    sigma : float
+        1-sigma noise of a pixel where there is no ``err``.
+    gain : float, optional
+        Electrons per image unit: adds the Poisson noise of the model, where
+        there is no ``err``.
+    """
+
+    data: np.ndarray
+    err: np.ndarray | None = None
+    mask: np.ndarray | None = None
+    sigma: float = 1.0
+    gain: float | None = None
+
+    @property
+    def shape(self):
+        """(ny, nx)."""
+        return self.data.shape
+
+    def with_sigma(self, sigma):
+        """The same image with another noise."""
+        return replace(self, sigma=float(sigma))
+
+    def read(self, tile):
+        """Data with 0 where bad, and where it is good.
+
+        Returns
+        -------
+        data : float array
+        good : bool array
+        """
+        data = np.array(self.data[tile.part], dtype=float)
+        good = np.isfinite(data)
+        if self.mask is not None:
+            good &= ~np.asarray(self.mask[tile.part], dtype=bool)
+        if self.err is not None:
+            error = np.asarray(self.err[tile.part], dtype=float)
+            good &= np.isfinite(error) & (error > 0)
+        data[~good] = 0.0
+        return data, good
+
+    def gather(self, at):
+        """The same of single pixels: ``at`` is a pair of index arrays."""
+        data = np.asarray(self.data[at], dtype=float)
+        good = np.isfinite(data)
+        if self.mask is not None:
+            good &= ~np.asarray(self.mask[at], dtype=bool)
+        if self.err is not None:
+            error = self.err[at]
+            good &= np.isfinite(error) & (error > 0)
+        return np.where(good, data, 0.0), good
+
+    def gathered_weight(self, at, good, model):
+        """As `weight`, of single pixels."""
+        if self.err is not None:
+            error = np.asarray(self.err[at], dtype=float)
+            return np.divide(1.0, error**2, out=np.zeros(good.shape), where=good)
+        variance = self.sigma**2
+        if self.weight_needs_model:
+            variance = variance + np.maximum(model, 0.0) / self.gain
+        return np.where(good, 1.0 / variance, 0.0)
+
+    @property
+    def weight_needs_model(self):
+        """Whether the weight depends on the stars' light."""
+        return self.err is None and self.gain is not None
+
+    def weight(self, tile, good, model=None):
+        """1 / sigma^2 of the pixels, 0 where bad; ``model`` is the stars' light."""
+        if self.err is not None:
+            error = np.asarray(self.err[tile.part], dtype=float)
+            return np.divide(1.0, error**2, out=np.zeros(tile.shape), where=good)
+        variance = self.sigma**2
+        if self.weight_needs_model:
+            variance = variance + np.maximum(model, 0.0) / self.gain
+        return np.where(good, 1.0 / variance, 0.0)

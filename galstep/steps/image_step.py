@@ -1,0 +1,59 @@
+"""`ImageStep`: what the steps share that work on whole images as well as on galaxies."""
+
+import importlib.util
+import time
+
+from galstep import __version__
+from galstep.datamodels import GalaxyModel
+from galstep.exceptions import GalstepError
+from galstep.steps.base import GalStep
+
+__all__ = ["ImageStep", "needs_package"]
+
+
+def needs_package(name, extra, what):
+    """Raise a `GalstepError` that says what to install if a package is missing.
+
+    Parameters
+    ----------
+    name : str
+        The package as it is imported.
+    extra : str
+        The optional extra of galstep that brings it.
+    what : str
+        Who needs it.
+    """
+    if importlib.util.find_spec(name) is None:
+        raise GalstepError(
+            f"{what} needs the package {name!r}, which is not installed: "
+            f"pip install galstep[{extra}]"
+        )
+
+
+class ImageStep(GalStep):
+    """A step whose result may be something else than a `GalaxyModel`.
+
+    ``result_class`` is what it returns for images: a model with ``meta`` and
+    ``save``. Given a `GalaxyModel` it returns one, as every step does.
+    """
+
+    spec = ""
+    result_class = None
+
+    def finalize_result(self, result, reference_files_used):
+        """Note time and version; called by stpipe before saving."""
+        if isinstance(result, GalaxyModel) or self.skip or not self._is_result(result):
+            super().finalize_result(result, reference_files_used)
+            return
+        result.meta.timings[self.key] = time.perf_counter() - self._started
+        result.meta.version = __version__
+        result.meta.history.append(f"{self.key}: {self._status} (galstep {__version__})")
+
+    def _is_result(self, result):
+        return self.result_class is not None and isinstance(result, self.result_class)
+
+    def save_model(self, model, *args, **kwargs):
+        """Save a result; tables of images are ECSV. See ``stpipe.Step``."""
+        if self._is_result(model):
+            kwargs["ext"] = ".ecsv"
+        return super().save_model(model, *args, **kwargs)

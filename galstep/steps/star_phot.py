@@ -1,0 +1,173 @@
+"""StarPhot: PSF photometry of a whole star field."""
+
+import importlib.util
+from pathlib import Path
+
+import numpy as np
+
+from galstep.core.star_field.psf import PsfField
+from galstep.core.star_field.tiles import FieldImage, make_tiles
+from galstep.datamodels import GalaxyModel
+from galstep.datamodels.atomic import replacing
+from galstep.datamodels.psf_grid import open_psf_grid
+from galstep.datamodels.reference_catalog import read_star_positions
+from galstep.datamodels.sky_image import open_image, pixel_area
+from galstep.datamodels.star_catalog import star_catalog
+from galstep.datamodels.star_field_model import StarFieldModel
+from galstep.exceptions import InputError, ParameterError
+from galstep.steps.image_step import ImageStep
+
+__all__ = ["StarPhot"]
+
+
+class StarPhot(ImageStep):
+    """Find and measure all stars of an image with a PSF that may change over it.
+
+    Give it an image (a FITS file; from Python also CCDData or an image model)
+    and psf_file. The image may be larger than memory: it is read in tiles, and
+    no result depends on them.
+    """
+
+    class_alias = "gal_starphot"
+    result_class = StarFieldModel
+    works_on_galaxy_model = False
+
+    spec = """
+    psf_file = input_file(default=None)         # PSF: a FITS file with one PSF or a grid (STPSF, photutils), or an HDF5 file with a PSF per filter
+    psf_filter = string(default=None)           # Which PSF of a file with several
+    oversample = integer(min=1, default=None)   # Samples of the PSF per pixel where the file does not tell
+    engine = option('galstep', 'photutils', default='galstep')  # Who measures: all stars together, or photutils' PSF photometry for comparison
+    finder = option('galstep', 'dao', 'iraf', 'none', default='galstep')  # How stars are found: matched filter with the PSF, DAOStarFinder, IRAFStarFinder, or only those of init_params
+    threshold = float(min=1, default=5.0)       # Of a detection: sigma of the matched-filter map (finder galstep) or of the pixels (dao, iraf); stars that end below it are dropped
+    n_passes = integer(min=1, max=20, default=3)  # Largest number of searches; each looks at what the stars known so far leave
+    separation = float(min=0, default=0.5)      # Smallest distance of a new star from a known one (FWHM of the PSF)
+    psf_error = float(min=0, max=1, default=0.01)  # Error of the PSF as a share of its light: nothing below it is taken for a star beside a brighter one
+    fit_shape = integer(min=0, default=0)       # Side of the box in which a star is fitted (odd, pixels; 0: the box with 99.7 percent of the information)
+    init_params = input_file(default=None)      # Table of first positions: x, y (0-based pixels) or ra, dec (degrees), flux if known; these stars are never dropped
+    fixed_positions = boolean(default=False)    # Hold the positions of init_params; with finder none: forced photometry
+    xy_bounds = float(min=0.001, default=None)  # Largest distance from the first position on each axis (pixels; default: no bound)
+    group_separation = float(min=0.1, default=None)  # Stars closer than this are fitted as a group, others beside each other (pixels; default: all that overlap are fitted together)
+    background = option('global', 'local', 'none', default='global')  # Sky: a smooth mesh, a level in a ring about each star, or none
+    bkg_boxsize = integer(min=8, default=64)    # Side of the boxes of the mesh (pixels)
+    local_radii = float_list(min=2, max=2, default=None)  # Inner and outer radius of the ring (pixels; default: 10,20)
+    gain = float(min=0, default=None)           # Electrons per image unit: adds the noise of the stars' light where the image has no error plane
+    aperture_radius = float(min=0.5, default=3.0)  # For first fluxes of the engine photutils (pixels)
+    tile_size = integer(min=64, default=1024)   # Side of the part of the image that is read at a time (pixels); no result depends on it
+    save_residual = boolean(default=True)       # Write the residual image <name>_starphot_residual.fits beside the catalog
+    save_regions = boolean(default=True)        # Write ds9 regions <name>_starphot.reg (needs the package regions)
+    qa_figure = boolean(default=True)           # Write the picture <name>_starphot.png (needs matplotlib)
+    """
+
+    def process(self, input, psf=None):
+        """Measure an image.
+
+        Parameters
+        ----------
+        input : path-like, CCDData or image model
+            See `galstep.datamodels.sky_image.open_image`.
+        psf : object, optional
+            A PSF instead of ``psf_file``: see `galstep.datamodels.psf_grid.open_psf_grid`.
+
+        Returns
+        -------
+        `galstep.datamodels.star_field_model.StarFieldModel`
+
+        Raises
+        ------
+        ParameterError
+            If the parameters contradict each other.
+        InputError
+            If image, PSF or table cannot be used.
+        """
+        if isinstance(input, GalaxyModel):
+            raise InputError("StarPhot measures an image, not a galaxy: give a FITS file")
+        options = self._options()
+        image = open_image(input)
+        psfs = self._psfs(psf)
+        field = FieldImage(image.data, image.err, image.mask, gain=self.gain or None)
+        found, rows = self._measure(field, psfs, options, self._initial(image))
+        catalog = star_catalog(
+            rows, image.unit, image.wcs, pixel_area(image), meta=self._table_meta(image)
+        )
+        result = StarFieldModel(image, catalog, rows, found, make_tiles, psfs.mean.fwhm)
+        result.save_residual, result.save_regions = self.save_residual, self.save_regions
+        self.complete(result, engine=self.engine, stars=len(rows), psfs=len(psfs.renderers))
+        return result
+
+    def _measure(self, field, psfs, options, initial):
+        """The field as the engine has measured it, and its rows."""
+        # photutils brings matplotlib along: not before it is needed
+        if self.engine == "photutils":
+            from galstep.core.star_field.photutils_engine import measure_by_photutils
+
+            found = measure_by_photutils(field, psfs, options, initial, self.aperture_radius)
+            return found, found.rows
+        from galstep.core.star_field.photometry import fit_star_field
+        from galstep.core.star_field.rows import rows_of_field
+
+        found = fit_star_field(field, psfs, options, initial)
+        return found, rows_of_field(found)
+
+    def _options(self):
+        from galstep.core.star_field.photometry import StarFieldOptions
+
+        if self.fit_shape and self.fit_shape % 2 == 0:
+            raise ParameterError(f"fit_shape must be odd (or 0), got {self.fit_shape}")
+        if self.fixed_positions and self.init_params is None:
+            raise ParameterError("fixed_positions needs init_params, the positions to be held")
+        if self.finder == "none" and self.init_params is None:
+            raise ParameterError("finder none needs init_params, the positions of the stars")
+        return StarFieldOptions(
+            finder=self.finder,
+            threshold=self.threshold,
+            n_passes=self.n_passes,
+            half_size=self.fit_shape // 2 if self.fit_shape else None,
+            free_positions=not self.fixed_positions,
+            xy_bound=self.xy_bounds,
+            group_separation=self.group_separation,
+            background=self.background,
+            box_size=self.bkg_boxsize,
+            local_radii=tuple(self.local_radii or (10.0, 20.0)),
+            separation=self.separation,
+            psf_error=self.psf_error,
+            tile_size=self.tile_size,
+        )
+
+    def _psfs(self, psf):
+        source = self.psf_file if psf is None else psf
+        if source is None:
+            raise InputError("StarPhot needs a PSF: give psf_file, or psf from Python")
+        data, positions, oversample = open_psf_grid(source, self.psf_filter, self.oversample)
+        return PsfField.from_grid(data, positions, oversample)
+
+    def _initial(self, image):
+        if self.init_params is None:
+            return None
+        x, y, flux = read_star_positions(self.init_params, image.wcs)
+        if self.engine == "photutils" and 0 < np.isfinite(flux).sum() < len(flux):
+            flux = np.full(len(flux), np.nan)
+        return x, y, flux
+
+    def _table_meta(self, image):
+        return {
+            "image": image.name,
+            "engine": self.engine,
+            "position_frame": "0-based pixels, centres at integers",
+        }
+
+    def save_model(self, model, *args, **kwargs):
+        """Save catalogue, residual, regions and picture. See `GalStep.save_model`."""
+        path = super().save_model(model, *args, **kwargs)
+        if path is not None and self._is_result(model) and self.qa_figure:
+            self._write_figure(model, Path(path).with_suffix(".png"))
+        return path
+
+    def _write_figure(self, model, path):
+        if importlib.util.find_spec("matplotlib") is None:
+            self._logger.info("matplotlib is not installed, so %s is not written", path)
+            return
+        from galstep.plotting.star_field import star_field_figure
+
+        with replacing(path) as temporary:
+            star_field_figure(model).savefig(temporary)
+        self._logger.info("Saved %s", path)

@@ -1,0 +1,372 @@
+"""TweakReg: images aligned by their stars."""
+
+import os
+from dataclasses import fields, replace
+from pathlib import Path
+
+import numpy as np
+
+from galstep.datamodels import GalaxyModel
+from galstep.datamodels.image_list import ImageList
+from galstep.datamodels.reference_catalog import (
+    read_catalog_list,
+    read_pixel_catalog,
+    read_sky_catalog,
+)
+from galstep.datamodels.sky_image import SkyImage, open_image
+from galstep.exceptions import InputError, ParameterError
+from galstep.flags import BandFlag
+from galstep.records import Registration
+from galstep.steps.base_filter import choose_base_filter
+from galstep.steps.image_step import ImageStep, needs_package
+from galstep.steps.scenes import effective_psf
+from galstep.steps.tweak_reg_tables import catalog_table, summary_table
+
+__all__ = ["TweakReg"]
+
+REASON = "TweakReg: "
+# In a cutout the background is that of the galaxy: box sides in pixels and in FWHM.
+LEAST_BOX, BOX_IN_FWHM = 16, 6.0
+MODEL_FILES = (".asdf", ".h5", ".hdf5")
+
+
+class TweakReg(ImageStep):
+    """Align images by the stars in them.
+
+    Give it images with a WCS (FITS files, one after the other; from Python also
+    CCDData or image models): each WCS is corrected so that the same stars have
+    the same sky positions. Of a galaxy it aligns the filters; without a WCS
+    their registration is measured in pixels.
+    """
+
+    class_alias = "gal_tweakreg"
+    result_class = ImageList
+
+    spec = """
+    skip = boolean(default=True)                # Skip this step in a pipeline; on its own it runs
+    save_catalogs = boolean(default=False)      # Write out catalogs: <image>_cat with the stars of each image
+    use_custom_catalogs = boolean(default=False)  # Use the catalogs named in catfile instead of finding stars
+    catalog_format = string(default='ecsv')     # Format of catalogs, read and written: a name that astropy.table knows
+    catfile = string(default='')                # Name of a file with, in each line, an image and its catalog (columns x, y in 0-based pixels; flux if known)
+    starfinder = option('dao', 'iraf', 'segmentation', default='dao')  # Star finder to use
+    snr_threshold = float(min=0, default=10.0)  # Threshold of the star finder above the background (sigma of its scatter)
+    kernel_fwhm = float(default=2.5)            # FWHM of the Gaussian kernel (pixels); dao, iraf and the smoothing of segmentation
+    minsep_fwhm = float(min=0, default=0.0)     # Minimum separation between detected objects (FWHM); dao and iraf
+    sigma_radius = float(min=0.1, default=1.5)  # Truncation radius of the Gaussian kernel (sigma); dao and iraf
+    sharplo = float(default=0.2)                # Lower bound on sharpness; dao and iraf
+    sharphi = float(default=1.0)                # Upper bound on sharpness; dao and iraf
+    roundlo = float(default=-1.0)               # Lower bound on roundness; dao and iraf
+    roundhi = float(default=1.0)                # Upper bound on roundness; dao and iraf
+    brightest = integer(min=1, default=200)     # Number of the brightest objects that are kept; dao and iraf
+    peakmax = float(default=None)               # Objects with pixel values above this are left out (image units); dao and iraf
+    npixels = integer(min=1, default=10)        # Minimum number of connected pixels; segmentation
+    connectivity = integer(min=4, max=8, default=8)  # Neighbours of a pixel: 4 (by edges) or 8 (by corners as well); segmentation
+    nlevels = integer(min=1, default=32)        # Number of thresholds for deblending; segmentation
+    contrast = float(min=0, max=1, default=0.001)  # Fraction of a source's flux that a part must have to be deblended; segmentation
+    multithresh_mode = option('exponential', 'linear', 'sinh', default='exponential')  # Spacing of these thresholds; segmentation
+    localbkg_width = integer(min=0, default=0)  # Width of the rectangular annulus for a local background (pixels; 0: none); segmentation
+    apermask_method = option('correct', 'mask', 'none', default='correct')  # What is done with neighbours in an aperture: replaced, left out, nothing; segmentation
+    kron_params = float_list(min=2, max=3, default=None)  # Kron aperture: scale, smallest radius, and smallest circle (default: those of photutils); segmentation
+    bkg_boxsize = integer(min=8, default=400)   # Side of the boxes in which the background is measured (pixels)
+    enforce_user_order = boolean(default=False)  # Align images in the order in which they are given; else, with expand_refcat, those that overlap most come first
+    expand_refcat = boolean(default=False)      # Add the stars of each aligned image that the reference catalog lacks to it
+    minobj = integer(min=1, default=15)         # Least number of stars that must match
+    searchrad = float(default=2.0)              # Largest offset that is looked for (arcsec)
+    use2dhist = boolean(default=True)           # Find the first offset from the histogram of all differences; else xoffset and yoffset are used
+    separation = float(default=1.0)             # Objects closer to each other than this are left out of the first match (arcsec)
+    tolerance = float(default=0.7)              # Largest distance of matching stars once the first offset is applied (arcsec)
+    xoffset = float(default=0.0)                # First guess of the offset to the east, image minus reference (arcsec)
+    yoffset = float(default=0.0)                # First guess of the offset to the north, image minus reference (arcsec)
+    fitgeometry = option('shift', 'rshift', 'rscale', 'general', default='rshift')  # What is fitted: shift; with rotation; with rotation and scale; any affine map
+    nclip = integer(min=0, default=3)           # Number of clipping iterations in the fit
+    sigma = float(min=0.0, default=3.0)         # Clipping limit (sigma of the fit; 0: no clipping)
+    abs_refcat = string(default='')             # File with a catalog on the sky (columns RA, DEC in degrees) to which all images are brought together; named Gaia catalogs are not downloaded
+    save_abs_catalog = boolean(default=False)   # Write out the absolute catalog that was used
+    abs_minobj = integer(min=1, default=15)     # minobj for the absolute alignment
+    abs_searchrad = float(default=6.0)          # searchrad for the absolute alignment (arcsec)
+    abs_use2dhist = boolean(default=True)       # use2dhist for the absolute alignment; without it the first offset is zero
+    abs_separation = float(default=0.1)         # separation for the absolute alignment (arcsec)
+    abs_tolerance = float(default=0.7)          # tolerance for the absolute alignment (arcsec)
+    abs_fitgeometry = option('shift', 'rshift', 'rscale', 'general', default='rshift')  # fitgeometry for the absolute alignment
+    abs_nclip = integer(min=0, default=3)       # nclip for the absolute alignment
+    abs_sigma = float(min=0.0, default=3.0)     # sigma for the absolute alignment
+    output_use_model = boolean(default=True)    # Name the output after the file name that the model knows
+    images = force_list(default=None)           # Further images to align with the one given
+    base_filter = string(default='F150W')       # Filter of a galaxy to which the others are aligned, unless an earlier step has chosen one; not in the data: the filter with the most signal
+    """
+
+    def process(self, *inputs):
+        """Align.
+
+        Parameters
+        ----------
+        *inputs : path-like, GalaxyModel, or images
+            One galaxy, or images: see `galstep.datamodels.sky_image.open_image`.
+            Lists of images are taken apart.
+
+        Returns
+        -------
+        GalaxyModel or `galstep.datamodels.image_list.ImageList`
+            As what was given. Images that could not be aligned are as they were.
+
+        Raises
+        ------
+        ParameterError
+            If the parameters contradict each other, or ask for a download.
+        InputError
+            If an image cannot be read or has no WCS.
+        """
+        needs_package("tweakwcs", "align", "TweakReg")
+        self._check_parameters()
+        inputs = _flat(inputs) + list(self.images or [])
+        if len(inputs) == 1 and _is_galaxy(inputs[0]):
+            return self._galaxy(self.prepare_output(inputs[0]))
+        return self._images([open_image(source) for source in inputs])
+
+    # ------------------------------------------------------------ parameters
+
+    def _check_parameters(self):
+        for prefix in ("", "abs_"):
+            for name in ("searchrad", "separation", "tolerance"):
+                value = getattr(self, f"{prefix}{name}")
+                if not (np.isfinite(value) and value > 0):
+                    raise ParameterError(f"{prefix}{name} must be positive (arcsec), got {value}")
+        if self.connectivity not in (4, 8):
+            raise ParameterError(f"connectivity must be 4 or 8, got {self.connectivity}")
+        if self.use_custom_catalogs and not self.catfile:
+            raise ParameterError("use_custom_catalogs needs catfile, the list of the catalogs")
+        self._finder_options()
+
+    def _finder_options(self):
+        from galstep.core.align.catalog import FinderOptions
+
+        extra = dict(local_bkg_width=self.localbkg_width, aperture_mask_method=self.apermask_method)
+        if self.kron_params is not None:
+            extra["kron_params"] = tuple(self.kron_params)
+        names = [f.name for f in fields(FinderOptions) if f.name != "extra"]
+        return FinderOptions(**{name: getattr(self, name) for name in names}, extra=extra)
+
+    def _match_options(self, prefix=""):
+        from galstep.core.align.images import MatchOptions
+
+        values = {}
+        for option in fields(MatchOptions):
+            # there is no absolute first guess
+            own = "" if option.name in ("xoffset", "yoffset") else prefix
+            values[option.name] = getattr(self, own + option.name)
+        if prefix:
+            values |= dict(xoffset=0.0, yoffset=0.0)
+        return MatchOptions(**values)
+
+    # ---------------------------------------------------------------- images
+
+    def _images(self, images):
+        from galstep.core.align.images import AlignImage
+
+        without = [image.name for image in images if image.wcs is None]
+        if without:
+            raise InputError(f"image {without[0]!r} has no WCS: there is nothing to align")
+        if len(images) < 2 and not self._absolute:
+            raise InputError("TweakReg needs two images or more, or abs_refcat: got one image")
+        entries = [
+            AlignImage(f"{i}", image.shape, image.wcs, stars, image.wcsinfo)
+            for i, (image, stars) in enumerate(zip(images, self._stars_of(images), strict=True))
+        ]
+        relative, absolute = self._align(entries)
+        result = ImageList([_corrected(*pair) for pair in zip(images, relative, strict=True)])
+        result.images = [_corrected(*pair) for pair in zip(result, absolute, strict=True)]
+        first = images[0].source
+        result.meta.filename = (
+            f"{images[0].name}.fits" if not isinstance(first, Path) else first.name
+        )
+        names = [image.name for image in images]
+        result.summary = summary_table(names, relative, absolute)
+        self._add_catalogs(result, entries)
+        self._report(result, names, relative, absolute)
+        return result
+
+    @property
+    def _absolute(self):
+        return bool(self.abs_refcat) and str(self.abs_refcat).lower() != "none"
+
+    def _align(self, entries):
+        """Relative and absolute `Alignment` of every entry; None where it was not tried."""
+        from galstep.core.align.images import align_images, align_to_catalog
+
+        # a catalogue that cannot be had is to be known before the work, not after it
+        catalog = read_sky_catalog(self.abs_refcat) if self._absolute else None
+        relative = [None] * len(entries)
+        if len(entries) > 1:
+            relative = align_images(
+                entries, self._match_options(), self.enforce_user_order, self.expand_refcat
+            )
+        if catalog is None:
+            return relative, [None] * len(entries)
+        together = [
+            i for i, found in enumerate(relative) if found is None or found.status != "failed"
+        ]
+        moved = [
+            entries[i] if relative[i] is None else replace(entries[i], wcs=relative[i].wcs)
+            for i in together
+        ]
+        absolute = [None] * len(entries)
+        options = self._match_options("abs_")
+        for i, found in zip(together, align_to_catalog(moved, catalog, options), strict=True):
+            absolute[i] = found
+        return relative, absolute
+
+    def _stars_of(self, images, options=None):
+        """The catalogue of every image: the user's, or found."""
+        from galstep.core.align.catalog import find_positions
+
+        own = read_catalog_list(self.catfile) if self.use_custom_catalogs else {}
+        options = options or [self._finder_options()] * len(images)
+        for image, finder in zip(images, options, strict=True):
+            if image.name in own:
+                yield _user_catalog(own[image.name], self.catalog_format)
+            else:
+                data = np.asarray(image.data, dtype=float)
+                yield find_positions(data, image.bad_pixels(), finder)
+
+    def _add_catalogs(self, result, entries):
+        if self.save_catalogs:
+            for image, entry in zip(result, entries, strict=True):
+                table = catalog_table(entry.stars, image.wcs)
+                result.tables[f"{image.name}_cat"] = (table, self.catalog_format)
+        if self.save_abs_catalog and self._absolute:
+            stem = f"fit_{Path(self.abs_refcat).stem}_ref"
+            result.tables[stem] = (read_sky_catalog(self.abs_refcat), "ecsv")
+
+    def _report(self, model, names, relative, absolute):
+        counts = {"aligned": 0, "reference": 0, "failed": 0}
+        for name, *found in zip(names, relative, absolute, strict=True):
+            for alignment in filter(None, found):
+                counts[alignment.status] += 1
+                if alignment.status == "failed":
+                    self._logger.warning("%s: not aligned: %s", name, alignment.reason)
+        self.complete(model, images=len(names), **counts)
+
+    # ---------------------------------------------------------------- galaxy
+
+    def _galaxy(self, model):
+        base = choose_base_filter(model.bands, model.meta.base_filter or self.base_filter)
+        names = [base, *(name for name in model.bands if name != base)]
+        for band in model.bands.values():
+            band.flags &= ~int(BandFlag.NOT_ALIGNED)
+            band.reasons = [r for r in band.reasons if not r.startswith(REASON)]
+        bands = [model.bands[name] for name in names if model.bands[name].usable]
+        images = [SkyImage(band.name, band.data, band.err, band.mask, band.wcs) for band in bands]
+        stars = list(self._stars_of(images, [self._cutout_options(band) for band in bands]))
+        with_wcs = all(band.wcs is not None for band in bands)
+        (self._galaxy_by_wcs if with_wcs else self._galaxy_by_pixels)(bands, stars)
+        self._as_the_fit_sees_it(bands)
+        failed = [band for band in bands if band.registration.status == "failed"]
+        for band in failed:
+            band.flags |= int(BandFlag.NOT_ALIGNED)
+            band.reasons.append(f"{REASON}{band.registration.reason}")
+            self._logger.warning("%s: not aligned: %s", band.name, band.registration.reason)
+        self.complete(
+            model, base=base, aligned=len(bands) - 1 - len(failed), failed=len(failed),
+            by="WCS" if with_wcs else "pixels",
+        )  # fmt: skip
+        return model
+
+    def _cutout_options(self, band):
+        """The finder for a cutout: the filter's own PSF, a background that follows the galaxy."""
+        options = self._finder_options()
+        fwhm = max(options.kernel_fwhm, effective_psf(band).fwhm)
+        box = min(options.bkg_boxsize, max(LEAST_BOX, round(BOX_IN_FWHM * fwhm)))
+        return replace(options, kernel_fwhm=fwhm, bkg_boxsize=box)
+
+    def _as_the_fit_sees_it(self, bands):
+        """Take out of the offsets what is due to PSFs whose light is off their centre.
+
+        The finder sees the light, the fit places the middle of the PSF's array.
+        """
+        from galstep.core.align.catalog import psf_offset
+
+        seen = [psf_offset(effective_psf(band), self._cutout_options(band)) for band in bands]
+        base = seen[0] * bands[0].pixel_scale
+        for band, own in zip(bands[1:], seen[1:], strict=True):
+            if band.registration.status == "aligned":
+                # both in pixels of the base
+                apart = (own * band.pixel_scale - base) / bands[0].pixel_scale
+                offset = tuple(float(v) for v in np.array(band.registration.offset) - apart)
+                band.registration = replace(band.registration, offset=offset)
+
+    def _galaxy_by_wcs(self, bands, stars):
+        from galstep.core.align.images import AlignImage
+
+        entries = [
+            AlignImage(f"{i}", band.shape, band.wcs, own)
+            for i, (band, own) in enumerate(zip(bands, stars, strict=True))
+        ]
+        relative, absolute = self._align(entries)
+        for i, (band, own) in enumerate(zip(bands, stars, strict=True)):
+            found = [a for a in (relative[i], absolute[i]) if a is not None]
+            band.registration = _registration(found, band, len(own))
+            if found and band.registration.status != "failed":
+                band.wcs = found[-1].wcs
+
+    def _galaxy_by_pixels(self, bands, stars):
+        from galstep.core.align.pixels import register
+
+        base, reference = bands[0], stars[0]
+        if self._absolute:
+            raise InputError("abs_refcat needs a WCS in every filter, which the galaxy lacks")
+        base.registration = Registration("reference", offset_err=(0.0, 0.0), n_stars=len(stars[0]))
+        centre = ((base.shape[1] - 1) / 2, (base.shape[0] - 1) / 2)
+        for band, own in zip(bands[1:], stars[1:], strict=True):
+            if band.shape != base.shape or band.origin != base.origin:
+                band.registration = Registration(
+                    "failed", n_stars=len(own), reason=f"no WCS, and another grid than {base.name}"
+                )
+                continue
+            options = self._match_options()
+            band.registration = register(reference, own, centre, base.pixel_scale, options)
+
+
+def _flat(inputs):
+    flat = []
+    for item in inputs:
+        many = isinstance(item, list | tuple | ImageList)
+        flat.extend(item if many else [item])
+    return flat
+
+
+def _is_galaxy(source):
+    if isinstance(source, GalaxyModel):
+        return True
+    return isinstance(source, str | os.PathLike) and Path(source).suffix.lower() in MODEL_FILES
+
+
+def _user_catalog(path, table_format):
+    from galstep.core.align.catalog import Positions
+
+    x, y, flux = read_pixel_catalog(path, table_format)
+    # all count the same, and their scatter tells how well they are known
+    return Positions(x, y, np.nan_to_num(flux), np.full(len(x), 0.1))
+
+
+def _corrected(image, alignment):
+    """The image with the WCS of its alignment; itself where there is none."""
+    if alignment is None or alignment.status != "aligned":
+        return image
+    header = image.fits_wcs
+    if header is not None:
+        header = alignment.corrected_header(header, image.shape)
+    return replace(image, wcs=alignment.wcs, fits_wcs=header)
+
+
+def _registration(found, band, n_stars):
+    """What is kept of an alignment by WCS: nothing is left to be corrected."""
+    if not found:
+        return Registration("reference", n_stars=n_stars)
+    last = found[-1]
+    if last.status != "aligned":
+        return Registration(last.status, n_stars=n_stars, reason=last.reason)
+    rms = last.rms / band.pixel_scale
+    error = rms / np.sqrt(last.n_matches)
+    return Registration(
+        "aligned", offset_err=(error, error), n_stars=n_stars, n_matches=last.n_matches, rms=rms
+    )
