@@ -1,15 +1,11 @@
 """`GalPipeline`: one galaxy, from image files to the products."""
 
-import importlib.util
 import logging
-import os
 import time
 from contextlib import contextmanager
-from pathlib import Path
 
 from galstep.datamodels import GalaxyModel
-from galstep.datamodels.atomic import replacing
-from galstep.datamodels.products import write_products
+from galstep.datamodels.magnitude_table import read_magnitudes
 from galstep.exceptions import InputError
 from galstep.pipeline.base import GalPipelineBase
 from galstep.pipeline.progress import progress_over
@@ -18,11 +14,14 @@ from galstep.steps import (
     AperPhot,
     BaseFit,
     ForcedScaleFit,
+    Inject,
     JointFit,
     LoadCrop,
     PSFCalibrate,
     ScaleFit,
+    TweakReg,
 )
+from galstep.steps.products import chosen_pictures, write_beside
 
 __all__ = ["GalPipeline"]
 
@@ -34,8 +33,8 @@ SUFFIX = "gal"
 class GalPipeline(GalPipelineBase):
     """Measure a galaxy seen through a crowded star field, in all its filters.
 
-    Give it an image file (HDF5, one dataset per filter), a parameter file that
-    names one, or a galaxy that an earlier run has saved:
+    Give it images (an HDF5 file, FITS files or a folder of them), a parameter file
+    that names them, or a galaxy that an earlier run has saved:
 
         strun gal_pipeline config.asdf --steps.basefit.iter_basefit=5
 
@@ -47,16 +46,21 @@ class GalPipeline(GalPipelineBase):
     spec = """
     filters = force_list(default=None)     # Filters to work on, such as F150W,F277W (default: those of steps.loadcrop.filters, else all in the file)
     qa_figure = boolean(default=True)      # Write the picture <name>_qa.png beside the saved model (needs matplotlib)
+    figures = force_list(default=None)     # Further pictures to write as <name>_<picture>.png: profiles, sed, stars, growth, convergence, or all
+    magnitudes = input_file(default=None)  # Table to draw beside ours in the picture sed: columns filter, mag_ab, mag_ab_err, and galaxy if there are others in it
+    save_fits = boolean(default=False)     # Write the images of each filter, models included, as <name>_<filter>.fits
     suffix = string(default='gal')         # Suffix of the saved model; with another one the names of all products begin with <name>_<suffix>
     """
 
     step_defs = {  # noqa: RUF012
+        "tweakreg": TweakReg,
         "loadcrop": LoadCrop,
         "psfcalibrate": PSFCalibrate,
         "basefit": BaseFit,
         "scalefit": ScaleFit,
         "forcedscalefit": ForcedScaleFit,
         "jointfit": JointFit,
+        "inject": Inject,
         "aperphot": AperPhot,
     }
 
@@ -72,12 +76,14 @@ class GalPipeline(GalPipelineBase):
         -------
         GalaxyModel
         """
+        chosen_pictures(self.figures)  # a wrong name is told now, not after the work
+        self._magnitudes()
         with (
             self._filters_passed_on(),
-            progress_over(list(self.step_defs), self.get_stpipe_loggers()) as done,
+            progress_over(self._keys(), self.get_stpipe_loggers()) as done,
         ):
             model = self._first_input(input)
-            for key in self.step_defs:
+            for key in self._keys():
                 started = time.perf_counter()
                 model = self.run_step(key, model)
                 done(key, time.perf_counter() - started)
@@ -85,6 +91,10 @@ class GalPipeline(GalPipelineBase):
         for line in summary_lines(model):
             log.info("%s", line)
         return model
+
+    def _keys(self):
+        """The steps to call: all but TweakReg where it is skipped, which has no model to note it in."""
+        return [key for key in self.step_defs if key != "tweakreg" or not self.tweakreg.skip]
 
     @contextmanager
     def _filters_passed_on(self):
@@ -101,7 +111,7 @@ class GalPipeline(GalPipelineBase):
         """What the first step works on: a file is left to LoadCrop to read, if it runs."""
         if isinstance(input, GalaxyModel):
             model = self.prepare_output(input)
-        elif not self.loadcrop.skip:
+        elif not self.loadcrop.skip and self.tweakreg.skip:
             return self.make_input_path(input)
         else:
             model = self.prepare_output(input, **self._reading_options())
@@ -110,25 +120,31 @@ class GalPipeline(GalPipelineBase):
         return model
 
     def _reading_options(self):
-        """How LoadCrop would have read the file."""
-        names = ("psf_file", "pixel_scale", "unit")
-        options = {name: getattr(self.loadcrop, name, None) for name in names}
-        return {name: value for name, value in options.items() if value is not None}
+        """How LoadCrop would have read the file; another step in its place may not tell."""
+        return getattr(self.loadcrop, "reading_options", dict)()
 
     def save_model(self, model, *args, **kwargs):
-        """Save the model, and beside it the tables, the regions and the picture.
+        """Save the model, and beside it the tables, the regions and the pictures.
 
         See `GalStep.save_model`. Every file is written whole or not at all.
         """
         path = super().save_model(model, *args, **kwargs)
         if path is not None and isinstance(model, GalaxyModel):
-            folder, file_name = os.path.split(path)
-            name = os.path.splitext(file_name)[0].removesuffix(f"_{SUFFIX}")
-            for written in write_products(model, folder or ".", name):
-                log.info("Saved %s", written)
-            if self.qa_figure:
-                _write_figure(model, Path(folder) / f"{name}_qa.png")
+            magnitudes = self._magnitudes()
+            write_beside(model, path, SUFFIX, self._pictures(), self.save_fits, magnitudes)
         return path
+
+    def _pictures(self):
+        """The pictures to write; the overview first."""
+        asked = chosen_pictures(self.figures)
+        if self.magnitudes is not None and "sed" not in asked:
+            asked = [*asked, "sed"]
+        others = [name for name in asked if name != "qa"]
+        overview = self.qa_figure and getattr(self.aperphot, "plot", True)
+        return ["qa", *others] if overview or "qa" in asked else others
+
+    def _magnitudes(self):
+        return None if self.magnitudes is None else read_magnitudes(self.magnitudes)
 
 
 def _keep_filters(model, filters):
@@ -138,15 +154,3 @@ def _keep_filters(model, filters):
             f"filters: {', '.join(missing)} not in the input, which has {', '.join(model.bands)}"
         )
     model.bands = {name: model.bands[name] for name in filters}
-
-
-def _write_figure(model, path):
-    if importlib.util.find_spec("matplotlib") is None:
-        log.info("matplotlib is not installed, so %s is not written", path)
-        return
-    from galstep.plotting import qa_figure
-
-    with replacing(path) as temporary:
-        # packing the pixels harder takes as long as drawing them, for 10 % of the size
-        qa_figure(model).savefig(temporary, pil_kwargs={"compress_level": 2})
-    log.info("Saved %s", path)

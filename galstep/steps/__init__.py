@@ -7,7 +7,10 @@
 `ScaleFit`          the other filters, shape held
 `ForcedScaleFit`    the same, star positions held as well
 `JointFit`          all filters at once
+`Inject`            copies of the galaxy and stars put in and measured again
 `AperPhot`          aperture photometry on what the stars leave
+`TweakReg`          images aligned by their stars
+`StarPhot`          PSF photometry of whole star fields
 `GalStep`           what they have in common
 ==================  ========================================================
 """
@@ -16,18 +19,24 @@ from galstep.steps.aper_phot import AperPhot
 from galstep.steps.base import GalStep
 from galstep.steps.base_fit import BaseFit
 from galstep.steps.forced_scale_fit import ForcedScaleFit
+from galstep.steps.inject import Inject
 from galstep.steps.joint_fit import JointFit
 from galstep.steps.load_crop import LoadCrop
 from galstep.steps.psf_calibrate import PSFCalibrate
 from galstep.steps.scale_fit import ScaleFit
+from galstep.steps.star_phot import StarPhot
+from galstep.steps.tweak_reg import TweakReg
 
 __all__ = [
     "AperPhot",
     "BaseFit",
     "ForcedScaleFit",
     "GalStep",
+    "Inject",
     "JointFit",
     "LoadCrop",
     "PSFCalibrate",
     "ScaleFit",
+    "StarPhot",
+    "TweakReg",
 ]

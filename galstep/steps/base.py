@@ -15,6 +15,7 @@ from threadpoolctl import threadpool_limits
 
 from galstep import __version__
 from galstep.datamodels import GalaxyModel
+from galstep.datamodels.input_name import input_name
 from galstep.exceptions import GalstepError, InputError
 from galstep.steps.configurable import ConfigurableStep
 
@@ -26,7 +27,7 @@ MODEL_EXTENSIONS = (".asdf", ".h5", ".hdf5")
 # what outputs end in; taken off before another suffix is put on
 KNOWN_SUFFIXES = (
     "gal", "loadcrop", "psfcalibrate", "basefit", "scalefit", "forcedscalefit", "jointfit",
-    "aperphot",
+    "aperphot", "tweakreg", "starphot", "inject",
 )  # fmt: skip
 
 
@@ -103,9 +104,10 @@ class GalStep(ConfigurableStep):
         Parameters
         ----------
         *args
-            Data (path or `GalaxyModel`) and what else ``process`` takes. The
-            parameter file that the step was made from may stand in front.
-            Without data the parameter ``input_file`` is used.
+            Data: whatever `galstep.datamodels.open` takes, or several paths,
+            which are the images of one galaxy. The parameter file that the step
+            was made from may stand in front. Without data the parameter
+            ``input_file`` is used.
 
         Returns
         -------
@@ -140,11 +142,23 @@ class GalStep(ConfigurableStep):
             args = (os.fspath(self.input_file),)
             if self.save_results is None:
                 self.save_results = True
-        if isinstance(args[0], str) and not os.path.exists(self.make_input_path(args[0])):
-            raise InputError(f"input file {args[0]!r} does not exist")
+        args = self._one_input(args)
+        for path in args[0] if isinstance(args[0], list) else args[:1]:
+            if isinstance(path, str) and not os.path.exists(self.make_input_path(path)):
+                raise InputError(f"input file {path!r} does not exist")
         # stpipe keeps the first name; a second galaxy would be saved over the first
-        self.set_primary_input(args[0], exclusive=False)
+        if not isinstance(args[0], GalaxyModel):
+            name, filename = input_name(args[0])
+            self.set_primary_input(f"{name}{os.path.splitext(filename)[1]}", exclusive=False)
+        else:
+            self.set_primary_input(args[0], exclusive=False)
         return args
+
+    @staticmethod
+    def _one_input(args):
+        """Several files, as ``strun`` takes them one after the other, are one input."""
+        several = len(args) > 1 and all(isinstance(a, str) for a in args)
+        return (list(args),) if several else args
 
     def _set_input_dir(self, input_, exclusive=True):
         # stpipe would look for every further file beside the first input, also in later runs
@@ -159,11 +173,12 @@ class GalStep(ConfigurableStep):
 
         Parameters
         ----------
-        input : path-like or GalaxyModel
-            A path is opened. A model is copied if the step runs on its own, so
-            that the caller's stays as it is, and taken as it is in a pipeline.
+        input : path-like or object
+            Whatever `galstep.datamodels.open` takes. A `GalaxyModel` is copied
+            if the step runs on its own, so that the caller's stays as it is,
+            and taken as it is in a pipeline.
         **options
-            Of `GalaxyModel.open`, for paths.
+            Of `GalaxyModel.open`, for what is no model yet.
 
         Returns
         -------
@@ -176,8 +191,13 @@ class GalStep(ConfigurableStep):
         """
         if isinstance(input, GalaxyModel):
             return input.copy() if self.parent is None else input
-        path = os.fspath(input) if isinstance(input, os.PathLike) else input
-        return GalaxyModel.open(self.make_input_path(path), **options)
+        if isinstance(input, list):
+            return GalaxyModel.open([self._input_path(item) for item in input], **options)
+        return GalaxyModel.open(self._input_path(input), **options)
+
+    def _input_path(self, input):
+        """A bare file name with the folder ``input_dir``; anything else as it is."""
+        return self.make_input_path(os.fspath(input) if isinstance(input, os.PathLike) else input)
 
     # ---------------------------------------------------------------- status
 

@@ -141,7 +141,8 @@ class ConfigurableStep(Step):
         """A step made from a parameter file; see ``stpipe.Step``."""
         with validation.reported():
             path = os.path.abspath(os.fspath(config_file))
-            parameter_files.check_parameter_file(path)
+            # stpipe reads it once more, and is silent on what is told here
+            parameter_files.load_parameters(path)
             return super().from_config_file(path, parent, name)
 
     @classmethod

@@ -8,6 +8,7 @@ stpipe's own reader falls back on another format and complains about that.
 
 import os
 import re
+import warnings
 
 import asdf
 import yaml
@@ -26,6 +27,7 @@ __all__ = [
 ]
 
 _HEADER = b"#ASDF"
+_FIRST_LINE = re.compile(rb"#ASDF \d+\.\d+\.\d+\s*$")
 # text files that nobody writes but to hold parameters; told by the header otherwise
 _PARAMETER_EXTENSIONS = (".asdf", ".yaml", ".yml", ".cfg")
 # what ASDF files of data have at the top: ours, and those of the Roman telescope
@@ -83,7 +85,7 @@ def check_parameter_file(path):
 
 def _read_tree(path):
     with open(path, "rb") as stream:
-        if not stream.readline().startswith(_HEADER):
+        if _FIRST_LINE.match(stream.readline()) is None:
             raise ParameterFileError(f"parameter file {path}: the first line must be '#ASDF 1.0.0'")
     try:
         return asdf.util.load_yaml(path)
@@ -142,9 +144,13 @@ def load_parameters(path):
     path = os.fspath(path)
     check_parameter_file(path)
     try:
-        return config_parser.load_config_file(path)
-    except ConfigObjError as error:
-        raise ParameterFileError(f"parameter file {path}: {error}") from error
+        with warnings.catch_warnings():
+            # a tag that asdf does not know marks what is no parameter
+            warnings.simplefilter("error", asdf.exceptions.AsdfConversionWarning)
+            return config_parser.load_config_file(path)
+    except (ConfigObjError, asdf.exceptions.AsdfWarning, ValueError) as error:
+        reason = " ".join(str(error).split())
+        raise ParameterFileError(f"parameter file {path}: {reason}") from error
 
 
 def absolute_paths(config, spec, folder):

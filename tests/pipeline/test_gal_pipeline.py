@@ -20,7 +20,8 @@ from galstep.pipeline import GalPipeline
 from galstep.testing import make_scene
 
 FILTERS = ("F150W", "F277W")
-KEYS = list(GalPipeline.step_defs)
+# all that run by default
+KEYS = [key for key in GalPipeline.step_defs if key not in ("tweakreg", "inject")]
 PRODUCTS = {f"small_{kind}" for kind in ("gal.asdf", "sersic.ecsv", "phot.ecsv", "stars.ecsv")}
 
 
@@ -107,7 +108,8 @@ def test_all_steps_are_recorded(run):
     _, model = run
     status = vars(model.meta.cal_step)
     assert {f"gal_{key}" for key in KEYS} <= set(status)
-    assert set(status.values()) == {"COMPLETE"}
+    for alias, value in status.items():
+        assert value == ("SKIPPED" if alias in ("gal_tweakreg", "gal_inject") else "COMPLETE")
     for key in KEYS:
         assert model.meta.timings[key] > 0
         assert isinstance(model.meta.parameters[key], dict)
@@ -129,7 +131,8 @@ def test_same_result_step_by_step(folder, run, elsewhere):
     Step.from_cmdline(["gal_loadcrop", str(folder / "small.h5"), f"--psf_file={folder / 'psf.h5'}"])
     for before, key in itertools.pairwise(KEYS):
         Step.from_cmdline([f"gal_{key}", f"small_{before}.asdf"])
-    assert set(os.listdir()) == {f"small_{key}.asdf" for key in KEYS}
+    models = {name for name in os.listdir() if name.endswith(".asdf")}
+    assert models == {f"small_{key}.asdf" for key in KEYS}
     model = GalaxyModel.open("small_aperphot.asdf")
     for name in FILTERS:
         ours, theirs = model.bands[name], run[1].bands[name]
@@ -162,8 +165,10 @@ def test_loadcrop_skipped_still_reads_with_its_parameters(config, elsewhere):
         config, filters=["F277W"], steps={**only(), "loadcrop": {"skip": True, "unit": "Jy"}}
     )
     assert list(model.bands) == ["F277W"]
-    assert model.bands["F277W"].unit == "Jy"
-    assert model.bands["F277W"].origin == (0, 0)
+    band = model.bands["F277W"]
+    assert band.unit == "MJy/sr" and band.origin == (0, 0)
+    plain = GalPipeline.call(config, filters=["F277W"], steps=only()).bands["F277W"]
+    np.testing.assert_allclose(band.data, plain.data * 1e-6 / band.pixel_area_sr)
 
 
 @pytest.mark.parametrize("keys", [(), ("loadcrop",)])
@@ -248,13 +253,13 @@ def test_summary_is_logged(run, caplog):
     for name, line in zip(FILTERS, lines[start + 1 :], strict=True):
         assert line.startswith(name)
         for flag in decode(run[1].bands[name].all_flags):
-            assert flag in line
+            assert flag.replace("_", " ") in line
 
 
 def test_without_matplotlib(config, elsewhere, monkeypatch, caplog):
-    from galstep.pipeline import gal_pipeline
+    from galstep.steps import products
 
-    monkeypatch.setattr(gal_pipeline.importlib.util, "find_spec", lambda name: None)
+    monkeypatch.setattr(products.importlib.util, "find_spec", lambda name: None)
     with caplog.at_level(logging.INFO, "stpipe"):
         GalPipeline.call(config, qa_figure=True, steps=only("loadcrop"), configure_log=False)
     assert set(os.listdir()) == PRODUCTS

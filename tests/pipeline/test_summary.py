@@ -20,7 +20,13 @@ def model():
     params = SersicParams(10.0, 10.0, 4.321, 1.5, 0.2, 0.3)
     sky = SkyModel((0.0, 0.0, 0.0), 1, 9.5, 9.5, 10.0)
     made.bands["F150W"].fit = BandFit(
-        "basefit", (SersicFit(params, 123.456, 1.2),), sky, StarList.empty(), 1.0321
+        "basefit",
+        (SersicFit(params, 123.456, 1.2),),
+        sky,
+        StarList.empty(),
+        1.0321,
+        flux=123.456,
+        flux_err=1.2,
     )
     made.bands["F277W"].flags = int(BandFlag.NO_DATA | BandFlag.NOT_FITTED)
     return made
@@ -30,7 +36,7 @@ def test_a_line_per_filter(model):
     header, first, second = summary_lines(model)
     assert header.split()[:3] == ["filter", "flux", "mag_ab"]
     assert first.split()[0] == "F150W"
-    assert second.split() == ["F277W", *"-" * 5, "0", "-", "no_data,", "not_fitted"]
+    assert second.split() == ["F277W", *"-" * 5, "0", "-", "no", "data,", "not", "fitted"]
 
 
 def test_numbers_are_those_of_the_tables(model):
@@ -58,3 +64,11 @@ def test_columns_are_aligned(model):
             assert start == 0 or row[start - 1] == " "
     assert not any(line.endswith(" ") for line in lines)
     assert all(line.isascii() for line in lines)
+
+
+def test_what_is_not_detected_has_an_upper_limit(model):
+    band = model.bands["F150W"]
+    faint = replace(band.fit.sersic[0], flux=1.0, flux_err=1.0)
+    band.fit = replace(band.fit, sersic=(faint,))
+    limit = sersic_table(model)["mag_ab_limit"][0].value
+    assert f"> {limit:.3f}" in summary_lines(model)[1]

@@ -1,0 +1,82 @@
+"""`Job` and `Outcome`: what goes to a worker and what comes back, as JSON."""
+
+import json
+from dataclasses import asdict, dataclass, field
+
+__all__ = ["FAILED", "OK", "PENDING", "Job", "Outcome"]
+
+OK, FAILED, PENDING = "ok", "failed", "pending"
+
+
+@dataclass(frozen=True)
+class Job:
+    """One galaxy to be measured.
+
+    Parameters
+    ----------
+    name : str
+        What its products and its row are called.
+    input : str
+        Absolute path of the data.
+    folder : str
+        Absolute path of the folder of its products.
+    config_file : str or None
+        Absolute path of a parameter file.
+    parameters : dict
+        Parameters of the pipeline that win over the file: nested as for
+        `galstep.pipeline.GalPipeline.call`, values as text or lists of text.
+    """
+
+    name: str
+    input: str
+    folder: str
+    config_file: str | None = None
+    parameters: dict = field(default_factory=dict)
+
+    def to_json(self):
+        """The job as one line of text."""
+        return json.dumps(asdict(self))
+
+    @classmethod
+    def from_json(cls, text):
+        """The job that `to_json` wrote."""
+        return cls(**json.loads(text))
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What came of a job.
+
+    Parameters
+    ----------
+    status : str
+        `OK` or `FAILED`.
+    reason : str, optional
+        Why it failed, in one line.
+    seconds : float, optional
+        Time of the measurement.
+    version : str, optional
+        The galstep that measured.
+    row : dict, optional
+        Column to number or text; see `galstep.batch.row`.
+    """
+
+    status: str
+    reason: str = ""
+    seconds: float = float("nan")
+    version: str = ""
+    row: dict = field(default_factory=dict)
+
+    @classmethod
+    def failed(cls, reason, seconds=float("nan")):
+        """A failure; line ends in ``reason`` become spaces."""
+        return cls(FAILED, " ".join(str(reason).split()), seconds)
+
+    def to_json(self):
+        """The outcome as one line of text."""
+        return json.dumps(asdict(self))
+
+    @classmethod
+    def from_json(cls, text):
+        """The outcome that `to_json` wrote."""
+        return cls(**json.loads(text))

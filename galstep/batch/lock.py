@@ -1,0 +1,40 @@
+"""One batch at a time in a folder."""
+
+import os
+from contextlib import contextmanager
+
+from galstep.exceptions import InputError
+
+__all__ = ["locked"]
+
+
+@contextmanager
+def locked(folder):
+    """Keep other batches out of a folder for the time of the block.
+
+    The system drops the lock when the process ends, in whatever way. Where it
+    knows no such locks (Windows) nothing is checked.
+
+    Parameters
+    ----------
+    folder : pathlib.Path
+
+    Raises
+    ------
+    InputError
+        If another batch is at work there.
+    """
+    try:
+        import fcntl
+    except ImportError:
+        yield
+        return
+    descriptor = os.open(folder / ".batch.lock", os.O_RDWR | os.O_CREAT, 0o644)
+    try:
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError as error:
+            raise InputError(f"{folder}: another batch is at work in this folder") from error
+        yield
+    finally:
+        os.close(descriptor)

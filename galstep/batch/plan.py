@@ -1,0 +1,104 @@
+"""Which galaxies of a list have to be measured, and with what."""
+
+import json
+import os
+from dataclasses import dataclass
+from pathlib import Path
+
+from galstep import __version__
+from galstep.batch.hashing import FileHashes
+from galstep.batch.job import FAILED, OK, Job
+from galstep.batch.parameters import merged, parameters_hash
+from galstep.batch.summary import pending_row
+from galstep.exceptions import GalstepError
+
+__all__ = ["Plan", "make_plan"]
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What a batch is to do.
+
+    Parameters
+    ----------
+    jobs : list of Job
+        What has to be measured, the largest first.
+    rows : dict of str to dict
+        A row for every galaxy of the list, in its order: results that still
+        hold, failures known already, and ``pending`` for the jobs.
+    weights : dict of str to int
+        Size of each job's data (bytes).
+    """
+
+    jobs: list
+    rows: dict
+    weights: dict
+
+
+def make_plan(entries, folder, config_file=None, parameters=None, earlier=None):
+    """Compare a list with what an earlier run has left.
+
+    A result holds if the galaxy was measured by this version of galstep with
+    the same data and parameters, and its product is still there.
+
+    Parameters
+    ----------
+    entries : list of Entry
+    folder : path-like
+        The galaxies' folders are made in it.
+    config_file : path-like, optional
+        A parameter file for all.
+    parameters : dict, optional
+        Nested parameters for all; an entry's own win over them, and both over
+        the file.
+    earlier : dict of str to dict, optional
+        Rows of an earlier run.
+
+    Returns
+    -------
+    Plan
+    """
+    hashes, known = FileHashes(), {}
+    jobs, rows, weights = [], {}, {}
+    for entry in entries:
+        own = merged(parameters or {}, entry.parameters)
+        row = pending_row(entry.name, entry.input)
+        rows[entry.name] = row
+        job = Job(
+            entry.name,
+            entry.input,
+            str(Path(folder) / entry.name),
+            os.path.abspath(config_file) if config_file else None,
+            own,
+        )
+        try:
+            row["input_hash"] = hashes(entry.input)
+            # most galaxies share their parameters, and checking them takes a while
+            text = json.dumps(own, sort_keys=True)
+            if text not in known:
+                known[text] = parameters_hash(config_file, own, hashes)
+            row["parameters_hash"] = known[text]
+        except GalstepError as error:
+            row |= {"status": FAILED, "reason": " ".join(str(error).split())}
+            continue
+        before = (earlier or {}).get(entry.name)
+        if before is not None and _holds(before, row, job):
+            rows[entry.name] = before
+            continue
+        jobs.append(job)
+        weights[job.name] = os.path.getsize(job.input)
+    jobs.sort(key=lambda job: -weights[job.name])
+    return Plan(jobs, rows, weights)
+
+
+def _holds(before, now, job):
+    """Whether the earlier row is still that of the galaxy."""
+    is_same = all(before.get(key) == now[key] for key in ("input_hash", "parameters_hash"))
+    was_measured = before.get("status") == OK and before.get("version") == __version__
+    products = before.get("products", "").split()
+    return (
+        is_same
+        and was_measured
+        and bool(products)
+        and all((Path(job.folder) / product).is_file() for product in products)
+    )

@@ -1,0 +1,12 @@
+"""The command ``galstep``: what ``strun`` does not do.
+
+=====================  ====================================================
+``galstep batch``      measure many galaxies
+``make-config``        write a commented parameter file
+``convert-config``     turn a configuration of sphot into a parameter file
+=====================  ====================================================
+"""
+
+from galstep.cli.main import main
+
+__all__ = ["main"]

@@ -1,0 +1,168 @@
+"""A configuration of sphot as a parameter file."""
+
+import os
+import tomllib
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from configobj import ConfigObj
+from stpipe import config_parser
+
+from galstep.configuration.parameters import PIPELINE
+from galstep.configuration.sphot_keys import KEYS, SECTIONS, found_targets
+from galstep.configuration.writer import write_parameter_file
+from galstep.exceptions import InputError, ParameterError
+from galstep.pipeline import GalPipeline
+from galstep.steps.validation import explained, suggestion
+
+__all__ = ["Conversion", "convert_config"]
+
+
+@dataclass
+class Conversion:
+    """What came of a configuration.
+
+    Parameters
+    ----------
+    values : dict of str to object
+        ``step.parameter`` to value.
+    changed : dict of str to str
+        Converted keys that mean something else here, and what.
+    absent : dict of str to str
+        Keys that no step has, and what is there instead.
+    refused : dict of str to str
+        Keys whose value a step does not take, and why.
+    unknown : dict of str to str
+        Keys that sphot does not have either, and what may be meant.
+    """
+
+    values: dict = field(default_factory=dict)
+    changed: dict = field(default_factory=dict)
+    absent: dict = field(default_factory=dict)
+    refused: dict = field(default_factory=dict)
+    unknown: dict = field(default_factory=dict)
+
+    def lines(self):
+        """What a user should know, one line each."""
+        for kind, found in (
+            ("unknown", self.unknown),
+            ("refused", self.refused),
+            ("not there", self.absent),
+            ("changed", self.changed),
+        ):
+            for name, text in found.items():
+                yield f"{kind}: {name}{': ' if text else ''}{text}"
+
+
+def convert_config(source, target, overwrite=False):
+    """Turn ``sphot_config.toml`` into a parameter file.
+
+    Parameters
+    ----------
+    source, target : path-like
+        The file of sphot, and the ``.asdf`` file to be written.
+    overwrite : bool, optional
+        Replace an existing ``target``.
+
+    Returns
+    -------
+    Conversion
+
+    Raises
+    ------
+    InputError
+        If ``source`` is not TOML with sphot's sections, or ``target`` cannot
+        be written.
+    """
+    source, target = Path(source), Path(target)
+    conversion = Conversion()
+    for section, entries in _read(source).items():
+        for name, value in entries.items():
+            _convert(conversion, section, name, value)
+    _move_psf_file(conversion.values, source, target)
+    notes = {
+        parameter.name: f"sphot {key.full_name}: {conversion.changed[key.full_name]}"
+        for key in KEYS
+        if key.full_name in conversion.changed
+        for parameter in found_targets(key)
+    }
+    write_parameter_file(target, conversion.values, notes, overwrite)
+    return conversion
+
+
+def _read(source):
+    try:
+        content = tomllib.loads(source.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise InputError(f"{source}: cannot be read ({error.strerror})") from error
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise InputError(f"{source}: not valid TOML: {error}") from error
+    for section, entries in content.items():
+        if section not in SECTIONS or not isinstance(entries, dict):
+            raise InputError(
+                f"{source}: {section!r} is no section of sphot, which has "
+                f"{', '.join(SECTIONS)}{suggestion(section, SECTIONS)}"
+            )
+    return content
+
+
+def _convert(conversion, section, name, value):
+    known = {key.name: key for key in KEYS if key.section == section}
+    key = known.get(name)
+    if key is None:
+        conversion.unknown[f"[{section}] {name}"] = suggestion(name, known).strip()
+        return
+    targets = found_targets(key)
+    if not targets:
+        conversion.absent[key.full_name] = key.note
+    for target in targets:
+        given, own = _value_for(target, key, value)
+        if not given:
+            continue
+        problem = _problem(target, own)
+        if problem:
+            conversion.refused[key.full_name] = problem
+            continue
+        conversion.values[target.name] = own
+        if key.note:
+            conversion.changed[key.full_name] = key.note
+
+
+def _value_for(target, key, value):
+    """Whether a key gives a parameter a value, and which."""
+    if key.name in target.path[:-1]:
+        # what sphot has as one mapping are several parameters here
+        name = target.path[-1]
+        given = isinstance(value, dict) and name in value
+        return given, value[name] if given else None
+    if target.kind.startswith("option") and isinstance(value, bool | int):
+        # options are text, also where one of them is "true" or "2"
+        value = str(value).lower()
+    return True, value
+
+
+def _problem(target, value):
+    """Why a step would not take a value; an empty text if it would."""
+    if target.kind == "input_file":
+        return "" if isinstance(value, str) else f"a path is needed, got {value!r}"
+    whole = GalPipeline.load_spec_file()
+    spec = whole if target.step == PIPELINE else whole["steps"][target.step]
+    for part in target.path:
+        spec = spec[part]
+    config, check = ConfigObj(), ConfigObj()
+    config_parser.merge_config(config, {"value": value})
+    config_parser.merge_config(check, {"value": spec})
+    try:
+        with explained(check, config):
+            config_parser.validate(config, check)
+    except ParameterError as error:
+        return str(error).removeprefix("Config parameter 'value': ")
+    return ""
+
+
+def _move_psf_file(values, source, target):
+    """The path of the PSFs, relative to the new file as it was to the old one."""
+    path = values.get("loadcrop.psf_file")
+    if path is not None and not os.path.isabs(path):
+        moved = os.path.relpath(source.absolute().parent / path, target.absolute().parent)
+        values["loadcrop.psf_file"] = moved
