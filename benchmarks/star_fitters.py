@@ -21,9 +21,9 @@ from galstep.core.freedom import Freedom
 from galstep.core.ladder import LadderOptions, run_ladder
 from galstep.core.psf import EffectivePSF
 from galstep.core.scene import SceneState, make_band
-from galstep.core.star_field import StarFieldOptions, fit_star_field
-from galstep.core.star_field_psf import PsfField
-from galstep.core.star_field_tiles import FieldImage
+from galstep.core.star_field.photometry import StarFieldOptions, fit_star_field
+from galstep.core.star_field.psf import PsfField
+from galstep.core.star_field.tiles import FieldImage
 from galstep.core.stars import StarRenderer
 
 THRESHOLD = 5.0

@@ -8,15 +8,19 @@ import pytest
 import galstep
 
 ROOT = Path(galstep.__file__).parent
-COMMON = {"exceptions", "flags", "records", "units"}
+COMMON = {"exceptions", "filters", "flags", "pixel_map", "records", "units"}
 # what the modules of a part of the package may import of galstep, themselves aside
 ALLOWED = {
     **dict.fromkeys(COMMON, COMMON),
     "core": COMMON,
     "schemas": set(),
     "datamodels": COMMON | {"schemas"},
-    "steps": COMMON | {"core", "datamodels"},
+    "steps": COMMON | {"core", "datamodels", "plotting"},
     "pipeline": COMMON | {"core", "datamodels", "steps", "integration", "plotting"},
+    "hooks": COMMON | {"datamodels", "pipeline"},
+    "batch": COMMON | {"datamodels", "steps", "pipeline"},
+    "configuration": COMMON | {"datamodels", "steps", "pipeline"},
+    "cli": COMMON | {"batch", "configuration"},
     "plotting": COMMON | {"core", "datamodels"},
     "integration": {"schemas"},
 }

@@ -3,6 +3,8 @@
 ``step-parameters:: CLASS``    the parameters of a step, from its ``spec``
 ``product-columns:: TABLE``    the columns of a product table
 ``flag-table:: REGISTRY``      the bits of `galstep.flags.BandFlag` or ``StarFlag``
+``sphot-keys:: SECTION``       what became of the keys of a sphot configuration
+``summary-columns::``          the first columns of the summary of a batch
 """
 
 import importlib
@@ -15,7 +17,7 @@ from galstep import flags
 from galstep.datamodels.columns import column_table
 
 _ENTRY = re.compile(r"^\s*(\w+)\s*=\s*(\w+)\((.*)\)\s*#\s*(.*)$")
-_SECTION = re.compile(r"^\s*\[+(\w+)\]+")
+_SECTION = re.compile(r"^\s*(\[+)(\w+)\]+")
 
 
 class _Table(Directive):
@@ -58,19 +60,46 @@ class FlagTable(_Table):
         return list_table([("bit", "name", "meaning"), *rows])
 
 
+class SphotKeys(_Table):
+    """The keys of one section of a sphot configuration."""
+
+    def lines(self, name):
+        from galstep.configuration.sphot_keys import key_table
+
+        header = ("key", "default", "parameter", "default here", "what is different")
+        rows = [row for section, *row in key_table() if section == name]
+        return list_table([header, *rows])
+
+
+class SummaryColumns(_Table):
+    """What the summary of a batch says of every galaxy."""
+
+    required_arguments = 0
+
+    def run(self):
+        self.arguments = [""]
+        return super().run()
+
+    def lines(self, name):
+        from galstep.batch.summary import HEAD_COLUMNS
+
+        rows = [(f"``{column}``", text) for column, text in HEAD_COLUMNS.items()]
+        return list_table([("column", "meaning"), *rows])
+
+
 def spec_rows(spec):
     """(name, type, default, comment) of every entry of a ``spec``."""
-    rows, section = [], ""
+    rows, sections = [], []
     for line in spec.splitlines():
         if (found := _SECTION.match(line)) is not None:
-            section = f"{found[1]}."
+            sections = [*sections[: len(found[1]) - 1], found[2]]
         elif (found := _ENTRY.match(line)) is not None:
             name, kind, arguments, comment = found.groups()
-            name = name.replace("__many__", "<filter>")
+            name = ".".join([*sections, name]).replace("__many__", "<filter>")
             default = re.search(r"default=(.*)$", arguments)
             rows.append(
                 (
-                    f"``{section}{name}``",
+                    f"``{name}``",
                     kind,
                     f"``{default[1].strip(chr(39))}``" if default else "",
                     comment.replace("%%", "%"),
@@ -92,4 +121,6 @@ def setup(app):
     app.add_directive("step-parameters", StepParameters)
     app.add_directive("product-columns", ProductColumns)
     app.add_directive("flag-table", FlagTable)
+    app.add_directive("sphot-keys", SphotKeys)
+    app.add_directive("summary-columns", SummaryColumns)
     return {"parallel_read_safe": True}

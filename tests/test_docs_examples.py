@@ -1,0 +1,102 @@
+"""The examples of the pages on input and integration, run one after the other."""
+
+import re
+import shlex
+from pathlib import Path
+
+import numpy as np
+import pytest
+from mosaics import i2d_hdus, make_mosaic_wcs, plain_hdu
+from sample_models import make_psf
+from stpipe import Step
+from toy_host import HostModel, Resample
+
+from galstep.datamodels import GalaxyModel
+from galstep.testing import make_scene
+
+DOCS = Path(__file__).parents[1] / "docs"
+# enough to see that a command is right; the fits are tested elsewhere
+QUICK = ["--qa_figure=false"] + [
+    f"--steps.{key}.skip=true"
+    for key in ("psfcalibrate", "basefit", "scalefit", "forcedscalefit", "jointfit", "aperphot")
+]
+
+
+def blocks(page, kind):
+    """The indented blocks that follow a directive, or ``::`` at the end of a line."""
+    start = r"\.\. code-block:: python" if kind == "python" else r"(?<!code-block)::"
+    pattern = rf"{start}\n\n((?:    .*\n|\n)+)"
+    for match in re.finditer(pattern, (DOCS / page).read_text()):
+        yield "\n".join(line[4:] for line in match[1].rstrip().splitlines())
+
+
+def run_python(page, names):
+    """Run all Python of a page in one namespace."""
+    for block in blocks(page, "python"):
+        exec(compile(block, page, "exec"), names)
+    return names
+
+
+def commands(page):
+    """What is typed on a page."""
+    for block in blocks(page, "text"):
+        yield from (shlex.split(line)[1:] for line in block.splitlines() if line[:6] == "strun ")
+
+
+@pytest.fixture
+def mosaics(elsewhere):
+    """The folders ``m51`` and ``psfs`` of the page on input."""
+    (elsewhere / "m51").mkdir()
+    (elsewhere / "psfs").mkdir()
+    i2d_hdus("F150W").writeto("m51/m51_f150w_i2d.fits")
+    i2d_hdus("F277W", (50, 60), pixel_scale=0.08).writeto("m51/m51_f277w_i2d.fits")
+    for name in ("f150w", "f277w"):
+        plain_hdu(make_psf(), OVERSAMP=4).writeto(f"psfs/psf_{name}.fits")
+
+
+def test_python_of_the_page_on_input(mosaics):
+    names = run_python("inputs.rst", {})
+    model = names["model"]
+    assert model.filters == ("F150W", "F277W")
+    assert [band.shape for band in model.bands.values()] == [(60, 60), (30, 30)]
+
+
+def test_commands_of_the_page_on_input(mosaics):
+    typed = list(commands("inputs.rst"))
+    assert len(typed) == 3
+    for arguments in typed:
+        Step.from_cmdline([*arguments, *QUICK])
+        model = GalaxyModel.open("m51_gal.asdf")
+        assert model.filters == ("F150W", "F277W")
+        Path("m51_gal.asdf").unlink()
+    assert model.bands["F150W"].shape == (60, 60), "cut out"
+
+
+def test_the_page_on_integration(elsewhere):
+    scene = make_scene(5, (61, 61), 4, ("F150W",), snr=200.0, psf_size=61)
+    psf = plain_hdu(scene.psf_arrays["F150W"], None, "F150W", OVERSAMP=scene.truth.oversample)
+    psf.writeto("psf_f150w.fits")
+    (parameters,) = (b for b in blocks("integration.rst", "text") if b.startswith("#ASDF"))
+    Path("gal_pipeline.asdf").write_text(f"{parameters}\n")
+    image = HostModel(scene.data["F150W"].astype("f4"))
+    image.err = scene.err["F150W"].astype("f4")
+    image.meta.wcs = make_mosaic_wcs((61, 61), 0.03)
+    names = run_python("integration.rst", {"HostStep": Resample, "image": image})
+    assert image.meta.cal_step.gal_measure == "COMPLETE"
+    assert Path("galaxy/host_gal.asdf").exists()
+    assert Path("host_gal.asdf").exists()
+    flux, error = (
+        getattr(names["model"].bands["F150W"].fit.sersic[0], name) for name in ("flux", "flux_err")
+    )
+    assert abs(flux - scene.truth.fluxes["F150W"]) < 5 * error
+    assert np.isfinite(names["pipeline"].model.bands["F150W"].fit.sersic[0].flux)
+
+
+def test_what_stands_in_the_tables_of_keywords():
+    """Names in the tables are names that the readers know."""
+    from galstep.datamodels import fits_header, fits_input, psf_fits
+
+    text = (DOCS / "inputs.rst").read_text()
+    for name in (*fits_input._ROLES, *psf_fits._STPSF_NAMES, "DET_SAMP", "PIXELSCL"):
+        assert f"``{name}``" in text or name in ("DATA",), name
+    assert "``ABZP``" in text and "ABZP" in fits_header._AB_ZERO_POINTS
