@@ -97,11 +97,12 @@ def spec_rows(spec):
             name, kind, arguments, comment = found.groups()
             name = ".".join([*sections, name]).replace("__many__", "<filter>")
             default = re.search(r"default=(.*)$", arguments)
+            shown = default[1].strip("'") or "''" if default else None
             rows.append(
                 (
                     f"``{name}``",
                     kind,
-                    f"``{default[1].strip(chr(39))}``" if default else "",
+                    f"``{shown}``" if shown else "",
                     comment.replace("%%", "%"),
                 )
             )

@@ -20,6 +20,7 @@ __all__ = ["find_spikes", "neighbour_share"]
 
 MARGIN = 0.5
 _PHASES = np.linspace(-0.5, 0.5, 9)
+_BESIDE = ((-1, 0), (1, 0), (0, -1), (0, 1))
 _SKY_SIZE = 7
 
 
@@ -34,12 +35,15 @@ def neighbour_share(renderer):
     -------
     float
     """
-    x, y = (4 + grid.ravel() for grid in np.meshgrid(_PHASES, _PHASES))
-    shares = []
-    for star in zip(x, y, strict=True):
-        image = renderer.render((9, 9), *np.array(star)[:, None], np.ones(1))
-        shares.append(np.mean([image[3, 4], image[5, 4], image[4, 3], image[4, 5]]) / image[4, 4])
-    return float(max(min(shares), 1e-3))
+    # one star to a cell of 9 x 9 pixels, none reaching into the next
+    n_phases = len(_PHASES)
+    centre = 4 + 9 * np.arange(n_phases)
+    x, y = (grid.ravel() for grid in np.meshgrid(centre + _PHASES, centre + _PHASES))
+    half_sizes = np.full(len(x), 3)
+    image = renderer.render((9 * n_phases,) * 2, x, y, np.ones(len(x)), half_sizes=half_sizes)
+    own = np.ix_(centre, centre)
+    around = [image[np.ix_(centre + dy, centre + dx)] for dy, dx in _BESIDE]
+    return float(max((np.mean(around, axis=0) / image[own]).min(), 1e-3))
 
 
 def _neighbours(data, mask):

@@ -117,6 +117,8 @@ class TweakReg(ImageStep):
             If an image cannot be read or has no WCS.
         """
         needs_package("tweakwcs", "align", "TweakReg")
+        if self.starfinder == "segmentation":  # photutils deblends with it
+            needs_package("skimage", "align", "starfinder = segmentation")
         self._check_parameters()
         inputs = _flat(inputs) + list(self.images or [])
         if len(inputs) == 1 and _is_galaxy(inputs[0]):

@@ -1,3 +1,7 @@
+"""TweakReg: images and filters of a galaxy aligned by their stars."""
+
+import importlib.util
+
 import numpy as np
 import pytest
 from astropy.io import fits
@@ -76,6 +80,8 @@ def test_parameters_of_the_seed_document():
 
 @pytest.mark.parametrize("starfinder", ["dao", "iraf", "segmentation"])
 def test_files(files, frames, starfinder, elsewhere):
+    if starfinder == "segmentation":
+        pytest.importorskip("skimage", reason="photutils deblends with scikit-image")
     result = TweakReg(starfinder=starfinder, bkg_boxsize=80).run(*files)
     row = result.summary[1]
     assert list(result.summary["status"]) == ["reference", "aligned"]
@@ -86,6 +92,16 @@ def test_files(files, frames, starfinder, elsewhere):
     assert row["n_chance"] < 3
     assert "abs_status" not in result.summary.colnames
     assert result.meta.cal_step.gal_tweakreg == "COMPLETE"
+
+
+def test_segmentation_needs_a_package_and_says_so(files, monkeypatch, elsewhere):
+    find_spec = importlib.util.find_spec
+    missing = lambda name, *rest: None if name == "skimage" else find_spec(name, *rest)  # noqa: E731
+    monkeypatch.setattr("importlib.util.find_spec", missing)
+    with pytest.raises(
+        GalstepError, match=r"starfinder = segmentation needs the package 'skimage'"
+    ):
+        TweakReg(starfinder="segmentation").run(*files)
 
 
 def test_command_line(files, frames, elsewhere):
