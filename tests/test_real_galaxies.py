@@ -46,9 +46,8 @@ def tables(run):
 
 def test_all_products_are_written(run):
     name, folder, _ = run
-    expected = {f"{name}_{kind}.ecsv" for kind in ("sersic", "phot", "stars")} | {
-        f"{name}_gal.asdf"
-    }
+    kinds = ("sersic", "phot", "stars", "apertures")
+    expected = {f"{name}_{kind}.ecsv" for kind in kinds} | {f"{name}_gal.asdf"}
     for package, kind in (("matplotlib", "qa.png"), ("regions", "aper.reg")):
         if importlib.util.find_spec(package):
             expected.add(f"{name}_{kind}")
@@ -58,8 +57,11 @@ def test_all_products_are_written(run):
 
 def test_all_steps_are_complete(run):
     status = vars(run[2].meta.cal_step)
-    assert len(status) == 8
-    assert set(status.values()) == {"COMPLETE"}
+    # those that a default run leaves out
+    skipped = {step for step, state in status.items() if state == "SKIPPED"}
+    assert skipped <= {"gal_tweakreg", "gal_inject"}
+    assert len(status) - len(skipped) == 8
+    assert {status[step] for step in set(status) - skipped} == {"COMPLETE"}
 
 
 def test_every_filter_is_measured(run, tables):
@@ -68,14 +70,18 @@ def test_every_filter_is_measured(run, tables):
         numbers = [
             getattr(row[key], "value", row[key])
             for key in tables["sersic"].colnames
-            if key not in ("filter", "component", "flags") and not key.startswith("mag_ab")
+            if key not in ("filter", "component", "flags", "ra", "dec")
+            and not key.startswith("mag_ab")
         ]
         # the registration, and with it the centre, is only known beside a base with stars
         assert np.isfinite(numbers).all(), row["filter"]
         assert row["flux_err"].value > 0
         if not row["flags"] & BandFlag.FAINT:
-            assert row["flux"].value > 5 * row["flux_err"].value
             assert 14 < row["mag_ab"].value < 26
+    for row in tables["phot"]:
+        # of a galaxy whose wings run into the sky, the light inside the ellipse is sure
+        if not row["flags"] & BandFlag.FAINT:
+            assert row["matched_flux"].value > 5 * row["matched_flux_err"].value
 
 
 def test_what_is_flagged_has_a_reason(run):
