@@ -28,7 +28,7 @@ class BandFlag(_DescribedFlag):
     NOT_CONVERGED = 4, "the fit stopped before it converged"
     AT_BOUND = 8, "a shape parameter ended at its bound"
     GALAXY_MASKED = 16, "more than a tenth of the pixels inside 2 r_eff are masked"
-    FAINT = 32, "galaxy flux below five times its error: an upper limit"
+    FAINT = 32, "flux below five times its error, also inside the half-light ellipse: a limit"
     PSF_NOT_CALIBRATED = 64, "no kernel could be measured: PSF used as given"
     PSF_FROM_PRIOR = 128, "kernel taken from the prior or another filter"
     PSF_CONFUSED = 256, "kernel grows with the radius fitted: crowding, not PSF"
