@@ -35,6 +35,8 @@ def pipeline(product, folder, **options):
 
 
 def test_tables_regions_and_overview_are_usual(product, tmp_path):
+    pytest.importorskip("matplotlib", reason="matplotlib is not installed")
+    pytest.importorskip("regions", reason="regions is not installed")
     names = pipeline(product, tmp_path)
     tables = {f"{kind}.ecsv" for kind in TABLES}
     assert names - {"aper.reg"} == {"gal.asdf", "qa.png", *tables}
@@ -46,12 +48,16 @@ def test_the_overview_can_be_left_out(product, tmp_path, options):
 
 
 def test_all_pictures_and_images(product, tmp_path):
+    pytest.importorskip("matplotlib", reason="matplotlib is not installed")
+    pytest.importorskip("regions", reason="regions is not installed")
     names = pipeline(product, tmp_path, figures=["all"], save_fits=True)
     assert {f"{picture}.png" for picture in PICTURES} <= names
     assert {"F150W.fits", "F277W.fits"} <= names
 
 
 def test_given_magnitudes_make_the_picture_of_the_sed(product, tmp_path):
+    pytest.importorskip("matplotlib", reason="matplotlib is not installed")
+    pytest.importorskip("regions", reason="regions is not installed")
     table = tmp_path / "mags.ecsv"
     Table({"filter": ["F150W"], "mag_ab": [20.0], "mag_ab_err": [0.1]}).write(table)
     folder = tmp_path / "out"
@@ -69,6 +75,8 @@ def test_wrong_options_are_told_before_the_work(product, tmp_path):
 
 
 def test_measured_alone_it_is_as_in_the_pipeline(product, tmp_path):
+    pytest.importorskip("matplotlib", reason="matplotlib is not installed")
+    pytest.importorskip("regions", reason="regions is not installed")
     options = {"petro": 0.2, "circles": [0.3]}
     together, alone = tmp_path / "together", tmp_path / "alone"
     pipeline(product, together, aperphot=options)

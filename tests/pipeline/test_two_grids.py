@@ -89,6 +89,8 @@ def test_file_and_memory_give_the_same(folders):
 
 
 def test_the_picture_and_the_regions_are_made(folders):
+    pytest.importorskip("matplotlib", reason="matplotlib is not installed")
+    pytest.importorskip("regions", reason="regions is not installed")
     for folder in folders:
         assert (folder / "two_qa.png").stat().st_size > 10_000
         lines = (folder / "two_aper.reg").read_text()

@@ -62,6 +62,8 @@ def check(result, truth, sky=True):
 
 
 def test_command_line(files, field, elsewhere):
+    pytest.importorskip("matplotlib", reason="matplotlib is not installed")
+    pytest.importorskip("regions", reason="regions is not installed")
     image, psf = files
     Step.from_cmdline(["gal_starphot", str(image), f"--psf_file={psf}", "--tile_size=64"])
     written = {path.name for path in elsewhere.iterdir()}
