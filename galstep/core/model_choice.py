@@ -16,10 +16,9 @@ from dataclasses import replace
 
 import numpy as np
 
-from galstep.core.covariance import COVARIANCE_HALF_SIZE, covariance_of, scene_covariance
+from galstep.core.covariance import scene_covariance
 from galstep.core.galaxy_covariance import galaxy_covariance, rows_covariance
 from galstep.core.ladder import run_ladder
-from galstep.core.normal import normal_equations
 from galstep.core.solve import fit_scene
 from galstep.exceptions import ParameterError
 
@@ -50,6 +49,7 @@ SHAPE_FREEDOMS = {
 # factor of r_eff and value of n of the inner and of the outer one.
 STARTS = (((0.4, 2.0), (1.4, 1.0)), ((0.25, 1.0), (1.1, 1.0)))
 START_ITERATIONS = 12
+GRADIENT_ITERATIONS = 6
 
 
 def gradient_of(name):
@@ -78,9 +78,9 @@ def _wald(values, covariance):
 def choose_gradient(bands, solution, freedom):
     """Which shape parameters change with wavelength beyond doubt.
 
-    One Gauss-Newton step with all of them free decides: of every choice, those
-    that it sets to zero count with their Wald statistic, those that it keeps
-    with ``PENALTY`` each, and the smallest sum wins.
+    One fit with all of them free decides: of every choice, those that it sets
+    to zero count with their Wald statistic, those that it keeps with
+    ``PENALTY`` each, and the smallest sum wins.
 
     Parameters
     ----------
@@ -92,34 +92,30 @@ def choose_gradient(bands, solution, freedom):
 
     Returns
     -------
-    str
+    name : str
         Of `SHAPE_FREEDOMS`; ``"pinned"`` where all bands have one wavelength.
+    state : `galstep.core.scene.SceneState`
+        Where to start the fit with that freedom.
     """
     if len({band.log_wavelength for band in bands}) == 1:
-        return "pinned"
+        return "pinned", solution.state
     free = replace(freedom, gradient=gradient_of("all"))
-    equations = normal_equations(
-        bands,
-        solution.state,
-        solution.evaluation,
-        solution.half_sizes,
-        free,
-        COVARIANCE_HALF_SIZE,
-    )
-    covariance = covariance_of(equations, solution.state)
-    step, _ = covariance.factor.solve(equations.border_gradient, equations.star_gradient)
+    rich = fit_scene(bands, solution.state, free, max_iterations=GRADIENT_ITERATIONS, tolerance=1.0)
+    covariance = scene_covariance(bands, rich, free)
     shape = covariance.layout.shape
     slopes = np.flatnonzero(shape.power > 0)
     rows = np.eye(covariance.layout.n_border)[slopes]
-    matrix, _ = rows_covariance(bands, solution, covariance, rows)
-    values, parameter = step[slopes], shape.parameter[slopes]
+    matrix, _ = rows_covariance(bands, rich, covariance, rows)
+    values, parameter = shape.of_state(rich.state)[slopes], shape.parameter[slopes]
     costs = {}
     for name, degrees in SHAPE_FREEDOMS.items():
         kept = np.array(degrees)[parameter] > 0
         dropped = np.flatnonzero(~kept)
         statistic = _wald(values[dropped], matrix[np.ix_(dropped, dropped)])
         costs[name] = PENALTY * np.count_nonzero(kept) + statistic
-    return min(costs, key=costs.get)
+    best = min(costs, key=costs.get)
+    start = rich.state if best == "all" else solution.state
+    return best, start
 
 
 def with_second_component(bands, solution, freedom, bounds):
@@ -278,7 +274,7 @@ def with_gradient(result, freedom, options, bounds, base, shape_freedom):
     """
     state, name = result.solution.state, shape_freedom
     if shape_freedom == "auto":
-        name = choose_gradient(result.bands, result.solution, freedom)
+        name, state = choose_gradient(result.bands, result.solution, freedom)
     gradient = gradient_of(name)
     if not any(gradient):
         return result, freedom, name
