@@ -1,15 +1,13 @@
 """The files written beside the model: tables and regions."""
 
-import logging
 from pathlib import Path
 
+from galstep.datamodels.aperture_regions import write_aperture_regions
 from galstep.datamodels.atomic import replacing
 from galstep.datamodels.tables import make_tables
 from galstep.exceptions import InputError
 
 __all__ = ["write_products"]
-
-log = logging.getLogger(__name__)
 
 
 def write_products(model, folder, name, tables=True, regions=True):
@@ -30,7 +28,8 @@ def write_products(model, folder, name, tables=True, regions=True):
         and those of `galstep.datamodels.tables.make_tables` that there are.
     regions : bool, optional
         Write ``<name>_aper.reg`` (ds9) with the apertures, if there are any and
-        the package ``regions`` is installed.
+        the package ``regions`` is installed; one file per pixel grid
+        (`galstep.datamodels.aperture_regions`).
 
     Returns
     -------
@@ -49,8 +48,7 @@ def write_products(model, folder, name, tables=True, regions=True):
         for kind, table in make_tables(model).items():
             written.append(_write_table(table, folder / f"{name}_{kind}.ecsv"))
     if regions:
-        path = _write_regions(model, folder / f"{name}_aper.reg")
-        written += [path] if path else []
+        written += write_aperture_regions(model, folder, name)
     return written
 
 
@@ -58,44 +56,3 @@ def _write_table(table, path):
     with replacing(path) as temporary:
         table.write(temporary, format="ascii.ecsv")
     return str(path)
-
-
-def _write_regions(model, path):
-    """The apertures of all filters, each distinct one once; None if there is none.
-
-    Curves of growth are left out.
-    """
-    filters_of = {}
-    for band in model.bands.values():
-        if band.aperture is None:
-            continue
-        for measured in (band.aperture, *band.aperture.others):
-            if measured.kind != "growth":
-                where = (measured.kind, measured.aperture, band.origin)
-                filters_of.setdefault(where, []).append(band.name)
-    if not filters_of:
-        log.info("%s: no aperture was measured, so no region file is written", model.meta.name)
-        return None
-    try:
-        from regions import Regions
-    except ImportError:
-        log.info("the package 'regions' is not installed, so %s is not written", path.name)
-        return None
-    shapes = [_ellipse(*where, filters) for where, filters in filters_of.items()]
-    with replacing(path) as temporary:
-        temporary.write_text(Regions(shapes).serialize(format="ds9"))
-    return str(path)
-
-
-def _ellipse(kind, aperture, origin, filters):
-    """The aperture in the pixels of the input frame; ds9's offset of 1 is the writer's."""
-    from astropy import units as u
-    from regions import EllipsePixelRegion, PixCoord, RegionMeta
-
-    return EllipsePixelRegion(
-        PixCoord(aperture.x + origin[0], aperture.y + origin[1]),
-        width=2 * aperture.a,
-        height=2 * aperture.b,
-        angle=aperture.theta * u.rad,
-        meta=RegionMeta({"text": " ".join([kind, *filters])}),
-    )

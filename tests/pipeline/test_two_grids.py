@@ -93,5 +93,10 @@ def test_the_picture_and_the_regions_are_made(folders):
     pytest.importorskip("regions", reason="regions is not installed")
     for folder in folders:
         assert (folder / "two_qa.png").stat().st_size > 10_000
-        lines = (folder / "two_aper.reg").read_text()
-        assert "ellipse" in lines and FINE in lines and COARSE in lines
+        first, second = sorted(folder.glob("two_*aper.reg"), key=lambda path: len(path.name))
+        assert first.name == "two_aper.reg"
+        one, other = first.read_text(), second.read_text()
+        assert "ellipse" in one and "ellipse" in other
+        for band in (FINE, COARSE):  # each grid has its own file
+            assert (band in one) != (band in other)
+            assert (band in second.name) == (band in other)

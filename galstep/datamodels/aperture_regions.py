@@ -1,0 +1,90 @@
+"""Region files of the apertures, for ds9."""
+
+import logging
+
+import numpy as np
+
+from galstep.datamodels.atomic import replacing
+from galstep.pixel_map import PixelMap
+
+__all__ = ["write_aperture_regions"]
+
+log = logging.getLogger(__name__)
+
+
+def write_aperture_regions(model, folder, name):
+    """The apertures of all filters as ds9 regions, one file per pixel grid.
+
+    A region file without a WCS holds for one grid. That of the first filter that
+    was measured is ``<name>_aper.reg``; filters on other pixels have
+    ``<name>_<filter>_aper.reg`` with the first one's name. Equal apertures are one
+    region; curves of growth are left out.
+
+    Parameters
+    ----------
+    model : `galstep.datamodels.GalaxyModel`
+    folder : `pathlib.Path`
+        Where the files go; it must exist.
+    name : str
+        What their names begin with.
+
+    Returns
+    -------
+    list of str
+        The files written: none if no aperture was measured or the package
+        ``regions`` is not installed, which is said.
+    """
+    grids = _grids(model)
+    if not grids:
+        log.info("%s: no aperture was measured, so no region file is written", model.meta.name)
+        return []
+    names = [f"{name}_aper.reg", *(f"{name}_{bands[0].name}_aper.reg" for bands in grids[1:])]
+    try:
+        from regions import Regions
+    except ImportError:
+        log.info("the package 'regions' is not installed, so %s is not written", ", ".join(names))
+        return []
+    written = []
+    for bands, file in zip(grids, names, strict=True):
+        text = Regions(_ellipses(bands)).serialize(format="ds9")
+        with replacing(folder / file) as temporary:
+            temporary.write_text(text)
+        written.append(str(folder / file))
+    return written
+
+
+def _grids(model):
+    """The filters with an aperture, those on the same pixels together."""
+    grids = {}
+    for band in model.bands.values():
+        if band.aperture is not None:
+            pixel_map = PixelMap() if band.fit is None else band.fit.pixel_map
+            # each filter's map was found from its own WCS
+            same = tuple(np.round(pixel_map.matrix, 6).ravel())
+            grids.setdefault(same, []).append(band)
+    return list(grids.values())
+
+
+def _ellipses(bands):
+    """Each distinct aperture once, with the names of its filters."""
+    filters_of = {}
+    for band in bands:
+        for measured in (band.aperture, *band.aperture.others):
+            if measured.kind != "growth":
+                where = (measured.kind, measured.aperture, band.origin)
+                filters_of.setdefault(where, []).append(band.name)
+    return [_ellipse(*where, filters) for where, filters in filters_of.items()]
+
+
+def _ellipse(kind, aperture, origin, filters):
+    """The aperture in the pixels of the input frame; ds9's offset of 1 is the writer's."""
+    from astropy import units as u
+    from regions import EllipsePixelRegion, PixCoord, RegionMeta
+
+    return EllipsePixelRegion(
+        PixCoord(aperture.x + origin[0], aperture.y + origin[1]),
+        width=2 * aperture.a,
+        height=2 * aperture.b,
+        angle=aperture.theta * u.rad,
+        meta=RegionMeta({"text": " ".join([kind, *filters])}),
+    )
