@@ -6,7 +6,7 @@ and crowdsource, of the pixels for DAOStarFinder, which is how it is used.
 """
 
 import warnings
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from importlib.util import find_spec
 
 import numpy as np
@@ -113,6 +113,27 @@ def galstep_ladder(field):
     return StarTable(state.x, state.y, state.star_flux[0], error[0])
 
 
+def galstep_fit(field):
+    """The fit alone, from the true positions."""
+    image = FieldImage(field.data, np.ones(field.data.shape))
+    psfs = field.psf.derived("star field", lambda: PsfField.single(field.psf))
+    options = replace(FIELD_OPTIONS, finder="none", background="none")
+    found = fit_star_field(image, psfs, options, (field.truth.x, field.truth.y, field.truth.flux))
+    return StarTable(found.state.x, found.state.y, found.state.flux, found.errors[:, 0])
+
+
+def photutils_fit(field):
+    """The fit alone, from the true positions and fluxes, grouped, without background."""
+    photometry = PSFPhotometry(
+        image_psf(field.psf),
+        (5, 5),
+        grouper=SourceGrouper(2 * field.psf.fwhm * SIGMA_PER_FWHM),
+    )
+    truth = field.truth
+    start = Table({"x_init": truth.x, "y_init": truth.y, "flux_init": truth.flux})
+    return _measured(photometry, field, init_params=start)
+
+
 def _photutils(field, run, **options):
     fwhm = field.psf.fwhm
     sigma = fwhm * SIGMA_PER_FWHM
@@ -126,10 +147,14 @@ def _photutils(field, run, **options):
         aperture_radius=3,
         **options,
     )
+    return _measured(photometry, field)
+
+
+def _measured(photometry, field, **options):
     with warnings.catch_warnings():
         # fits that fail are flagged in the table, and said once more
         warnings.simplefilter("ignore", AstropyUserWarning)
-        table = photometry(field.data, error=np.ones(field.data.shape))
+        table = photometry(field.data, error=np.ones(field.data.shape), **options)
     names = ("x_fit", "y_fit", "flux_fit", "flux_err")
     columns = (np.asarray(table[name], dtype=float) for name in names)
     found = StarTable(*columns)
@@ -180,6 +205,8 @@ def available():
         "galstep, ladder": galstep_ladder,
         "photutils PSFPhotometry": photutils_psf,
         "photutils Iterative": photutils_iterative,
+        "galstep, fit alone": galstep_fit,
+        "photutils, fit alone": photutils_fit,
     }
     if find_spec("crowdsource") is None:
         return fitters, {"crowdsource": "not installed (pip install crowdsourcephoto)"}

@@ -17,8 +17,10 @@ if COMPILED:
         project_stamps,
         project_stars,
         render_stars,
+        solve_blocks,
         sum_profiles,
         weight_stamps,
+        weighted_products,
     )
 else:
     from galstep.core._kernels_numpy import (
@@ -29,8 +31,10 @@ else:
         project_stamps,
         project_stars,
         render_stars,
+        solve_blocks,
         sum_profiles,
         weight_stamps,
+        weighted_products,
     )
 
 __all__ = [
@@ -42,6 +46,8 @@ __all__ = [
     "project_stamps",
     "project_stars",
     "render_stars",
+    "solve_blocks",
     "sum_profiles",
     "weight_stamps",
+    "weighted_products",
 ]

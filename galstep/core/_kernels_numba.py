@@ -15,8 +15,10 @@ __all__ = [
     "project_stamps",
     "project_stars",
     "render_stars",
+    "solve_blocks",
     "sum_profiles",
     "weight_stamps",
+    "weighted_products",
 ]
 
 # reassociation lets sums use vector registers; NaN and infinity keep their meaning
@@ -25,6 +27,7 @@ _compile = numba.njit(
 )
 _axis_taps = _compile(_kernels_numpy.axis_taps)
 _BLOCK = 256  # frequencies looked up at once
+_PIXELS = 256  # of all images, so that their pieces stay in the cache
 
 
 @_compile
@@ -146,24 +149,32 @@ def make_stamps(phases, sizes, star_x, star_y, ix, iy, stamps):
 
 
 @_compile
+def _cut(image, y, x, patch):
+    """Copy what lies under a patch at (x, y); beyond the image the patch stays as it is."""
+    side = patch.shape[0]
+    x0, x1 = max(x, 0), min(x + side, image.shape[1])
+    n = x1 - x0
+    if n <= 0:
+        return
+    for i in range(max(y, 0), min(y + side, image.shape[0])):
+        row, own = image[i, x0:x1], patch[i - y, x0 - x : x1 - x]
+        for j in range(n):
+            own[j] = row[j]
+
+
+@_compile
 def project_stamps(images, stamps, ix, iy, out):
     side = stamps.shape[2]
     half = side // 2
-    ny, nx = images.shape[1:]
     # one long sum is faster than many as short as a row of a stamp
-    patch = np.zeros(side * side)
+    square = np.zeros((side, side))
+    patch = square.reshape(side * side)
     flat = stamps.reshape(stamps.shape[0], 3, side * side)
     for k in range(stamps.shape[0]):
-        y, x = iy[k] - half, ix[k] - half
-        y0, y1 = max(y, 0), min(y + side, ny)
-        x0, x1 = max(x, 0), min(x + side, nx)
         value, by_x, by_y = flat[k, 0], flat[k, 1], flat[k, 2]
         patch[:] = 0.0
         for q in range(images.shape[0]):
-            for i in range(y0, y1):
-                first = (i - y) * side - x
-                for j in range(x0, x1):
-                    patch[first + j] = images[q, i, j]
+            _cut(images[q], iy[k] - half, ix[k] - half, square)
             t0 = t1 = t2 = 0.0
             for p in range(patch.size):
                 t0 += patch[p] * value[p]
@@ -178,14 +189,17 @@ def project_stamps(images, stamps, ix, iy, out):
 def weight_stamps(weight, stamps, ix, iy, out):
     side = stamps.shape[2]
     half = side // 2
-    ny, nx = weight.shape
-    out[:] = 0.0
+    square = np.zeros((side, side))
+    patch = square.reshape(side * side)
+    flat = stamps.reshape(stamps.shape[0], 3, side * side)
+    weighted = out.reshape(stamps.shape[0], 3, side * side)
     for k in range(stamps.shape[0]):
-        y, x = iy[k] - half, ix[k] - half
-        for i in range(max(y, 0), min(y + side, ny)):
-            for j in range(max(x, 0), min(x + side, nx)):
-                for a in range(3):
-                    out[k, a, i - y, j - x] = weight[i, j] * stamps[k, a, i - y, j - x]
+        patch[:] = 0.0
+        _cut(weight, iy[k] - half, ix[k] - half, square)
+        for a in range(3):
+            values, own = flat[k, a], weighted[k, a]
+            for p in range(patch.size):
+                own[p] = patch[p] * values[p]
 
 
 @_compile
@@ -247,6 +261,95 @@ def gram(weight, stamps, ix, iy, pairs_i, pairs_j, out):
         out[p, 0, 0], out[p, 0, 1], out[p, 0, 2] = g00, g01, g02
         out[p, 1, 0], out[p, 1, 1], out[p, 1, 2] = g10, g11, g12
         out[p, 2, 0], out[p, 2, 1], out[p, 2, 2] = g20, g21, g22
+
+
+@_compile
+def weighted_products(groups, weight, residual, out):
+    n = out.shape[0]
+    plain, scaled = np.zeros((n + 1, _PIXELS)), np.zeros((n, _PIXELS))
+    out[:] = 0.0
+    for start in range(0, weight.size, _PIXELS):
+        m = min(_PIXELS, weight.size - start)
+        own, k = weight[start : start + m], 0
+        for group in groups:
+            for row in range(group.shape[0]):
+                image, as_is, times = group[row, start : start + m], plain[k], scaled[k]
+                for j in range(m):
+                    as_is[j] = image[j]
+                    times[j] = image[j] * own[j]
+                k += 1
+        plain[n, :m] = residual[start : start + m]
+        # two by two: each value that is read takes part in two products
+        for a in range(0, n, 2):
+            a_1 = min(a + 1, n - 1)
+            first, first_1 = scaled[a], scaled[a_1]
+            for b in range(a, n + 1, 2):
+                b_1 = min(b + 1, n)
+                second, second_1 = plain[b], plain[b_1]
+                s_00 = s_01 = s_10 = s_11 = 0.0
+                for j in range(m):
+                    s_00 += first[j] * second[j]
+                    s_01 += first[j] * second_1[j]
+                    s_10 += first_1[j] * second[j]
+                    s_11 += first_1[j] * second_1[j]
+                out[a, b] += s_00
+                if b_1 > b:
+                    out[a, b_1] += s_01
+                if a_1 > a:
+                    out[a_1, b] += s_10
+                    if b_1 > b:
+                        out[a_1, b_1] += s_11
+
+
+@_compile
+def _block_product(first, second, blocks, vector, out):
+    """out = matrix . vector, for `solve_blocks`."""
+    n = vector.shape[0]
+    for p in range(first.size):
+        i, j, block = first[p], second[p], blocks[p]
+        v0, v1, v2 = vector[j, 0], vector[j, 1], vector[j, 2]
+        if p < n:
+            for a in range(3):
+                out[i, a] = block[a, 0] * v0 + block[a, 1] * v1 + block[a, 2] * v2
+            continue
+        u0, u1, u2 = vector[i, 0], vector[i, 1], vector[i, 2]
+        for a in range(3):
+            out[i, a] += block[a, 0] * v0 + block[a, 1] * v1 + block[a, 2] * v2
+            out[j, a] += block[0, a] * u0 + block[1, a] * u1 + block[2, a] * u2
+
+
+@_compile
+def solve_blocks(first, second, blocks, inverse, right, solution, accuracy, max_steps):
+    n = right.shape[0]
+    residual, direction, product = right.copy(), np.zeros((n, 3)), np.empty((n, 3))
+    conditioned = np.empty((n, 3))
+    solution[:] = 0.0
+    before = 1.0
+    for _ in range(max_steps):
+        left = size = step = 0.0
+        for i in range(n):
+            r0, r1, r2 = residual[i, 0], residual[i, 1], residual[i, 2]
+            for a in range(3):
+                conditioned[i, a] = (
+                    inverse[i, a, 0] * r0 + inverse[i, a, 1] * r1 + inverse[i, a, 2] * r2
+                )
+            left += r0 * r0 + r1 * r1 + r2 * r2
+            size += r0 * conditioned[i, 0] + r1 * conditioned[i, 1] + r2 * conditioned[i, 2]
+        if not left > accuracy * accuracy:
+            return
+        for i in range(n):
+            for a in range(3):
+                direction[i, a] = conditioned[i, a] + size / before * direction[i, a]
+        before = size
+        _block_product(first, second, blocks, direction, product)
+        for i in range(n):
+            for a in range(3):
+                step += direction[i, a] * product[i, a]
+        length = size / step
+        for i in range(n):
+            for a in range(3):
+                solution[i, a] += length * direction[i, a]
+                residual[i, a] -= length * product[i, a]
 
 
 @_compile

@@ -21,12 +21,15 @@ __all__ = [
     "project_stamps",
     "project_stars",
     "render_stars",
+    "solve_blocks",
     "sum_profiles",
     "weight_stamps",
+    "weighted_products",
 ]
 
 PAD = 2  # samples of mirrored coefficients before the first
 _PIECE = 8192  # frequencies worked on at once
+_PIXELS = 2048  # of all images, so that their pieces stay in the cache
 
 
 def axis_taps(position, lower, upper, n_samples, oversample, integers, floats):
@@ -235,6 +238,68 @@ def gram(weight, stamps, ix, iy, pairs_i, pairs_j, out):
         first = stamps[i, :, y0 - y_i : y1 - y_i, x0 - x_i : x1 - x_i] * weight[y0:y1, x0:x1]
         second = stamps[j, :, y0 - y_j : y1 - y_j, x0 - x_j : x1 - x_j]
         out[p] = first.reshape(3, -1) @ second.reshape(3, -1).T
+
+
+def weighted_products(groups, weight, residual, out):
+    """Sums over pixels of products of images, two by two and with a residual.
+
+    Parameters
+    ----------
+    groups : tuple of (k, n_pixels) arrays
+        The images, as they lie in memory.
+    weight, residual : (n_pixels,) arrays
+    out : (n, n + 1) array
+        Output: of images i and j >= i in column j, with the residual in the last one.
+        What lies below the diagonal means nothing.
+    """
+    out[:] = 0.0
+    for start in range(0, weight.size, _PIXELS):
+        own = slice(start, start + _PIXELS)
+        images = np.concatenate([group[:, own] for group in groups])
+        weighted = images * weight[own]
+        out[:, :-1] += weighted @ images.T
+        out[:, -1] += weighted @ residual[own]
+
+
+def solve_blocks(first, second, blocks, inverse, right, solution, accuracy, max_steps):
+    """Solve a symmetric system of 3 x 3 blocks, by preconditioned conjugate gradients.
+
+    Parameters
+    ----------
+    first, second : (npairs,) int64 arrays
+        Places of the blocks, each with itself first, in order; of other pairs one of two.
+    blocks : (npairs, 3, 3) array
+    inverse : (n, 3, 3) array
+        The preconditioner: the inverses of the blocks on the diagonal.
+    right : (n, 3) array
+    solution : (n, 3) array
+        Output.
+    accuracy : float
+        Norm of the residual at which to stop.
+    max_steps : int
+    """
+    n = len(right)
+    i, j, cross = first[n:], second[n:], blocks[n:]
+
+    def times(vector):
+        product = np.einsum("nab,nb->na", blocks[:n], vector)
+        np.add.at(product, i, np.einsum("nab,nb->na", cross, vector[j]))
+        np.add.at(product, j, np.einsum("nba,nb->na", cross, vector[i]))
+        return product
+
+    solution[:] = 0.0
+    residual, direction, before = right.copy(), np.zeros_like(right), 1.0
+    for _ in range(max_steps):
+        if not np.vdot(residual, residual) > accuracy**2:
+            return
+        conditioned = np.einsum("nab,nb->na", inverse, residual)
+        size = np.vdot(residual, conditioned)
+        direction = conditioned + (size / before) * direction
+        before = size
+        product = times(direction)
+        length = size / np.vdot(direction, product)
+        solution += length * direction
+        residual -= length * product
 
 
 def fill_spectra(out, band, phase_x, phase_y, shape, rows, grid, series):

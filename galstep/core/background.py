@@ -1,8 +1,9 @@
 """The sky as a low-order polynomial, and first estimates of level and noise."""
 
 import numpy as np
-from astropy.stats import mad_std, sigma_clip
+from astropy.stats import sigma_clip
 
+from galstep.core.medians import mad_std, median
 from galstep.exceptions import InputError, ParameterError
 
 __all__ = ["pixel_noise", "robust_sky", "sky_basis", "sky_exponents", "sky_frame", "sky_image"]
@@ -112,7 +113,8 @@ def pixel_noise(data, mask):
     the few pixels under stars hardly enter; noise that is correlated between
     neighbours is underestimated by sqrt(1 - rho_1). Where more than half of the
     differences are zero (a partly constant image), their rms takes the place of
-    the MAD.
+    the MAD; where no two good pixels are neighbours (every other one is masked),
+    the scatter of the pixels themselves.
 
     Parameters
     ----------
@@ -124,14 +126,14 @@ def pixel_noise(data, mask):
     Returns
     -------
     float
-        1 sigma, image units; NaN where no two good pixels are neighbours.
+        1 sigma, image units; NaN without a good pixel.
     """
     good = np.where(mask, np.nan, data)
     steps = np.concatenate([np.diff(good, axis=axis).ravel() for axis in (0, 1)])
     steps = steps[np.isfinite(steps)]
     if not steps.size:
-        return np.nan
-    return float(mad_std(steps) or np.sqrt(np.mean(steps**2))) / np.sqrt(2)
+        return mad_std(good[np.isfinite(good)])
+    return (mad_std(steps) or np.sqrt(np.mean(steps**2))) / np.sqrt(2)
 
 
 def robust_sky(data, mask):
@@ -161,4 +163,4 @@ def robust_sky(data, mask):
     kept = sigma_clip(
         values, sigma=3, maxiters=None, cenfunc="median", stdfunc="mad_std", masked=False
     )
-    return float(np.median(kept)), float(mad_std(kept))
+    return median(kept), mad_std(kept)

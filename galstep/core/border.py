@@ -11,13 +11,11 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from galstep.core import _kernels
 from galstep.core.scene import N_SHAPE
-from galstep.core.stars import combined_stamps, project_stamps
+from galstep.core.stars import combined_stamps, for_kernel, project_stamps
 
 __all__ = ["BorderImages", "border_images"]
-
-# Pixels worked on at once: the pieces of all images stay in the cache.
-_PIECE = 2048
 
 
 @dataclass(frozen=True, eq=False)
@@ -49,17 +47,15 @@ class BorderImages:
         matrix : (n_border, n_border) array
         gradient : (n_border,) array
         """
-        flat = [group.reshape(len(group), weight.size) for group in self.groups]
-        weight, residual = weight.ravel(), residual.ravel()
+        flat = tuple(for_kernel(group.reshape(len(group), weight.size)) for group in self.groups)
         n_images = self.mixing.shape[1]
-        products, gradient = np.zeros((n_images, n_images)), np.zeros(n_images)
-        for start in range(0, weight.size, _PIECE):
-            own = slice(start, start + _PIECE)
-            images = np.concatenate([group[:, own] for group in flat])
-            weighted = images * weight[own]
-            products += weighted @ images.T
-            gradient += weighted @ residual[own]
-        return self.mixing @ products @ self.mixing.T, self.mixing @ gradient
+        sums = np.empty((n_images, n_images + 1))
+        _kernels.weighted_products(
+            flat, for_kernel(weight.ravel()), for_kernel(residual.ravel()), sums
+        )
+        products = np.triu(sums[:, :-1])
+        products += np.triu(products, 1).T
+        return self.mixing @ products @ self.mixing.T, self.mixing @ sums[:, -1]
 
     def projected(self, stamps, ix, iy):
         """Sums over pixels of each derivative times each stamp.

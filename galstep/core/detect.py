@@ -17,21 +17,24 @@ from dataclasses import dataclass
 
 import numpy as np
 from scipy.cluster.vq import kmeans2
-from scipy.fft import irfft2, next_fast_len, rfft2
+from scipy.fft import fft, irfft2, next_fast_len, rfft, rfft2
 from scipy.ndimage import maximum_filter
 from scipy.spatial import cKDTree
 
+from galstep.core.medians import median, quantile
 from galstep.core.resample import SceneSampler
 
 __all__ = [
     "Candidates",
     "SignificanceMap",
+    "apart_from",
     "colour_templates",
     "find_peaks",
     "has_scene_pixels",
     "lower_scatter",
     "maps_on_scene",
     "matched_filter",
+    "peak_offset",
     "significance_map",
     "thinned",
 ]
@@ -109,18 +112,62 @@ def lower_scatter(values):
     """
     if len(values) == 0:
         return 1.0
-    low, middle = np.percentile(thinned(values), [15.865, 50.0])
-    return float(middle - low)
+    values = thinned(values)
+    return median(values) - quantile(values, 0.15865)
 
 
-def _correlate(image, kernel):
-    """Sums of image times kernel about every pixel; the image is 0 outside."""
-    half = len(kernel) // 2
-    shape = tuple(next_fast_len(n + half, real=True) for n in image.shape)
-    image_transform = rfft2(image, shape)
-    kernel_transform = rfft2(kernel, shape)
-    full = irfft2(image_transform * np.conj(kernel_transform), shape)
-    return np.roll(full, (half, half), axis=(0, 1))[: image.shape[0], : image.shape[1]]
+class _Filter:
+    """A star on native pixels and its square, ready to be correlated with frames.
+
+    Parameters
+    ----------
+    kernel : (k, k) array
+        k odd; the star is in the middle, but for a displacement of the band.
+    shape : (ny, nx)
+        Of the frames.
+    """
+
+    def __init__(self, kernel, shape):
+        half = len(kernel) // 2
+        self._frame = np.s_[: shape[0], : shape[1]]
+        self._padded = tuple(next_fast_len(n + half, real=True) for n in shape)
+        self._star, self._square = (self._transform(values, half) for values in (kernel, kernel**2))
+
+    def _transform(self, values, half):
+        # the rows that are 0 need no transform along them
+        rows = np.zeros((len(values), self._padded[1]))
+        rows[:, : values.shape[1]] = values
+        columns = np.zeros((self._padded[0], self._padded[1] // 2 + 1), dtype=complex)
+        columns[: len(values)] = rfft(np.roll(rows, -half, axis=1), axis=1)
+        transform = fft(np.roll(columns, -half, axis=0), axis=0, overwrite_x=True)
+        return np.conj(transform, out=transform)
+
+    def signal(self, image):
+        """Sums of an image times the star about every pixel; the image is 0 outside."""
+        return self._correlated(image, self._star)
+
+    def information(self, weight):
+        """The same with the square of the star."""
+        return self._correlated(weight, self._square)
+
+    def _correlated(self, image, transform):
+        product = rfft2(image, self._padded)
+        product *= transform
+        return irfft2(product, self._padded, overwrite_x=True)[self._frame]
+
+
+def _filter_of(band, shift, shape):
+    """The `_Filter` of a band; that of a band which is not displaced is kept with its PSF."""
+    dx, dy = band.to_pixels(0.0, 0.0, shift) if has_scene_pixels(band) else (0.0, 0.0)
+    renderer, half = band.star_renderer, band.star_renderer.matrix_half_size + 4
+
+    def make():
+        side = 2 * half + 1
+        place = np.array([half + dx]), np.array([half + dy])
+        kernel = renderer.render((side, side), *place, np.ones(1), half_sizes=2 * half)
+        return _Filter(kernel, shape)
+
+    return make() if dx or dy else renderer.psf.derived(("matched filter", shape), make)
 
 
 def matched_filter(band, residual, shift=(0.0, 0.0)):
@@ -141,23 +188,17 @@ def matched_filter(band, residual, shift=(0.0, 0.0)):
         the band has its pixels (`has_scene_pixels`), else in the band's own; see
         `maps_on_scene`.
     """
-    half = band.star_renderer.matrix_half_size + 4
-    dx, dy = band.to_pixels(0.0, 0.0, shift) if has_scene_pixels(band) else (0.0, 0.0)
-    side = 2 * half + 1
-    kernel = band.star_renderer.render(
-        (side, side), np.array([half + dx]), np.array([half + dy]), np.ones(1), half_sizes=2 * half
-    )
     weight = np.pad(band.weight, PADDING)
-    residual = np.pad(residual, PADDING)
-    signal = _correlate(weight * residual, kernel)
-    information = _correlate(weight, kernel**2)
+    star = _filter_of(band, shift, weight.shape)
+    signal = star.signal(np.pad(band.weight * residual, PADDING))
+    information = star.information(weight)
     inner = information[PADDING:-PADDING, PADDING:-PADDING]
-    good = information > MIN_COVERAGE * np.median(thinned(inner))
+    good = information > MIN_COVERAGE * median(thinned(inner))
     good &= information > 0
-    snr, flux = np.zeros(weight.shape), np.zeros(weight.shape)
-    snr[good] = signal[good] / np.sqrt(information[good])
-    flux[good] = signal[good] / information[good]
-    return snr, flux, np.where(good, information, 0.0)
+    information[~good] = 0.0
+    known = np.where(good, information, 1.0)
+    signal[~good] = 0.0
+    return signal / np.sqrt(known), signal / known, information
 
 
 def has_scene_pixels(band):
@@ -266,7 +307,7 @@ def significance_map(maps, templates):
     snr = np.array([m[0] for m in maps])
     information = np.array([m[2] for m in maps])
     covered = (information > 0).any(axis=0)
-    typical = np.array([np.median(thinned(own)) for own in information])
+    typical = np.array([median(thinned(own)) for own in information])
     well = (information > 0.5 * typical[:, None, None]).all(axis=0)
     well = well if well.any() else covered
     # each band by itself as well: where all bands see the same unresolved stars
@@ -278,7 +319,7 @@ def significance_map(maps, templates):
     return SignificanceMap(combined, np.array([m[1] for m in maps]), templates, scatters, covered)
 
 
-def _parabola(left, centre, right):
+def peak_offset(left, centre, right):
     """Offset of the maximum of a parabola through three points, in [-0.5, 0.5]."""
     curvature = np.minimum(left - 2 * centre + right, -1e-12)
     return np.clip(0.5 * (left - right) / curvature, -0.5, 0.5)
@@ -307,11 +348,31 @@ def find_peaks(map_, threshold, known_x, known_y, separation):
     peak[[0, -1]] = False
     peak[:, [0, -1]] = False
     iy, ix = np.nonzero(peak)
-    x = ix + _parabola(m[iy, ix - 1], m[iy, ix], m[iy, ix + 1]) - PADDING
-    y = iy + _parabola(m[iy - 1, ix], m[iy, ix], m[iy + 1, ix]) - PADDING
+    x = ix + peak_offset(m[iy, ix - 1], m[iy, ix], m[iy, ix + 1]) - PADDING
+    y = iy + peak_offset(m[iy - 1, ix], m[iy, ix], m[iy + 1, ix]) - PADDING
     found = Candidates(x, y, map_.flux[:, iy, ix], m[iy, ix])
-    if len(known_x) and len(x):
-        distance, _ = cKDTree(np.column_stack([known_x, known_y])).query(np.column_stack([x, y]))
+    return apart_from(found, known_x, known_y, separation)
+
+
+def apart_from(found, known_x, known_y, separation):
+    """Candidates away from known stars and from more significant ones.
+
+    Parameters
+    ----------
+    found : `Candidates`
+    known_x, known_y : arrays
+        Scene positions.
+    separation : float
+        Smallest distance, pixels.
+
+    Returns
+    -------
+    Candidates
+        Sorted by falling significance.
+    """
+    if len(known_x) and len(found.x):
+        places = np.column_stack([found.x, found.y])
+        distance, _ = cKDTree(np.column_stack([known_x, known_y])).query(places)
         found = found.select(distance > separation)
     found = found.select(np.argsort(-found.significance, kind="stable"))
     return found.select(_apart(found.x, found.y, separation))

@@ -18,7 +18,6 @@ of it, and so on.
 from dataclasses import replace
 
 import numpy as np
-from astropy.stats import mad_std
 from scipy.optimize import nnls
 
 from galstep.core.detect import (
@@ -28,6 +27,7 @@ from galstep.core.detect import (
     matched_filter,
     thinned,
 )
+from galstep.core.medians import mad_std, median, quantile
 
 __all__ = ["update_noise", "variance_model"]
 
@@ -41,6 +41,7 @@ MIN_EXCESS = 2.0
 def _binned_variance(residual, light, scale):
     """Clipped variance of ``residual / scale`` in bins of the model's light.
 
+    ``scale`` is None where all have one.
     The last bin is that of the brightest pixels, however few they are: they
     alone tell what the light adds to the noise.
 
@@ -54,16 +55,20 @@ def _binned_variance(residual, light, scale):
     # in order from bin to bin, which is all that is needed
     order = np.argpartition(light, edges)
     variance, mean, count = [], [], []
+    uniform = scale is None
     for low, high in zip(edges, [*edges[1:], len(order)], strict=True):
         inside = order[low:high]
         if len(inside) < MIN_BIN_PIXELS:
             continue
-        values = residual[inside] / scale[inside]
+        values = residual[inside]
+        values = values if uniform else values / scale[inside]
         kept = np.abs(values) <= CLIP * mad_std(thinned(values))
         if kept.sum() < MIN_BIN_PIXELS // 2 or not values[kept].any():
             continue
         variance.append(np.mean(values[kept] ** 2))
-        mean.append(np.sqrt(np.mean((light[inside] / scale[inside]) ** 2)))
+        own = light[inside]
+        own = own if uniform else own / scale[inside]
+        mean.append(np.sqrt(np.mean(own**2)))
         count.append(kept.sum())
     return np.array(variance), np.array(mean), np.array(count)
 
@@ -92,12 +97,12 @@ def variance_model(residual, light, stars, mask, core, base=None):
     if good.sum() < MIN_BIN_PIXELS:
         good = ~mask
     light, stars = np.maximum(light, 0.0), np.maximum(stars, 0.0)
-    scale = np.ones(mask.shape) if base is None else np.sqrt(np.where(mask, 1.0, base))
-    values, mean, count = _binned_variance(residual[good], light[good], scale[good])
+    scale = None if base is None else np.sqrt(np.where(mask, 1.0, base))[good]
+    values, mean, count = _binned_variance(residual[good], light[good], scale)
     if base is not None:
         eps_squared = _excess(values, mean, count)
         return np.where(mask, 1.0, base) + eps_squared * stars**2
-    faint = light[good] <= np.quantile(thinned(light[good]), 0.6)
+    faint = light[good] <= quantile(thinned(light[good]), 0.6)
     floor = mad_std(thinned(residual[good][faint])) ** 2
     if len(values) < 3:
         return np.full(mask.shape, max(floor, np.finfo(float).tiny))
@@ -158,7 +163,7 @@ def update_noise(band, base, residual, light, stars, core, shift=(0.0, 0.0)):
     fresh = replace(band, weight=weight, noise_scale=1.0, robust=1.0)
     snr, flux, information = matched_filter(fresh, residual, shift)
     inner = (slice(PADDING, -PADDING),) * 2
-    covered = information[inner] > 0.5 * np.median(thinned(information[inner]))
+    covered = information[inner] > 0.5 * median(thinned(information[inner]))
     scale = max(1.0, lower_scatter(snr[inner][covered]))
     band = replace(fresh, weight=weight / scale**2, noise_scale=scale)
     maps = snr / scale, flux, information / scale**2

@@ -135,9 +135,11 @@ def evaluate(bands, state, half_sizes, freedom, reuse=None):
         star_image = band.star_renderer.render(
             band.shape, x, y, state.star_flux[i], half_sizes=half_sizes[i]
         )
-        model = np.tensordot(state.sky[i], band.basis, axes=1) + star_image
-        model += np.tensordot(state.galaxy_flux[i], stack[:, 0], axes=1)
-        residual = np.where(band.mask, 0.0, band.data - model)
+        residual = np.tensordot(state.sky[i], band.basis, axes=1)
+        residual += star_image
+        residual += np.tensordot(state.galaxy_flux[i], stack[:, 0], axes=1)
+        np.subtract(band.data, residual, out=residual)
+        residual[band.mask] = 0.0
         chi2 += float(np.vdot(band.weight, residual * residual))
         residuals.append(residual)
         galaxies.append(stack)

@@ -16,6 +16,7 @@ import numpy as np
 
 from galstep.core.background import sky_basis
 from galstep.core.freedom import N_SHAPE, Freedom
+from galstep.core.medians import median
 from galstep.core.render import GalaxyRenderer
 from galstep.core.stars import StarRenderer
 from galstep.pixel_map import PixelMap
@@ -97,7 +98,7 @@ class SceneBand:
     def sigma(self):
         """Median 1-sigma noise of the good pixels (image units)."""
         good = self.weight > 0
-        return float(1.0 / np.sqrt(np.median(self.weight[good]))) if good.any() else np.inf
+        return float(1.0 / np.sqrt(median(self.weight[good]))) if good.any() else np.inf
 
     @property
     def on_scene_grid(self):

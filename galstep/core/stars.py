@@ -16,6 +16,7 @@ from galstep.exceptions import ParameterError
 __all__ = [
     "StarRenderer",
     "combined_stamps",
+    "for_kernel",
     "gram_stamps",
     "project_stamps",
     "weighted_stamps",
@@ -136,7 +137,7 @@ class StarRenderer:
             Pixels outside the frame count as 0.
         """
         x, y = _positions(x, y)
-        images = _for_kernel(images)
+        images = for_kernel(images)
         out = np.empty((len(x), len(images)))
         half = self._half_sizes(half_sizes, len(x))
         _kernels.project_stars(images, self._phases, self._sizes, x, y, half, out)
@@ -162,8 +163,8 @@ def project_stamps(images, stamps, ix, iy):
     (N, nq, 3) array
         For value, d/dx_i, d/dy_i.
     """
-    images = _for_kernel(images)
-    stamps, ix, iy = _for_kernel(stamps), _for_kernel(ix, np.int64), _for_kernel(iy, np.int64)
+    images = for_kernel(images)
+    stamps, ix, iy = for_kernel(stamps), for_kernel(ix, np.int64), for_kernel(iy, np.int64)
     out = np.empty((len(stamps), len(images), 3))
     _kernels.project_stamps(images, stamps, ix, iy, out)
     return out
@@ -182,8 +183,8 @@ def weighted_stamps(weight, stamps, ix, iy):
     -------
     (N, 3, 2h+1, 2h+1) array
     """
-    out = np.empty_like(stamps)
-    _kernels.weight_stamps(_for_kernel(weight), _for_kernel(stamps), ix, iy, out)
+    out = np.empty(stamps.shape)
+    _kernels.weight_stamps(for_kernel(weight), for_kernel(stamps), ix, iy, out)
     return out
 
 
@@ -202,9 +203,9 @@ def combined_stamps(shape, stamps, ix, iy, factors):
     -------
     (nq, ny, nx) array
     """
-    factors = _for_kernel(factors)
+    factors = for_kernel(factors)
     images = np.zeros((factors.shape[1], *shape))
-    _kernels.add_stamps(images, _for_kernel(stamps), ix, iy, factors)
+    _kernels.add_stamps(images, for_kernel(stamps), ix, iy, factors)
     return images
 
 
@@ -225,9 +226,9 @@ def gram_stamps(weight, stamps, ix, iy, pairs_i, pairs_j):
     (npairs, 3, 3) array
         [p, a, b] = sum over pixels of weight * stamps[i, a] * stamps[j, b].
     """
-    weight = _for_kernel(weight)
-    pairs_i, pairs_j, ix, iy = (_for_kernel(v, np.int64) for v in (pairs_i, pairs_j, ix, iy))
-    stamps = _for_kernel(stamps)
+    weight = for_kernel(weight)
+    pairs_i, pairs_j, ix, iy = (for_kernel(v, np.int64) for v in (pairs_i, pairs_j, ix, iy))
+    stamps = for_kernel(stamps)
     out = np.empty((len(pairs_i), 3, 3))
     _kernels.gram(weight, stamps, ix, iy, pairs_i, pairs_j, out)
     return out
@@ -256,8 +257,8 @@ def _energy_half_size(psf):
     return int(np.clip(np.searchsorted(inside, _MATRIX_ENERGY * inside[-1]), low, high))
 
 
-def _for_kernel(values, dtype=float):
-    # contiguous and writable: each other kind would be compiled for itself
+def for_kernel(values, dtype=float):
+    """Contiguous and writable arrays: each other kind would be compiled for itself."""
     return np.require(values, dtype=dtype, requirements=["C", "W"])
 
 
@@ -269,7 +270,7 @@ def _positions(x, y):
         )
     if not (np.isfinite(x).all() and np.isfinite(y).all()):
         raise ParameterError("star positions must be finite, but some of x, y are not")
-    return _for_kernel(x), _for_kernel(y)
+    return for_kernel(x), for_kernel(y)
 
 
 def _per_star(values, n_stars, name):

@@ -83,3 +83,9 @@ def test_nothing_to_measure_gives_nan():
     data = np.full((4, 4), np.nan)
     assert np.isnan(pixel_noise(data, np.isnan(data)))
     assert np.isnan(robust_sky(data, np.isnan(data))).all()
+
+
+def test_noise_without_neighbours_is_the_scatter_of_the_pixels():
+    data = np.random.default_rng(8).normal(3.0, 0.5, (60, 60))
+    checkered = np.indices(data.shape).sum(axis=0) % 2 == 0
+    assert pixel_noise(data, checkered) == pytest.approx(0.5, rel=0.1)

@@ -134,3 +134,36 @@ def test_sum_profiles(n_images):
     for result, kernels in zip(out, (compiled, _kernels_numpy), strict=True):
         kernels.sum_profiles(result, x, y, *copies, constants)
     close(*out)
+
+
+def test_solve_blocks():
+    rng = np.random.default_rng(3)
+    n = 7
+    pairs = np.array([(a, b) for a in range(n) for b in range(a + 1, n) if (a + b) % 3])
+    own = np.arange(n)
+    first, second = (np.concatenate([own, pairs[:, k]]).astype(np.int64) for k in (0, 1))
+    blocks = 0.1 * rng.normal(size=(len(first), 3, 3))
+    blocks[:n] = np.eye(3) + 0.5 * (blocks[:n] + blocks[:n].transpose(0, 2, 1))
+    matrix = np.zeros((n, 3, n, 3))
+    matrix[first, :, second] = blocks
+    matrix[second[n:], :, first[n:]] = blocks[n:].transpose(0, 2, 1)
+    matrix, right = matrix.reshape(3 * n, 3 * n), rng.normal(size=(n, 3))
+    inverse = np.linalg.inv(blocks[:n])
+    for module in (_kernels, _kernels_numpy):
+        solution = np.full((n, 3), np.nan)
+        module.solve_blocks(first, second, blocks, inverse, right, solution, 1e-12, 100)
+        assert matrix @ solution.ravel() == pytest.approx(right.ravel(), abs=1e-11)
+        module.solve_blocks(first, second, blocks, inverse, right, solution, 1e-12, 0)
+        assert not solution.any()
+
+
+@pytest.mark.parametrize("sizes", [(7, 3), (1, 1), (7, 1, 2)])
+def test_weighted_products(sizes):
+    rng = np.random.default_rng(4)
+    groups = tuple(rng.normal(size=(size, 3000)) for size in sizes)
+    images, weight, residual = np.concatenate(groups), rng.random(3000), rng.normal(size=3000)
+    expected = (images * weight) @ np.vstack([images, residual]).T
+    for module in (_kernels, _kernels_numpy):
+        out = np.full((len(images), len(images) + 1), np.nan)
+        module.weighted_products(groups, weight, residual, out)
+        assert np.triu(out) == pytest.approx(np.triu(expected), abs=1e-10)

@@ -79,3 +79,30 @@ def test_rings():
     )
     # nothing is left of the third one's ring
     assert levels[2] == 0.0
+
+
+@pytest.mark.parametrize("size", [200, 201, 5, 6])
+def test_the_clipped_scatter_is_that_of_the_distances(size):
+    rng = np.random.default_rng(size)
+    values = np.concatenate([rng.normal(0, 1, size), [1e3, 1e3]])
+    level, scatter = clipped_level(values)
+    kept = values[:-2]
+    while True:
+        middle, spread = np.median(kept), 1.4826 * np.median(np.abs(kept - np.median(kept)))
+        inside = kept[np.abs(kept - middle) <= 3 * spread]
+        if len(inside) == len(kept):
+            break
+        kept = inside
+    assert (level, scatter) == pytest.approx((middle, spread), rel=1e-12)
+
+
+def test_the_sky_fills_an_array():
+    shape, rng = (60, 70), np.random.default_rng(4)
+    image = rng.normal(5, 1, shape)
+    mesh, _ = measure_mesh(shape, 20, lambda t: (image[t.part], np.ones(t.shape, bool)))
+    tile, place = Tile(3, 5, 40, 50), np.zeros((45, 37))
+    assert mesh.image(tile, out=place) is place
+    assert np.array_equal(place, mesh.image(tile))
+    flat = SkyMesh.flat(2.5)
+    assert flat.image(tile, out=place) is place
+    assert (place == 2.5).all()

@@ -14,6 +14,8 @@ __all__ = ["Boxes", "boxes_are_cheaper", "look_at_boxes", "pair_products"]
 
 # Reaches of wings, pixels: neighbours are looked for tier by tier.
 TIERS = (8, 16, 32, 64, 128)
+# So many pairs are sooner looked at one and all.
+FEW_PAIRS = 10_000
 
 
 @dataclass(frozen=True, eq=False)
@@ -48,22 +50,30 @@ def wing_pairs(state, who, half_size, half_sizes):
         Index in ``who``, index in ``state``; no star with itself.
     """
     ix, iy = np.rint(state.x), np.rint(state.y)
-    boxes = cKDTree(np.column_stack([ix[who], iy[who]]))
+    if len(who) * len(state) < FEW_PAIRS:
+        apart = np.maximum(np.abs(ix[who, None] - ix), np.abs(iy[who, None] - iy))
+        apart[np.arange(len(who)), who] = np.inf
+        return np.nonzero(apart <= half_sizes + half_size)
+    boxes, places = cKDTree(np.column_stack([ix[who], iy[who]])), np.column_stack([ix, iy])
     first, second, low = [], [], -1
     for high in (*TIERS, max(TIERS[-1], int(half_sizes.max(initial=0)))):
         tier = np.flatnonzero((half_sizes > low) & (half_sizes <= high))
         low = high
         if not len(tier):
             continue
-        reach = half_sizes[tier] + half_size + 0.5
-        near = boxes.query_ball_point(np.column_stack([ix, iy])[tier], reach, p=np.inf)
-        counts = [len(n) for n in near]
-        if sum(counts):
-            first.append(np.concatenate([np.asarray(n, dtype=int) for n in near]))
-            second.append(np.repeat(tier, counts))
+        reach = half_sizes[tier] + half_size
+        near = boxes.sparse_distance_matrix(
+            cKDTree(places[tier]), reach.max() + 0.5, p=np.inf, output_type="ndarray"
+        )
+        near = near[near["v"] <= reach[near["j"]]]
+        first.append(near["i"])
+        second.append(tier[near["j"]])
     if not first:
         return np.zeros(0, dtype=int), np.zeros(0, dtype=int)
     box, star = np.concatenate(first), np.concatenate(second)
+    # one order, however the tree was made: sums do not depend on it
+    order = np.lexsort((star, box))
+    box, star = box[order], star[order]
     other = who[box] != star
     return box[other], star[other]
 
@@ -80,17 +90,19 @@ def boxes_are_cheaper(model, state, who):
 
 
 def _gather(model, ix, iy):
-    """Data (0 where bad), goodness and weight of boxes; weight None if it needs the model."""
-    half, image = model.half_size, model.image
-    ny, nx = image.shape
+    """Data (0 where bad), goodness, weight (None if it needs the model) of boxes; the pixels."""
+    half, (ny, nx) = model.half_size, model.image.shape
     offsets = np.arange(-half, half + 1)
     rows, columns = iy[:, None] + offsets, ix[:, None] + offsets
-    inside = ((rows >= 0) & (rows < ny))[:, :, None] & ((columns >= 0) & (columns < nx))[:, None]
-    at = np.clip(rows, 0, ny - 1)[:, :, None], np.clip(columns, 0, nx - 1)[:, None, :]
-    data, good = image.gather(at)
-    good &= inside
-    data = np.where(good, data - model.sky.on_grids(rows, columns), 0.0)
-    return data, good, at
+    at = np.clip(rows, 0, ny - 1), np.clip(columns, 0, nx - 1)
+    data, good, weight = model.gather(*at)
+    inside = (at[0] == rows)[:, :, None] & (at[1] == columns)[:, None, :]
+    if not inside.all():
+        good &= inside
+        data[~good] = 0.0
+        if weight is not None:
+            weight[~good] = 0.0
+    return data, good, weight, (at[0][:, :, None], at[1][:, None, :])
 
 
 def look_at_boxes(model, state, who, pairs):
@@ -112,15 +124,16 @@ def look_at_boxes(model, state, who, pairs):
     """
     half, psfs = model.half_size, model.psfs
     stamps, ix, iy = psfs.stamps((0, 0), state.x[who], state.y[who], half)
-    data, good, at = _gather(model, ix, iy)
+    data, good, weight, at = _gather(model, ix, iy)
     light = state.flux[who, None, None] * stamps[:, 0]
     box, star = pairs
     if len(box):
         others, _, _ = psfs.stamps((0, 0), state.x[star], state.y[star], half, (ix[box], iy[box]))
         others = others[:, 0] * _drawn(model, state, star, ix[box], iy[box])
         np.add.at(light, box, state.flux[star, None, None] * others)
-    residual = np.where(good, data - light, 0.0)
-    return Boxes(residual, model.image.gathered_weight(at, good, light), good, stamps)
+    if weight is None:
+        weight = model.image.gathered_weight(at, good, light)
+    return Boxes(np.where(good, data - light, 0.0), weight, good, stamps)
 
 
 def _drawn(model, state, star, ix, iy):

@@ -8,9 +8,7 @@ import warnings
 from dataclasses import dataclass
 
 import numpy as np
-from photutils.detection import DAOStarFinder, IRAFStarFinder
-from photutils.utils.exceptions import NoDetectionsWarning
-from scipy.signal import oaconvolve
+from scipy.fft import irfft2, next_fast_len, rfft2
 from scipy.spatial import cKDTree
 
 __all__ = [
@@ -28,6 +26,8 @@ SAMPLE_STEP = 5
 LEAST_COVERAGE = 0.25
 # The filter holds the core of the PSF: more wings find no more stars.
 MAX_KERNEL_HALF_SIZE = 10
+# Rows of an image that are filtered at a time, more or less.
+STRIP = 128
 
 
 @dataclass(frozen=True, eq=False)
@@ -72,20 +72,45 @@ class MatchedFilter:
         half = min(psfs.matrix_half_size, MAX_KERNEL_HALF_SIZE)
         centre, shape = np.array([float(half)]), (2 * half + 1,) * 2
         self.kernel = psfs.mean_renderer.render(shape, centre, centre, np.ones(1), half)
-        self._roots = {}
+        self._made = {}
+
+    def _once(self, key, make):
+        # frames of a field have few shapes: those within, at an edge, in a corner
+        if key not in self._made:
+            if len(self._made) > 30:
+                self._made.clear()
+            self._made[key] = make()
+        return self._made[key]
 
     def uniform_root(self, shape):
         """sqrt(sum P^2) over what of the filter lies in a frame, about each of its pixels."""
-        if shape not in self._roots:
-            # frames of a field have few shapes: those within, at an edge, in a corner
-            if len(self._roots) > 9:
-                self._roots.clear()
-            self._roots[shape] = np.sqrt(_sums_inside(self.kernel**2, shape))
-        return self._roots[shape]
+        return self._once(("root", shape), lambda: np.sqrt(_sums_inside(self.kernel**2, shape)))
+
+    def correlate(self, image, power=1):
+        """Sums of an image times P^power about each of its pixels; the image is 0 outside."""
+        half, (ny, nx) = len(self.kernel) // 2, image.shape
+        # in strips that stay in the cache, each with what the filter reaches beside it
+        height = next_fast_len(min(ny + half, STRIP), real=True)
+        padded = height, next_fast_len(nx + half, real=True)
+        transform = self._once((power, padded), lambda: _transform(self.kernel**power, padded))
+        sums = np.empty(image.shape)
+        step = ny if ny + half <= height else height - 2 * half
+        for y in range(0, ny, step):
+            low = max(0, y - half)
+            product = rfft2(image[low : y + step + half], padded)
+            product *= transform
+            strip = irfft2(product, padded, overwrite_x=True)
+            own = sums[y : y + step]
+            own[:] = strip[y - low : y - low + len(own), :nx]
+        return sums
 
 
-def _correlate(image, kernel):
-    return oaconvolve(image, kernel[::-1, ::-1], mode="same")
+def _transform(kernel, shape):
+    """What the transform of an image is multiplied with, to correlate it with a kernel."""
+    half = len(kernel) // 2
+    centred = np.zeros(shape)
+    centred[: len(kernel), : len(kernel)] = kernel
+    return np.conj(rfft2(np.roll(centred, (-half, -half), axis=(0, 1))))
 
 
 def _vertex(before, at, after):
@@ -117,25 +142,37 @@ def matched_filter_peaks(matched, residual, weight, doubt, tile, frame, threshol
         S on a lattice of the field, of which the scatter is taken.
     """
     snr, root = _significance(matched, residual, weight)
-    if doubt is not None:
-        snr /= np.sqrt(1 + weight * doubt**2)
+
+    def at(rows, columns):
+        found = snr[rows, columns]
+        if doubt is not None:
+            found /= np.sqrt(1 + weight[rows, columns] * doubt[rows, columns] ** 2)
+        return found
+
     own = tile.inside(frame)
-    high = np.flatnonzero(snr[own] > threshold)
-    iy, ix = np.unravel_index(high, tile.shape)
-    # one more pixel all round, so that peaks at the edge of the field count as well
-    around = np.pad(snr, 1, mode="reflect")
-    iy, ix = iy + tile.y0 - frame.y0 + 1, ix + tile.x0 - frame.x0 + 1
-    steps = [(dy, dx) for dy in (-1, 0, 1) for dx in (-1, 0, 1)]
-    peak = np.all([around[iy, ix] >= around[iy + dy, ix + dx] for dy, dx in steps], axis=0)
-    iy, ix = iy[peak], ix[peak]
-    at = around[iy, ix]
-    x = ix - 1 + _vertex(around[iy, ix - 1], at, around[iy, ix + 1]) + frame.x0
-    y = iy - 1 + _vertex(around[iy - 1, ix], at, around[iy + 1, ix]) + frame.y0
-    flux = at / root[iy - 1, ix - 1]
-    first = [-origin % SAMPLE_STEP for origin in (tile.y0, tile.x0)]
-    lattice = np.s_[first[0] :: SAMPLE_STEP, first[1] :: SAMPLE_STEP]
-    samples = snr[own][lattice][root[own][lattice] > 0]
-    return Peaks(x, y, flux, at), samples
+    iy, ix = np.nonzero(snr[own] > threshold)
+    iy, ix = iy + own[0].start, ix + own[1].start
+    # beyond the edge of the field the map is mirrored, so that peaks there count as well
+    rows, columns = (
+        [np.abs(i - 1), i, n - 1 - np.abs(n - 1 - (i + 1))]
+        for i, n in zip((iy, ix), snr.shape, strict=True)
+    )
+    middle = at(iy, ix)
+    around = [[at(r, c) for c in columns] for r in rows]
+    peak = (middle > threshold) & (middle >= np.max(around, axis=(0, 1), initial=-np.inf))
+    iy, ix, middle = iy[peak], ix[peak], middle[peak]
+    around = np.array(around)[:, :, peak]
+    x = ix + _vertex(around[1, 0], middle, around[1, 2]) + frame.x0
+    y = iy + _vertex(around[0, 1], middle, around[2, 1]) + frame.y0
+    flux = middle / root[iy, ix]
+    lattice = np.ix_(
+        *(
+            np.arange(part.start + -origin % SAMPLE_STEP, part.stop, SAMPLE_STEP)
+            for part, origin in zip(own, (tile.y0, tile.x0), strict=True)
+        )
+    )
+    samples = at(*lattice)[root[lattice] > 0]
+    return Peaks(x, y, flux, middle), samples
 
 
 def _significance(matched, residual, weight):
@@ -145,9 +182,12 @@ def _significance(matched, residual, weight):
     if least == most and most > 0:
         root = np.sqrt(most) * matched.uniform_root(weight.shape)
         # in a corner of the field a quarter of the PSF is left, and that will do
-        return most * _correlate(residual, kernel) / root, root
-    signal = _correlate(weight * residual, kernel)
-    information = _correlate(weight, kernel**2)
+        snr = matched.correlate(residual)
+        snr *= most
+        snr /= root
+        return snr, root
+    signal = matched.correlate(weight * residual)
+    information = matched.correlate(weight, power=2)
     full = np.median(weight[weight > 0]) * (kernel**2).sum() if most > 0 else 1.0
     covered = information > LEAST_COVERAGE * full
     root = np.sqrt(np.where(covered, information, 0.0))
@@ -164,7 +204,8 @@ def _sums_inside(squares, shape):
         low.append(np.maximum(half - place, 0))
         high.append(np.minimum(half + size - place, len(squares)))
     (y0, x0), (y1, x1) = low, high
-    return sums[np.ix_(y1, x1)] - sums[np.ix_(y0, x1)] - sums[np.ix_(y1, x0)] + sums[np.ix_(y0, x0)]
+    across = sums[y1] - sums[y0]
+    return across[:, x1] - across[:, x0]
 
 
 def finder_peaks(name, residual, good, tile, frame, threshold, fwhm):
@@ -188,6 +229,9 @@ def finder_peaks(name, residual, good, tile, frame, threshold, fwhm):
     Peaks
         Significances are the finder's flux in units of the threshold.
     """
+    from photutils.detection import DAOStarFinder, IRAFStarFinder
+    from photutils.utils.exceptions import NoDetectionsWarning
+
     finder = {"dao": DAOStarFinder, "iraf": IRAFStarFinder}[name](threshold, fwhm)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", NoDetectionsWarning)

@@ -193,8 +193,9 @@ class _FieldRun:
         tiles = make_tiles(image.shape, options.tile_size)
         self.model = FieldModel(image, psfs, tiles, half)
         self.fwhm = psfs.mean.fwhm
-        self.matched = MatchedFilter(psfs)
-        self.envelope = None
+        self.matched = psfs.mean.derived("matched filter", lambda: MatchedFilter(psfs))
+        # what the last sky was measured with: the same again gives the same
+        self.measured = None, None
         none = np.zeros(0)
         self.state = StarState.start(none, none, none, TRUST)
         # the last step of each star in units of its error, and its marginal errors then
@@ -215,6 +216,11 @@ class _FieldRun:
         model, options = self.model, self.options
         if options.background != "global" and model.image.err is not None:
             return 0.0
+        # on another sky, or at the end, all stars have to be looked at again
+        self.unrest[:] = np.inf
+        if self.measured[0] is self.state and self.measured[1] == model.image.sigma:
+            return 0.0
+        self.measured = self.state, model.image.sigma
         mesh, scatter = measure_mesh(
             model.image.shape, options.box_size, lambda t: model.without_stars(t, self.state)
         )
@@ -226,8 +232,6 @@ class _FieldRun:
             image=None if known else model.image.with_sigma(scatter),
             sky=mesh if options.background == "global" else None,
         )
-        # on another sky all stars have to be looked at again
-        self.unrest[:] = np.inf
         return change
 
     @property
@@ -275,9 +279,11 @@ class _FieldRun:
         # in the last pass nothing comes after: what is left is taken
         if last or len(found) < 2:
             return found
-        if self.envelope is None:
-            self.envelope = wing_envelope(self.model.psfs, self.matched.kernel)
-        return found.select(not_in_wings(found, self.envelope))
+        psfs = self.model.psfs
+        envelope = psfs.mean.derived(
+            "wing envelope", lambda: wing_envelope(psfs, self.matched.kernel)
+        )
+        return found.select(not_in_wings(found, envelope))
 
     def _search_tile(self, tile):
         margin, options = MAX_KERNEL_HALF_SIZE + 3, self.options
@@ -328,14 +334,25 @@ class _FieldRun:
 
     def fit(self, n_steps, still=STILL):
         """Steps of all stars that move, and of those beside them."""
+        last = None
         for _ in range(n_steps):
             who = self._movers(self.unrest > still)
+            if last is not None:
+                self._note_errors(*last, followed_by=who)
             if not len(who):
                 return
             equations, self.state = self._equations(who)
             step = solve_steps(equations, self.state.trust[who], self._nominal)
             self._take(who, step, equations)
-            self.errors[who] = star_errors(equations)
+            last = who, equations
+        if last is not None:
+            self._note_errors(*last, followed_by=np.zeros(0, dtype=int))
+
+    def _note_errors(self, who, equations, followed_by):
+        """Errors of the stars for which this was the last step so far."""
+        ended = ~np.isin(who, followed_by)
+        if ended.any():
+            self.errors[who[ended]] = star_errors(equations, ended)[ended]
 
     def _movers(self, moving):
         """Stars that move, and all whose boxes overlap with theirs."""
@@ -391,14 +408,15 @@ class _FieldRun:
         poor = (significance < self.options.threshold) | outside
         gone |= poor & ~given & ~self._beside_weaker(poor & ~given, significance)
         gone &= ~given
+        if not gone.any():
+            return False
         self.rejected = np.concatenate(
             [self.rejected, np.column_stack([state.x_init, state.y_init])[gone]]
         )
-        if gone.any():
-            self.unrest[self._near(gone)] = np.inf
+        self.unrest[self._near(gone)] = np.inf
         self.state = replace(state, flux=flux).select(~gone)
         self.unrest, self.errors = self.unrest[~gone], self.errors[~gone]
-        return bool(gone.any())
+        return True
 
     def _outside(self):
         ny, nx = self.model.image.shape

@@ -10,16 +10,6 @@ import numpy as np
 from astropy.nddata import NDData
 from astropy.table import QTable, Table
 from astropy.utils.exceptions import AstropyUserWarning
-from photutils.background import LocalBackground
-from photutils.detection import DAOStarFinder, IRAFStarFinder
-from photutils.psf import (
-    GriddedPSFModel,
-    ImagePSF,
-    IterativePSFPhotometry,
-    PSFPhotometry,
-    SourceGrouper,
-)
-from photutils.utils.exceptions import NoDetectionsWarning
 
 from galstep.core.star_field.detect import MatchedFilter, apart, matched_filter_peaks
 from galstep.core.star_field.rows import rows_of_photutils
@@ -54,6 +44,8 @@ def peer_psf(psfs, fixed=False):
     -------
     `photutils.psf.GriddedPSFModel` or `photutils.psf.ImagePSF`
     """
+    from photutils.psf import GriddedPSFModel, ImagePSF
+
     arrays = np.array(
         [
             renderer.psf.array * norm * renderer.psf.oversample**2
@@ -94,6 +86,8 @@ class _MatchedFinder:
 
 
 def _finder(psfs, image, options, sigma):
+    from photutils.detection import DAOStarFinder, IRAFStarFinder
+
     if options.finder == "none":
         return None
     if options.finder == "galstep":
@@ -118,6 +112,8 @@ def measure_by_photutils(image, psfs, options, initial=None, aperture_radius=3.0
     -------
     PeerField
     """
+    from photutils.utils.exceptions import NoDetectionsWarning
+
     whole = Tile(0, 0, image.shape[1], image.shape[0])
     data, good = image.read(whole)
     mesh, scatter = measure_mesh(image.shape, options.box_size, lambda t: image.read(t))
@@ -142,6 +138,9 @@ def measure_by_photutils(image, psfs, options, initial=None, aperture_radius=3.0
 
 
 def _photometry(psfs, image, options, sigma, aperture_radius):
+    from photutils.background import LocalBackground
+    from photutils.psf import IterativePSFPhotometry, PSFPhotometry, SourceGrouper
+
     half = psfs.matrix_half_size if options.half_size is None else options.half_size
     finder = _finder(psfs, image, options, sigma)
     common = dict(

@@ -107,6 +107,9 @@ class PsfField:
 
     def _shares(self, x, y):
         """(PSF, stars, shares) for each PSF that has a part in any star."""
+        if len(self.renderers) == 1:
+            yield self.renderers[0], slice(None), np.full(len(x), self.norms[0])
+            return
         index, weight = self.weights(x, y)
         for k in np.unique(index[weight > 0]) if len(index) else ():
             share = np.where(index == k, weight, 0.0).sum(axis=1)
@@ -131,12 +134,13 @@ class PsfField:
         -------
         (ny, nx) array
         """
-        image = np.zeros(shape)
+        image = None
         for renderer, own, share in self._shares(x, y):
-            image += renderer.render(
+            part = renderer.render(
                 shape, x[own] - origin[0], y[own] - origin[1], flux[own] * share, half_sizes[own]
             )
-        return image
+            image = part if image is None else np.add(image, part, out=image)
+        return np.zeros(shape) if image is None else image
 
     def stamps(self, origin, x, y, half_size, centres=None):
         """Unit stars with their derivatives; see `StarRenderer.stamps`.
@@ -145,14 +149,19 @@ class PsfField:
         ``centres``, like what is returned, counts from ``origin``.
         """
         side = 2 * int(half_size) + 1
-        stamps = np.zeros((len(x), 3, side, side))
         x_local, y_local = x - origin[0], y - origin[1]
         ix, iy = (np.rint(v).astype(np.int64) for v in (centres or (x_local, y_local)))
+        stamps = None
         for renderer, own, share in self._shares(x, y):
             part, _, _ = renderer.stamps(x_local[own], y_local[own], half_size, (ix[own], iy[own]))
-            part *= share[:, None, None, None]
+            if (share != 1).any():
+                part *= share[:, None, None, None]
+            if len(part) == len(x) and stamps is None:
+                stamps = part
+                continue
+            stamps = np.zeros((len(x), 3, side, side)) if stamps is None else stamps
             stamps[own] += part
-        return stamps, ix, iy
+        return np.zeros((len(x), 3, side, side)) if stamps is None else stamps, ix, iy
 
 
 def _bracket(grid, values):

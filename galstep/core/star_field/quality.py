@@ -6,7 +6,6 @@ Names and meaning are those of photutils' PSF photometry.
 from dataclasses import dataclass
 
 import numpy as np
-from photutils.psf import PSF_FLAGS
 from scipy.sparse import coo_matrix
 from scipy.sparse.csgraph import connected_components
 from scipy.spatial import cKDTree
@@ -41,7 +40,7 @@ def groups_of(x, y, separation):
     return rank[label] + 1, np.bincount(label)[label]
 
 
-def star_errors(equations):
+def star_errors(equations, wanted=None):
     """Marginal 1-sigma errors of flux, x and y.
 
     The inverse of the normal matrix of each star with its eight most strongly
@@ -50,11 +49,14 @@ def star_errors(equations):
     Parameters
     ----------
     equations : `galstep.core.star_field.solve.FieldEquations`
+    wanted : (N,) bool array, optional
+        The stars whose errors are needed.
 
     Returns
     -------
     (N, 3) array
-        NaN where there is no information, and for positions that are held.
+        NaN where there is no information, for positions that are held, and for stars
+        that are not wanted.
     """
     n_stars, blocks = len(equations.right), equations.blocks
     errors = np.full((n_stars, 3), np.nan)
@@ -65,6 +67,7 @@ def star_errors(equations):
     neighbours = _neighbours(equations, own[:, 0], known)
     table = _BlockTable(equations, blocks, n_stars)
     counts = (neighbours >= 0).sum(axis=1)
+    known = known if wanted is None else known & wanted
     for count in np.unique(counts[known]):
         stars = np.flatnonzero(known & (counts == count))
         for start in range(0, len(stars), BATCH):
@@ -101,22 +104,21 @@ class _BlockTable:
         self.keys, self.blocks, self.n_stars = keys[self.order], blocks, n_stars
 
     def get(self, i, j):
+        """The blocks (..., 3, 3) of stars i, j, index arrays that broadcast."""
         low, high = np.minimum(i, j), np.maximum(i, j)
         key = low * self.n_stars + high
         place = np.minimum(np.searchsorted(self.keys, key), len(self.keys) - 1)
-        there = self.keys[place] == key
         found = self.blocks[self.order[place]]
-        found = np.where((i <= j)[:, None, None], found, found.transpose(0, 2, 1))
-        return np.where(there[:, None, None], found, 0.0)
+        turned = np.broadcast_to(i > j, key.shape)
+        found[turned] = found[turned].transpose(0, 2, 1)
+        found[self.keys[place] != key] = 0.0
+        return found
 
 
 def _marginal(table, members):
     n, m = members.shape
-    matrix = np.zeros((n, 3 * m, 3 * m))
-    for a in range(m):
-        for b in range(m):
-            rows, columns = np.s_[3 * a : 3 * a + 3], np.s_[3 * b : 3 * b + 3]
-            matrix[:, rows, columns] = table.get(members[:, a], members[:, b])
+    blocks = table.get(members[:, :, None], members[:, None, :])
+    matrix = blocks.transpose(0, 1, 3, 2, 4).reshape(n, 3 * m, 3 * m)
     diagonal = np.einsum("naa->na", matrix)
     held = ~(diagonal > 0)
     scale = 1 / np.sqrt(np.where(held, 1.0, diagonal))
@@ -222,6 +224,8 @@ def star_flags(state, errors, quality, shape, half_size, still, bound):
     -------
     (N,) int array
     """
+    from photutils.psf import PSF_FLAGS
+
     ny, nx = shape
     flags = np.zeros(len(state), dtype=int)
     outside = (state.x < -0.5) | (state.y < -0.5) | (state.x > nx - 0.5) | (state.y > ny - 0.5)

@@ -5,7 +5,7 @@ lattice of the whole field, whatever the tiles.
 """
 
 import numpy as np
-from scipy.interpolate import RectBivariateSpline
+from scipy.interpolate import BSpline, RectBivariateSpline
 
 from galstep.core.star_field.tiles import Tile
 
@@ -31,29 +31,42 @@ class SkyMesh:
 
     def __init__(self, levels, x, y):
         self.levels, self.x, self.y = np.asarray(levels, dtype=float), x, y
-        self._spline = None
+        self._spline, self._degrees = None, None
         if min(self.levels.shape) > 1:
-            degrees = [min(3, n - 1) for n in self.levels.shape]
-            self._spline = RectBivariateSpline(y, x, self.levels, kx=degrees[0], ky=degrees[1])
+            self._degrees = [min(3, n - 1) for n in self.levels.shape]
+            ky, kx = self._degrees
+            self._spline = RectBivariateSpline(y, x, self.levels, kx=ky, ky=kx)
 
     @classmethod
     def flat(cls, level=0.0):
         """One level everywhere."""
         return cls(np.full((1, 1), level), np.zeros(1), np.zeros(1))
 
-    def image(self, tile):
-        """The sky on a tile; constant beyond the outermost centres."""
+    def image(self, tile, out=None):
+        """The sky on a tile, in ``out`` if given; constant beyond the outermost centres."""
+        image = np.empty(tile.shape) if out is None else out
         rows, columns = np.arange(tile.y0, tile.y1), np.arange(tile.x0, tile.x1)
         if self._spline is not None:
-            rows = np.clip(rows, self.y[0], self.y[-1])
-            columns = np.clip(columns, self.x[0], self.x[-1])
-            return self._spline(rows, columns)
+            # the sum over products of B-splines, as matrices: on a grid the soonest done
+            along_y, along_x = (
+                BSpline.design_matrix(np.clip(at, own[0], own[-1]), knots, degree).toarray()
+                for at, own, knots, degree in zip(
+                    (rows.astype(float), columns.astype(float)),
+                    (self.y, self.x),
+                    self._spline.get_knots(),
+                    self._degrees,
+                    strict=True,
+                )
+            )
+            coefficients = self._spline.get_coeffs().reshape(along_y.shape[1], along_x.shape[1])
+            return np.matmul(along_y @ coefficients, along_x.T, out=image)
         if self.levels.size == 1:
-            return np.full(tile.shape, self.levels.flat[0])
+            image[:] = self.levels.flat[0]
+            return image
         # a single row or column of boxes
         along_x = self.levels.shape[0] == 1
-        line = self.at(columns, columns) if along_x else self.at(rows, rows)[:, None]
-        return np.broadcast_to(line, tile.shape).copy()
+        image[:] = self.at(columns, columns) if along_x else self.at(rows, rows)[:, None]
+        return image
 
     def on_grids(self, rows, columns):
         """The sky on many small grids: (N, n) rows and columns give (N, n, n)."""
@@ -81,7 +94,7 @@ def clipped_level(values):
     level = scatter = np.nan
     for _ in range(N_CLIPS):
         level = _middle(values)
-        scatter = 1.4826 * _middle(np.sort(np.abs(values - level)))
+        scatter = 1.4826 * _middle_distance(values, level)
         low = np.searchsorted(values, level - CLIP * scatter, side="left")
         high = np.searchsorted(values, level + CLIP * scatter, side="right")
         if high - low == len(values) or not scatter > 0:
@@ -94,6 +107,21 @@ def _middle(ordered):
     """The median of values in order."""
     half = len(ordered) // 2
     return 0.5 * (ordered[half] + ordered[-1 - half])
+
+
+def _middle_distance(ordered, level):
+    """The median distance of values in order from their own median.
+
+    The k values nearest to a level stand side by side, so the k-th smallest distance
+    is the least that any k neighbours have for their larger one.
+    """
+    n, half = len(ordered), len(ordered) // 2
+
+    def smallest(k):
+        return np.maximum(level - ordered[: n - k + 1], ordered[k - 1 :] - level).min()
+
+    upper = smallest(half + 1)
+    return upper if n % 2 else 0.5 * (upper + smallest(half))
 
 
 def measure_mesh(shape, box_size, residual_of):

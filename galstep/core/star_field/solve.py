@@ -9,10 +9,10 @@ apart by a tile.
 from dataclasses import dataclass, replace
 
 import numpy as np
-from scipy.sparse.linalg import LinearOperator, cg
 from scipy.spatial import cKDTree
 
-from galstep.core.field_stars import assemble, rendering_half_sizes
+from galstep.core import _kernels
+from galstep.core.field_stars import rendering_half_sizes
 from galstep.core.star_field.boxes import boxes_are_cheaper, look_at_boxes, pair_products
 from galstep.core.star_field.sky import SkyMesh, annulus_levels
 from galstep.core.star_field.tiles import Tile
@@ -20,12 +20,14 @@ from galstep.core.stars import gram_stamps, project_stamps
 
 __all__ = ["FieldEquations", "FieldModel", "StarState", "field_equations", "held", "solve_steps"]
 
-# Fields of at most so many pixels, margins included, are kept in memory as they are fitted.
+# Fields of at most so many pixels are kept in memory as they are fitted.
 KEPT_PIXELS = 6_000_000
 # What a star leaves out of its box, in sigma of a pixel.
 NEGLIGIBLE = 0.05
 # Smallest share of a star's information that may be seen, else it has no flux of its own.
 LEAST_INFORMATION = 1e-3
+# Of the conjugate gradients: what may be left, in units of the unknowns' own errors.
+ACCURACY, MAX_CG_STEPS = 1e-10, 500
 
 
 @dataclass(frozen=True, eq=False)
@@ -89,28 +91,66 @@ class FieldModel:
     def __init__(self, image, psfs, tiles, half_size):
         self.image, self.psfs, self.tiles, self.half_size = image, psfs, tiles, int(half_size)
         self.sky = SkyMesh.flat()
-        self._kept = {}
+        ny, nx = image.shape
+        self._whole = Tile(0, 0, nx, ny) if nx * ny <= KEPT_PIXELS else None
+        # of a small field: data and goodness, data without sky, weight
+        self._raw = self._rest = self._weight = None
+        self._sky_taken = False
 
     def changed(self, image=None, sky=None):
-        """Take another image or sky."""
-        self.image, self.sky = image or self.image, sky or self.sky
-        self._kept.clear()
+        """Take another image (the same data with other noise) or sky."""
+        if image is not None:
+            self.image, self._weight = image, None
+        if sky is not None:
+            self.sky, self._sky_taken = sky, False
+
+    def _data(self, tile):
+        """Data (0 where bad) and goodness; of a small field they are kept."""
+        if self._whole is None:
+            return self.image.read(tile)
+        if self._raw is None:
+            self._raw = self.image.read(self._whole)
+        return tuple(values[tile.part] for values in self._raw)
 
     def _read(self, tile):
         """Data without sky (0 where bad), goodness, and the weight if the stars have no part in it.
 
-        What was read is kept for the next step, if the field is small.
+        Not to be changed: of a small field they are parts of what is kept for the next step.
         """
-        if tile in self._kept:
-            return self._kept[tile]
-        data, good = self.image.read(tile)
-        data = np.where(good, data - self.sky.image(tile), 0.0)
-        weight = None if self.image.weight_needs_model else self.image.weight(tile, good)
-        found = data, good, weight
-        held = sum(kept[1].size for kept in self._kept.values())
-        if held + good.size <= KEPT_PIXELS:
-            self._kept[tile] = found
-        return found
+        if self._whole is None:
+            data, good = self.image.read(tile)
+            data = np.where(good, data - self.sky.image(tile), 0.0)
+            return data, good, self._plain_weight(tile, good)
+        data, good, weight = self._kept()
+        return data[tile.part], good[tile.part], None if weight is None else weight[tile.part]
+
+    def _plain_weight(self, tile, good):
+        return None if self.image.weight_needs_model else self.image.weight(tile, good)
+
+    def _kept(self):
+        """`_read` of a whole small field, made once for each sky and each noise."""
+        data, good = self._data(self._whole)
+        if not self._sky_taken:
+            # in the same array each time: fresh ones of this size cost more than the sum
+            self._rest = self.sky.image(self._whole, out=self._rest)
+            np.subtract(data, self._rest, out=self._rest)
+            self._rest[~good] = 0.0
+            self._sky_taken = True
+        if self._weight is None:
+            self._weight = self._plain_weight(self._whole, good)
+        return self._rest, good, self._weight
+
+    def gather(self, rows, columns):
+        """`_read` on many small grids: (N, n) rows and columns of pixels inside the field."""
+        at = rows[:, :, None], columns[:, None, :]
+        if self._whole is not None:
+            data, good, weight = self._kept()
+            return data[at], good[at], None if weight is None else weight[at]
+        data, good = self.image.gather(at)
+        data = np.where(good, data - self.sky.on_grids(rows, columns), 0.0)
+        if self.image.weight_needs_model:
+            return data, good, None
+        return data, good, self.image.gathered_weight(at, good, None)
 
     def half_sizes(self, flux):
         """Boxes that stars are drawn in: as far as they matter beside the noise."""
@@ -138,7 +178,9 @@ class FieldModel:
 
     def without_stars(self, tile, state):
         """Data without stars, and where it is good."""
-        data, good = self.image.read(tile)
+        data, good = self._data(tile)
+        if not len(state):
+            return data, good
         return np.where(good, data - self.stars_on(tile, state), 0.0), good
 
 
@@ -347,18 +389,15 @@ def solve_steps(equations, trust, nominal):
     own[:, 1:] += (1.0 / trust**2)[:, None]
     scale = 1 / np.sqrt(own)
     blocks *= scale[equations.first][:, :, None] * scale[equations.second][:, None, :]
-    inverse = np.linalg.inv(blocks[:n_stars])
-
-    def precondition(vector):
-        return np.einsum("nab,nb->na", inverse, vector.reshape(n_stars, 3)).ravel()
-
-    size = 3 * n_stars
-    solution, _ = cg(
-        assemble(equations.first, equations.second, blocks),
-        (right * scale).ravel(),
-        rtol=0.0,
-        atol=1e-10,
-        maxiter=500,
-        M=LinearOperator((size, size), matvec=precondition),
+    solution = np.empty((n_stars, 3))
+    _kernels.solve_blocks(
+        equations.first,
+        equations.second,
+        blocks,
+        np.linalg.inv(blocks[:n_stars]),
+        right * scale,
+        solution,
+        ACCURACY,
+        MAX_CG_STEPS,
     )
-    return solution.reshape(n_stars, 3) * scale
+    return solution * scale
