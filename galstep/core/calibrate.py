@@ -18,12 +18,20 @@ from scipy.ndimage import binary_dilation
 
 from galstep.core.anchors import AnchorLimits, choose_anchors
 from galstep.core.background import pixel_noise
-from galstep.core.disc_fit import FWHM_OF_SIGMA, Frame, WorkingPsf, fit_discs
-from galstep.core.field_stars import POSITION_PRIOR, FieldStars, refine_stars
+from galstep.core.disc_fit import FWHM_OF_SIGMA, DiscFit, Frame, WorkingPsf, fit_discs
+from galstep.core.field_stars import POSITION_PRIOR, FieldStars
+from galstep.core.filter_width import ScanOptions
+from galstep.core.kernel_bootstrap import bootstrap_kernel
 from galstep.core.kernel_families import kernel_of_variance, scaled_kernel, variance
-from galstep.core.kernel_verdict import judge_kernel, unmeasured_kernel, variance_error
+from galstep.core.kernel_stars import StarSearch
+from galstep.core.kernel_verdict import (
+    guessed_kernel,
+    judge_kernel,
+    unmeasured_kernel,
+    variance_error,
+)
 from galstep.core.psf import EffectivePSF
-from galstep.core.star_peaks import find_peaks, forced_stars
+from galstep.core.psf_correction import corrected_kernel
 from galstep.exceptions import InputError
 from galstep.records import PsfKernel
 
@@ -31,10 +39,8 @@ __all__ = ["CalibrationOptions", "CalibrationResult", "calibrate_psf", "galaxy_c
 
 # Positions taken from another filter are better known than a blend's own.
 FORCED_POSITION_PRIOR = 0.02
-FORCED_STEP_PRIOR = 0.1
-# Stars below this signal-to-noise are not drawn.
-LEAST_SNR = 2.5
-LEAST_FORCED_SNR = 2.0
+# Gauss-Newton steps of the first loop.
+FIRST_STEPS = 4
 # A start of less variance (px^2) is no start: too sharp a PSF shreds stars.
 LEAST_START = 0.05
 
@@ -65,7 +71,8 @@ class CalibrationOptions:
     max_loops : int
         Loops of detection and fit.
     thresholds : tuple of float
-        Falling detection thresholds, in MAD of the filtered image.
+        Falling detection thresholds, in MAD of the filtered image; beside known
+        positions the second and the third only.
     tolerance : float
         The loop ends when the kernel's variance changes by less (relative).
     max_growth : float
@@ -78,6 +85,15 @@ class CalibrationOptions:
     confusion : float
         Relative growth of the PSF's FWHM from discs of 1 to discs of 2 FWHM
         that is a warning.
+    filter_width : float
+        Width of the detection filter over that of the current PSF. In a crowd
+        the noise is that of faint stars, which has less power on small scales
+        than noise of pixels: a filter sharper than the PSF tells blends apart.
+    scan : galstep.core.filter_width.ScanOptions or None
+        How a better width is looked for, from that one; None: not at all.
+    empirical_correction : {"auto", "always", "none"}
+        Whether the residual of the stars is added to library and kernel; see
+        `galstep.core.psf_correction.corrected_kernel`.
     """
 
     family: str = "gaussian"
@@ -95,6 +111,9 @@ class CalibrationOptions:
     min_delta_chi2: float = 10.0
     prior_error: float = 0.05
     confusion: float = 0.03
+    filter_width: float = 0.7
+    scan: ScanOptions | None = None
+    empirical_correction: str = "auto"
 
 
 @dataclass(frozen=True, eq=False)
@@ -103,7 +122,10 @@ class CalibrationResult:
 
     ``stars`` are all stars of the last loop (total fluxes), ``anchors`` indices
     into them. ``growth`` is the confusion test: relative change of the PSF's
-    FWHM from discs of 1 to discs of 2 FWHM (NaN if not made).
+    FWHM from discs of 1 to discs of 2 FWHM (NaN if not made). ``frame`` is the
+    image the stars stand in, ``discs`` the last fit on it, with the pixels and
+    weights of the anchors' discs; None where there was none. ``filter_width``
+    is the width of the detection filter over that of the PSF.
     """
 
     library: EffectivePSF
@@ -112,6 +134,9 @@ class CalibrationResult:
     anchors: np.ndarray
     growth: float = nan
     n_loops: int = 0
+    frame: Frame | None = None
+    discs: DiscFit | None = None
+    filter_width: float = 1.0
 
     @cached_property
     def psf(self):
@@ -129,6 +154,7 @@ def calibrate_psf(
     start=None,
     options=CalibrationOptions(),
     neighbours=None,
+    initial=None,
 ):
     """Measure the kernel that turns a library PSF into that of the image.
 
@@ -154,6 +180,9 @@ def calibrate_psf(
     neighbours : (x, y), optional
         Star positions known from a sharper filter, in this frame up to a small
         offset. They then stand for the detection.
+    initial : PsfKernel, optional
+        Where the first loop starts, if not at ``start`` nor broadly: a kernel
+        that an earlier calibration gave. It is no prior.
 
     Returns
     -------
@@ -168,28 +197,79 @@ def calibrate_psf(
     """
     frame = _prepare(data, mask, sigma, psf, galaxy, exclude)
     if not frame.good.any():
-        return _result(psf, unmeasured_kernel(start, 0, "no usable pixels"))
-    kernel = start
-    if start is None or variance(start) < LEAST_START:
-        kernel = _broad_start(psf, options)
-    listed, last, how = FieldStars(), nan, _fit_keywords(options, neighbours)
+        kernel = unmeasured_kernel(start, 0, "no usable pixels", options.prior_error)
+        return _result(psf, kernel)
+    search = StarSearch(frame, options.thresholds, neighbours, options.filter_width, options.scan)
+    how = _fit_keywords(options, neighbours)
+    first = _first_kernel(psf, initial or start, options)
+    run = _run_loops(search, first, options, how)
+    bootstrap = None
+    if run.discs is None and run.n_bright >= options.min_anchors:
+        bootstrap = bootstrap_kernel(
+            frame,
+            options.family,
+            options.drizzle_width,
+            options.min_anchors,
+            options.min_delta_chi2,
+        )
+        if bootstrap is not None:
+            run = _run_loops(search, bootstrap.kernel, options, how)
+    if run.discs is None:
+        kernel, growth = _stand_in(run, start, bootstrap, options), nan
+    else:
+        kernel, growth = judge_kernel(frame, run.discs, run.kernel, start, options, how)
+        kernel = corrected_kernel(
+            frame, kernel, run.stars, run.anchors, options.empirical_correction
+        )
+    return _result(psf, kernel, run, frame, growth, search.width)
+
+
+@dataclass(frozen=True, eq=False)
+class _Run:
+    """Where the loops ended; without ``discs`` if there were too few anchors."""
+
+    stars: FieldStars
+    anchors: np.ndarray
+    n_loops: int
+    n_bright: int
+    kernel: PsfKernel
+    discs: DiscFit | None = None
+
+
+def _run_loops(search, kernel, options, how):
+    """Find stars, choose anchors, fit the kernel, until it stands still."""
+    frame, last = search.frame, nan
     for loop in range(options.max_loops):
-        working = WorkingPsf(psf, kernel)
-        listed = _find_stars(frame, working, listed, loop, neighbours, options)
-        real, anchors = _choose(frame, working, listed, neighbours, options)
-        stars = listed.select(real)
+        working = WorkingPsf(frame.library, kernel)
+        search.find(working, loop)
+        snr = search.snr(working)
+        real = search.is_real(snr)
+        stars = search.stars.select(real)
+        anchors = choose_anchors(
+            stars.x, stars.y, stars.flux, snr[real], frame.good, working.fwhm, options.anchors
+        )
+        n_bright = int(np.count_nonzero(snr > options.anchors.min_snr))
         if len(anchors) < options.min_anchors:
-            reason = f"{len(anchors)} isolated bright stars, {options.min_anchors} are needed"
-            kernel = unmeasured_kernel(start, len(anchors), reason)
-            return _result(psf, kernel, stars, anchors, n_loops=loop + 1)
-        discs = fit_discs(frame, working, stars, anchors, **how)
-        listed = listed.replaced(real, discs.stars)
+            return _Run(stars, anchors, loop + 1, n_bright, kernel)
+        # the first kernel is only there to find stars with
+        quick = {"max_steps": FIRST_STEPS, "errors": False} if loop == 0 else {}
+        quick = quick if options.max_loops > 1 else {}
+        discs = fit_discs(frame, working, stars, anchors, **how, **quick)
+        search.stars = search.stars.replaced(real, discs.stars)
         kernel = _bounded_growth(kernel, discs.result.kernel, loop, options)
         change, last = abs(variance(kernel) - last), variance(kernel)
-        if change < max(options.tolerance * last, 0.5 * variance_error(discs.result)):
+        if loop and change < max(options.tolerance * last, 0.5 * variance_error(discs.result)):
             break
-    kernel, growth = judge_kernel(frame, discs, kernel, start, options, how)
-    return _result(psf, kernel, discs.stars, anchors, growth, loop + 1)
+    return _Run(discs.stars, anchors, loop + 1, n_bright, kernel, discs)
+
+
+def _stand_in(run, start, bootstrap, options):
+    """The kernel where there are too few anchors to measure one."""
+    n_anchors = len(run.anchors)
+    reason = f"{n_anchors} isolated bright stars, {options.min_anchors} are needed"
+    if start is None and bootstrap is not None:
+        return guessed_kernel(bootstrap, n_anchors, reason)
+    return unmeasured_kernel(start, n_anchors, reason, options.prior_error)
 
 
 def galaxy_core(shape, params, in_r_eff=1.5, least_radius=0.0):
@@ -262,49 +342,16 @@ def _field_noise(image, bad, exclude):
     return np.fmax(pixel_noise(image, bad), 0.5 * scatter)
 
 
-def _broad_start(psf, options):
-    """Twice the variance of the library's own core, between 1 and 4 px^2."""
+def _first_kernel(psf, given, options):
+    """Where the first loop starts: broad, unless something better is given.
+
+    Broad is twice the variance of the library's own core, between 1 and 4 px^2.
+    """
+    if given is not None and given.family == options.family and variance(given) >= LEAST_START:
+        return PsfKernel(given.family, given.parameters)
     core = (psf.fwhm / FWHM_OF_SIGMA) ** 2
     return kernel_of_variance(
         options.family, float(np.clip(2 * core, 1.0, 4.0)), options.drizzle_width
-    )
-
-
-def _find_stars(frame, working, stars, loop, neighbours, options):
-    """The frame's stars with the PSF of this loop, total fluxes.
-
-    Without known positions, from scratch in the first two loops (coarsely in
-    the first, whose kernel is a guess); later ones refine the list. Known
-    positions stand for the detection, which then only adds what they lack.
-    """
-    scene = (frame.image, frame.variance, frame.good, working.renderer)
-    bright, faint = options.thresholds[:2], options.thresholds[2:]
-    stars = FieldStars(stars.x, stars.y, stars.flux * working.share)
-    if neighbours is None:
-        prior, steps = POSITION_PRIOR, 1 if loop > 1 else 0
-        stars = stars if loop > 1 else FieldStars()
-        thresholds = ((), bright + faint, bright)[max(0, 2 - loop)]
-        stars, rest = refine_stars(*scene, stars, steps=steps)
-    else:
-        prior, thresholds = FORCED_STEP_PRIOR, (bright[1:], faint[:1], ())[min(loop, 2)]
-        if loop:
-            stars, rest = refine_stars(*scene, stars, prior=prior)
-        else:
-            stars, rest = forced_stars(*scene, working.fwhm, neighbours)
-    for threshold in thresholds:
-        found = find_peaks(rest, frame.good, working.renderer, working.fwhm, threshold)
-        stars = stars.joined(found.away_from(stars, 0.5 * working.fwhm))
-        stars, rest = refine_stars(*scene, stars, prior=prior)
-    return FieldStars(stars.x, stars.y, stars.flux / working.share)
-
-
-def _choose(frame, working, listed, neighbours, options):
-    """Which stars are bright enough to draw, and the anchors among them."""
-    snr = listed.flux * working.share / working.flux_error(frame.noise)
-    real = snr > (LEAST_SNR if neighbours is None else LEAST_FORCED_SNR)
-    stars = listed.select(real)
-    return real, choose_anchors(
-        stars.x, stars.y, stars.flux, snr[real], frame.good, working.fwhm, options.anchors
     )
 
 
@@ -316,7 +363,11 @@ def _bounded_growth(old, new, loop, options):
     return scaled_kernel(new, most / variance(new))
 
 
-def _result(library, kernel, stars=None, anchors=(), growth=nan, n_loops=0):
+def _result(library, kernel, run=None, frame=None, growth=nan, width=1.0):
     kernel = replace(kernel, fwhm=WorkingPsf(library, kernel).fwhm)
-    stars = FieldStars() if stars is None else stars
-    return CalibrationResult(library, kernel, stars, np.array(anchors, int), growth, n_loops)
+    if run is None:
+        run = _Run(FieldStars(), np.zeros(0, int), 0, 0, kernel)
+    return CalibrationResult(
+        library, kernel, run.stars, np.array(run.anchors, int), growth, run.n_loops,
+        frame, run.discs, width,
+    )  # fmt: skip

@@ -157,6 +157,7 @@ def fit_discs(
     max_neighbours=15,
     neighbour_prior=POSITION_PRIOR,
     max_steps=10,
+    errors=True,
 ):
     """Fit kernel, anchors, their neighbours and the disc constants.
 
@@ -184,6 +185,8 @@ def fit_discs(
         the anchors are free within 0.3 px in each step.
     max_steps : int, optional
         Of Gauss-Newton.
+    errors : bool, optional
+        Whether the covariance of the kernel is wanted.
 
     Returns
     -------
@@ -213,7 +216,7 @@ def fit_discs(
     prior[anchors] = POSITION_PRIOR
     disc_data = DiscData(frame.image - held, weight, labels, half_size, position_prior=prior[near])
     kernel = working.kernel if kernel is None else kernel
-    result = fit_kernel(disc_data, core, kernel, inner, max_steps=max_steps)
+    result = fit_kernel(disc_data, core, kernel, inner, max_steps=max_steps, errors=errors)
     outer = FieldStars(result.stars.x, result.stars.y, result.stars.flux / share)
     return DiscFit(working, anchors, stars.replaced(near, outer), disc_data, result)
 

@@ -13,6 +13,7 @@ from scipy.sparse import csr_matrix
 from scipy.sparse.linalg import LinearOperator, cg
 from scipy.spatial import cKDTree
 
+from galstep.core.medians import median
 from galstep.core.stars import gram_stamps, project_stamps
 
 __all__ = [
@@ -107,8 +108,8 @@ def box_medians(image, good, size=32):
             box = values[edges[0][i] : edges[0][i + 1], edges[1][j] : edges[1][j + 1]]
             box = box[np.isfinite(box)]
             if box.size >= size * size // 10:
-                level[i, j] = np.median(box)
-    level[np.isnan(level)] = np.median(image[good])
+                level[i, j] = median(box)
+    level[np.isnan(level)] = median(image[good])
     rows, columns = (_hat_weights(n, edge) for n, edge in zip(shape, edges, strict=True))
     return rows @ level @ columns.T
 
@@ -268,7 +269,7 @@ def refine_stars(
         ``image`` minus stars.
     """
     half_size = renderer.matrix_half_size
-    faint = NEGLIGIBLE * np.sqrt(np.median(variance[good]))
+    faint = NEGLIGIBLE * np.sqrt(median(variance[good]))
     ny, nx = image.shape
     model = _render(image.shape, renderer, stars, faint)
     level = box_medians(image - model, good)

@@ -9,10 +9,10 @@ stands above a smooth galaxy and sky is left out, round by round.
 from dataclasses import dataclass, replace
 
 import numpy as np
-from astropy.stats import mad_std
 from scipy.ndimage import binary_dilation, gaussian_filter, median_filter
 
 from galstep.core.background import sky_image
+from galstep.core.medians import mad_std, median
 from galstep.core.scene import Freedom, SceneState, make_band
 from galstep.core.solve import ShapeBounds, fit_scene
 from galstep.records import SersicParams, SkyModel
@@ -77,7 +77,7 @@ def guess_galaxy(data, mask, centre=None, search=None):
         Round, n = 1.5, with the centre and the half-light radius measured.
     """
     ny, nx = data.shape
-    sky = np.median(data[~mask])
+    sky = median(data[~mask])
     # a 5 x 5 median removes stars whose FWHM is 2 to 3 px and keeps a galaxy
     smooth = median_filter(np.where(mask, 0.0, data - sky), 5)
     yy, xx = np.indices(data.shape)
@@ -117,14 +117,15 @@ def _residual(band, state, solution):
     return band.data - galaxy - np.tensordot(state.sky[0], band.basis, axes=1)
 
 
-def _finish(band, state, solution, stars, order):
-    sky = SkyModel(tuple(state.sky[0]), order, *_sky_frame(band))
+def _finish(band, params, flux, sky, galaxy, stars):
+    """The result; ``galaxy`` is the image of unit flux."""
+    model = SkyModel(tuple(sky), 1, *_sky_frame(band))
     return GalaxyFirst(
-        params=SersicParams.from_vector(state.shapes[0]),
-        flux=float(state.galaxy_flux[0, 0]),
-        sky_coefficients=state.sky[0],
-        galaxy=state.galaxy_flux[0, 0] * solution.evaluation.galaxies[0][0, 0],
-        sky=sky_image(sky, band.shape),
+        params=params,
+        flux=float(flux),
+        sky_coefficients=np.asarray(sky),
+        galaxy=flux * galaxy,
+        sky=sky_image(model, band.shape),
         star_mask=stars,
     )
 
@@ -134,14 +135,36 @@ def _sky_frame(band):
     return (nx - 1) / 2, (ny - 1) / 2, max(band.shape) / 2
 
 
-def _fit_rounds(band, state, freedom, clips, stars, core, bounds):
-    """Fit, mask what stands out, fit again; one round per clip level."""
+def _scale_rounds(band, shape, core):
+    """Flux of a galaxy of known shape, and the plane: linear, with what stands out masked.
+
+    One round per clip level; in each the sums over all pixels, less those masked.
+    """
+    galaxy = band.galaxy_renderer.image(shape)
+    columns = np.concatenate([galaxy[None], band.basis])
+    stars = np.zeros(band.mask.shape, dtype=bool)
+    for clip in FIXED_SHAPE_CLIPS:
+        weight = np.where(stars, 0.0, band.weight)
+        weighted = (columns * weight).reshape(len(columns), -1)
+        matrix = weighted @ columns.reshape(len(columns), -1).T
+        right = weighted @ band.data.ravel()
+        # columns differ by orders of magnitude; one without a pixel left has no say
+        scale = np.sqrt(np.fmax(np.diag(matrix), np.finfo(float).tiny))
+        scaled = matrix / np.outer(scale, scale)
+        coefficients = np.linalg.lstsq(scaled, right / scale, rcond=None)[0] / scale
+        residual = band.data - np.tensordot(coefficients, columns, axes=1)
+        stars = _star_mask(residual, band.mask, clip, shape, core)
+    return coefficients[0], coefficients[1:], galaxy, stars
+
+
+def _fit_rounds(band, state, core, bounds, stars):
+    """Fit everything but stars, mask what stands out, fit again."""
     reuse = None
-    for clip in clips:
+    for clip in FREE_SHAPE_CLIPS:
         solution = fit_scene(
             [_with_stars_masked(band, stars)],
             state,
-            freedom,
+            Freedom(positions=False),
             bounds=bounds,
             max_iterations=12,
             tolerance=1.0,
@@ -149,9 +172,8 @@ def _fit_rounds(band, state, freedom, clips, stars, core, bounds):
         )
         state = solution.state
         reuse = state, solution.evaluation
-        shape = state.shapes[0]
         residual = _residual(band, state, solution)
-        stars = _star_mask(residual, band.mask, clip, shape, core(shape))
+        stars = _star_mask(residual, band.mask, clip, state.shapes[0], core)
     return state, solution, stars
 
 
@@ -178,27 +200,13 @@ def robust_galaxy_fit(data, mask, sigma, psf, start=None):
     start = guess_galaxy(data, mask) if start is None else start
     band = make_band("first", data, mask, psf, sigma)
     bounds = ShapeBounds(r_eff=(0.5, 0.5 * max(data.shape)))
-    state = SceneState.start([band], [bounds.clip(start.to_vector())])
-    pinned = Freedom(shape=(False,) * 6, positions=False)
-    state, _, stars = _fit_rounds(
-        band,
-        state,
-        pinned,
-        FIXED_SHAPE_CLIPS,
-        np.zeros(mask.shape, dtype=bool),
-        lambda shape: FIRST_CORE_IN_R_EFF * np.exp(shape[2]),
-        bounds,
-    )
-    state, solution, stars = _fit_rounds(
-        band,
-        state,
-        Freedom(positions=False),
-        FREE_SHAPE_CLIPS,
-        stars,
-        lambda shape: CORE_IN_FWHM * psf.fwhm,
-        bounds,
-    )
-    return _finish(band, state, solution, stars, 1)
+    shape = bounds.clip(start.to_vector())
+    flux, sky, _, stars = _scale_rounds(band, shape, FIRST_CORE_IN_R_EFF * np.exp(shape[2]))
+    state = SceneState.start([band], [shape], [[flux]], [sky])
+    state, solution, stars = _fit_rounds(band, state, CORE_IN_FWHM * psf.fwhm, bounds, stars)
+    galaxy = solution.evaluation.galaxies[0][0, 0]
+    params = SersicParams.from_vector(state.shapes[0])
+    return _finish(band, params, state.galaxy_flux[0, 0], state.sky[0], galaxy, stars)
 
 
 def scale_galaxy(data, mask, sigma, psf, params):
@@ -207,15 +215,5 @@ def scale_galaxy(data, mask, sigma, psf, params):
     Parameters and returns as `robust_galaxy_fit`, with ``params`` held.
     """
     band = make_band("scaled", data, mask, psf, sigma)
-    state = SceneState.start([band], [params.to_vector()])
-    pinned = Freedom(shape=(False,) * 6, positions=False)
-    state, solution, stars = _fit_rounds(
-        band,
-        state,
-        pinned,
-        FIXED_SHAPE_CLIPS,
-        np.zeros(mask.shape, dtype=bool),
-        lambda shape: CORE_IN_FWHM * psf.fwhm,
-        ShapeBounds(),
-    )
-    return _finish(band, state, solution, stars, 1)
+    flux, sky, galaxy, stars = _scale_rounds(band, params.to_vector(), CORE_IN_FWHM * psf.fwhm)
+    return _finish(band, params, flux, sky, galaxy, stars)

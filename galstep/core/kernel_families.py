@@ -12,7 +12,18 @@ import numpy as np
 from galstep.exceptions import ParameterError
 from galstep.records import PsfKernel
 
-__all__ = ["FAMILIES", "bounded_step", "kernel_of_variance", "n_free", "scaled_kernel", "variance"]
+__all__ = [
+    "FAMILIES",
+    "bounded_step",
+    "displaced_kernels",
+    "distance",
+    "kernel_of_variance",
+    "n_free",
+    "scaled_kernel",
+    "variance",
+    "with_covariance",
+    "with_scale_error",
+]
 
 FAMILIES = ("gaussian", "elliptical", "moffat", "drizzle")
 
@@ -89,6 +100,25 @@ def variance(kernel):
     return p[0] + (p[1] ** 2 / 12 if kernel.family == "drizzle" else 0.0)
 
 
+def distance(first, second):
+    """How far apart two kernels are.
+
+    Parameters
+    ----------
+    first, second : PsfKernel
+
+    Returns
+    -------
+    float
+        Root of the summed squared differences of their parameters (px^2, or
+        logarithms for a Moffat); of two families the difference of the
+        variances.
+    """
+    if first.family != second.family:
+        return abs(variance(first) - variance(second))
+    return float(np.linalg.norm(np.subtract(first.parameters, second.parameters)))
+
+
 def n_free(family):
     """Number of fitted parameters: the drizzle width is given, not fitted."""
     return {"none": 0, "gaussian": 1, "elliptical": 3, "moffat": 2, "drizzle": 1}[family]
@@ -103,6 +133,84 @@ def scaled_kernel(kernel, factor):
         spread = factor * variance(kernel) - kernel.parameters[1] ** 2 / 12
         return replace(kernel, parameters=(max(spread, 0.0), kernel.parameters[1]))
     return replace(kernel, parameters=tuple(factor * p for p in kernel.parameters))
+
+
+def with_covariance(kernel, covariance):
+    """The kernel with errors, and their correlation if it has several.
+
+    Parameters
+    ----------
+    kernel : PsfKernel
+    covariance : (n, n) array
+        Of its first n parameters, those that were fitted; the others have no error.
+
+    Returns
+    -------
+    PsfKernel
+    """
+    errors = [float(error) for error in np.sqrt(np.diag(covariance))]
+    errors += [0.0] * (len(kernel.parameters) - len(errors))
+    matrix = tuple(float(value) for value in np.ravel(covariance)) if len(covariance) > 1 else ()
+    return replace(kernel, errors=tuple(errors), covariance=matrix)
+
+
+def with_scale_error(kernel, relative):
+    """The kernel with an error of its size alone.
+
+    Parameters
+    ----------
+    kernel : PsfKernel
+    relative : float
+        Relative error of the variance per axis.
+
+    Returns
+    -------
+    PsfKernel
+    """
+    n, step = n_free(kernel.family), 1e-3
+    moved = np.subtract(scaled_kernel(kernel, 1 + step).parameters, kernel.parameters)[:n]
+    return with_covariance(kernel, np.outer(moved, moved) * (relative / step) ** 2)
+
+
+def displaced_kernels(kernel):
+    """The kernel moved by one sigma along each independent direction of its errors.
+
+    Parameters
+    ----------
+    kernel : PsfKernel or None
+
+    Returns
+    -------
+    list of PsfKernel
+        Without errors. The directions are the principal axes of the covariance,
+        or the parameters if they are not correlated. Kernels stay within what
+        a fit may give. No kernel, if it was measured to be none, becomes a
+        Gaussian as wide as its error.
+    """
+    if kernel is None or not kernel.errors:
+        return []
+    if kernel.family == "none":
+        return [PsfKernel("gaussian", kernel.errors)]
+    errors = np.nan_to_num(kernel.errors, nan=0.0, posinf=0.0)
+    if kernel.covariance:
+        n = n_free(kernel.family)
+        values, vectors = np.linalg.eigh(np.reshape(kernel.covariance, (n, n)))
+        axes = (vectors * np.sqrt(np.clip(values, 0.0, None))).T
+        # of n directions those that are there but for rounding
+        axes = axes[values > 1e-12 * values.max()]
+    else:
+        axes = np.diag(errors)[errors > 0]
+    return [_moved(kernel, axis) for axis in axes]
+
+
+def _moved(kernel, axis):
+    old = np.array(kernel.parameters, float)
+    new = old.copy()
+    new[: len(axis)] += axis if axis.sum() >= 0 else -axis
+    if kernel.family == "moffat":
+        return _bounded_moffat(new)
+    _bound_variances(kernel.family, new, (0.0, 0.0, 0.0))
+    return PsfKernel(kernel.family, tuple(float(value) for value in new))
 
 
 def bounded_step(kernel, step):
@@ -128,13 +236,17 @@ def bounded_step(kernel, step):
     new[: len(step)] += step * min(1.0, limit / max(np.abs(step).max(), 1e-300))
     if kernel.family == "moffat":
         return _bounded_moffat(new)
-    for k in (0, 2) if kernel.family == "elliptical" else (0,):
-        floor = LEAST_RATIO * old[k] if old[k] > 0.05 else 0.0
-        new[k] = max(new[k], floor)
-    if kernel.family == "elliptical":
-        most = 0.9 * np.sqrt(new[0] * new[2])
-        new[1] = np.clip(new[1], -most, most)
+    _bound_variances(kernel.family, new, np.where(old > 0.05, LEAST_RATIO * old, 0.0))
     return replace(kernel, parameters=tuple(float(p) for p in new))
+
+
+def _bound_variances(family, values, floors):
+    """Hold the variances at or above their floors, in place, and an ellipse an ellipse."""
+    for k in (0, 2) if family == "elliptical" else (0,):
+        values[k] = max(values[k], floors[k])
+    if family == "elliptical":
+        most = 0.9 * np.sqrt(values[0] * values[2])
+        values[1] = np.clip(values[1], -most, most)
 
 
 def _bounded_moffat(parameters):

@@ -25,6 +25,7 @@ from galstep.core.field_stars import (
     star_normal_blocks,
 )
 from galstep.core.kernel_families import bounded_step, n_free
+from galstep.core.medians import median
 from galstep.core.psf import EffectivePSF
 from galstep.core.stars import StarRenderer, project_stamps
 from galstep.records import PsfKernel
@@ -34,6 +35,8 @@ __all__ = ["DiscData", "KernelFit", "fit_kernel"]
 
 # A step of so many sigma of the kernel is the last.
 LEAST_SIGMA = 0.15
+# Pixels beyond a stamp that its interpolation needs.
+STAMP_MARGIN = 3
 
 
 @dataclass(frozen=True, eq=False)
@@ -101,7 +104,9 @@ class _State:
     scatter: float
 
 
-def fit_kernel(disc_data, psf, kernel, stars, *, fixed=False, max_steps=10, tolerance=3e-3):
+def fit_kernel(
+    disc_data, psf, kernel, stars, *, fixed=False, max_steps=10, tolerance=3e-3, errors=True
+):
     """Fit kernel, stars and disc constants together.
 
     Parameters
@@ -122,11 +127,13 @@ def fit_kernel(disc_data, psf, kernel, stars, *, fixed=False, max_steps=10, tole
         The fit has converged when no kernel parameter moves by more than this
         (px^2, or its logarithm), or all together by less than 0.15 sigma.
         Faint blended stars may still slide then; the kernel does not feel it.
+    errors : bool, optional
+        Whether the covariances are wanted; they cost as much as a step.
 
     Returns
     -------
     KernelFit
-        With ``fixed`` the covariances are empty.
+        With ``fixed``, or without ``errors``, the covariances are empty.
     """
     constants = np.zeros(int(disc_data.labels.max()) + 1)
     n_kernel = 0 if fixed else n_free(kernel.family)
@@ -148,7 +155,7 @@ def fit_kernel(disc_data, psf, kernel, stars, *, fixed=False, max_steps=10, tole
             converged = n_steps > 1 and _settled(change, system.schur, tolerance)
         state = _linearise(disc_data, psf, kernel, stars, constants, n_kernel)
     covariance = sandwich = np.zeros((0, 0))
-    if n_kernel:
+    if n_kernel and errors:
         system = _System(disc_data, state, stars)
         covariance = system.kernel_covariance() * state.scatter**2
         sandwich = system.sandwich_covariance()
@@ -179,8 +186,8 @@ def _linearise(disc_data, psf, kernel, stars, constants, n_kernel):
         effective, derivatives = psf.convolved_with_derivatives(kernel)
     else:
         effective, derivatives = psf.convolved(kernel), []
-    renderer = StarRenderer(effective)
     half = disc_data.half_size
+    renderer = StarRenderer(_middle(effective.array, psf.oversample, half))
     model = _draw(renderer, disc_data, stars.x, stars.y, stars.flux)
     inside = disc_data.labels >= 0
     level = np.where(inside, constants[disc_data.labels], 0.0)
@@ -188,9 +195,17 @@ def _linearise(disc_data, psf, kernel, stars, constants, n_kernel):
     weight, scatter = _robust_weight(disc_data, model, rest)
     columns = np.zeros((n_kernel,) + model.shape)
     for k, array in enumerate(derivatives[:n_kernel]):
-        derivative = StarRenderer(EffectivePSF(array, psf.oversample))
+        derivative = StarRenderer(_middle(array, psf.oversample, half))
         columns[k] = derivative.render(model.shape, stars.x, stars.y, stars.flux, half_sizes=half)
     return _State(renderer, columns, rest, weight, scatter)
+
+
+def _middle(array, oversample, half_size):
+    """The part of a PSF that stamps of this half-size show; what is prepared is prepared often."""
+    reach = (half_size + STAMP_MARGIN) * oversample
+    cut_y, cut_x = (max(0, (n - 1) // 2 - reach) for n in array.shape)
+    ny, nx = array.shape
+    return EffectivePSF(array[cut_y : ny - cut_y, cut_x : nx - cut_x], oversample)
 
 
 def _draw(renderer, disc_data, x, y, flux, flux_x=None, flux_y=None):
@@ -213,7 +228,7 @@ def _robust_weight(disc_data, model, rest):
     weight = disc_data.weight / (1.0 + disc_data.weight * (disc_data.model_error * model) ** 2)
     normalised = rest * np.sqrt(weight)
     used = normalised[weight > 0]
-    scatter = max(1.0, 1.4826 * float(np.median(np.abs(used)))) if used.size else 1.0
+    scatter = max(1.0, 1.4826 * median(np.abs(used))) if used.size else 1.0
     if disc_data.robust:
         weight = weight / (1.0 + (normalised / (disc_data.robust * scatter)) ** 2)
     return weight, scatter

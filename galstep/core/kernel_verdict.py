@@ -5,11 +5,23 @@ from dataclasses import replace
 import numpy as np
 
 from galstep.core.disc_fit import WorkingPsf, fit_discs, gain_of_kernel
-from galstep.core.kernel_families import kernel_of_variance, scaled_kernel, variance
+from galstep.core.kernel_families import (
+    kernel_of_variance,
+    scaled_kernel,
+    variance,
+    with_covariance,
+    with_scale_error,
+)
 from galstep.flags import BandFlag
 from galstep.records import PsfKernel
 
-__all__ = ["borrow_kernel", "judge_kernel", "unmeasured_kernel", "variance_error"]
+__all__ = [
+    "borrow_kernel",
+    "guessed_kernel",
+    "judge_kernel",
+    "unmeasured_kernel",
+    "variance_error",
+]
 
 # With fewer anchors a prior, where there is one, takes its share.
 FEW_ANCHORS = 8
@@ -18,7 +30,10 @@ PLAIN_SIGMA = 6.0
 # Error of a prior of no blur, px^2: what a relative error cannot say.
 LEAST_PRIOR_ERROR = 0.02
 GROWTH_RADII = (1.0, 2.0)
-GROWTH_STEPS = 3
+GROWTH_STEPS = 2
+# Error of a borrowed kernel's variance, relative: the scatter between the
+# filters' own, within this range.
+BORROWED_ERROR = (0.5, 1.0)
 
 
 def variance_error(fit):
@@ -90,19 +105,17 @@ def judge_kernel(frame, discs, kernel, start, options, how):
         gain = gain_of_kernel(frame, discs) / _excess(fit)
         if gain < options.min_delta_chi2:
             reason = f"no blur: chi2 falls by {gain:.1f}, {options.min_delta_chi2:g} are needed"
-            return PsfKernel(n_anchors=n_anchors, reason=reason), np.nan
+            return PsfKernel(errors=(error,), n_anchors=n_anchors, reason=reason), np.nan
     growth = _growth(frame, discs, kernel, how)
     flags, reasons = _crowding(growth, fit.kernel, kernel, options)
-    errors = np.sqrt(np.diag(_covariance(fit)))
+    covariance = _covariance(fit)
     if start is not None and (few or flags):
         kernel, shrunk = _with_prior(kernel, error, start, options.prior_error)
-        errors = errors * shrunk / error
+        covariance = covariance * (shrunk / error) ** 2
         flags |= BandFlag.PSF_FROM_PRIOR
         reasons.append(f"combined with the prior ({n_anchors} anchors)")
-    given = (0.0,) * (len(kernel.parameters) - len(errors))
     kernel = replace(
-        kernel,
-        errors=tuple(float(e) for e in errors) + given,
+        with_covariance(kernel, covariance),
         n_anchors=n_anchors,
         flags=int(flags),
         reason="; ".join(reasons),
@@ -113,7 +126,8 @@ def judge_kernel(frame, discs, kernel, start, options, how):
 def _growth(frame, discs, kernel, how):
     widths = []
     for radius in GROWTH_RADII:
-        keywords = {**how, "radius_in_fwhm": radius, "max_steps": GROWTH_STEPS}
+        # from where the fit ended it is not far
+        keywords = {**how, "radius_in_fwhm": radius, "max_steps": GROWTH_STEPS, "errors": False}
         again = fit_discs(
             frame, discs.working, discs.stars, discs.anchors, kernel=kernel, **keywords
         )
@@ -146,7 +160,7 @@ def _with_prior(kernel, error, prior, relative_error):
     return kernel, float(weights.sum() ** -0.5)
 
 
-def unmeasured_kernel(start, n_anchors, reason):
+def unmeasured_kernel(start, n_anchors, reason, prior_error=0.0):
     """The prior if there is one, else none: flagged, with the reason.
 
     Parameters
@@ -156,6 +170,8 @@ def unmeasured_kernel(start, n_anchors, reason):
     n_anchors : int
     reason : str
         Why nothing was measured.
+    prior_error : float, optional
+        Relative error of the prior's sigma.
 
     Returns
     -------
@@ -165,8 +181,32 @@ def unmeasured_kernel(start, n_anchors, reason):
     if start is None:
         flag, kernel = BandFlag.PSF_NOT_CALIBRATED, PsfKernel()
     else:
-        flag, kernel, reason = BandFlag.PSF_FROM_PRIOR, start, f"{reason}; kernel from the prior"
+        flag, reason = BandFlag.PSF_FROM_PRIOR, f"{reason}; kernel from the prior"
+        kernel = with_scale_error(start, 2 * prior_error) if prior_error else start
     return replace(kernel, n_anchors=n_anchors, flags=int(flag), reason=reason)
+
+
+def guessed_kernel(bootstrap, n_anchors, reason):
+    """The best of a grid of widths, where no star is alone: flagged, with the reason.
+
+    Parameters
+    ----------
+    bootstrap : galstep.core.kernel_bootstrap.Bootstrap
+    n_anchors : int
+    reason : str
+        Why nothing better was measured.
+
+    Returns
+    -------
+    PsfKernel
+        All but its ``fwhm``.
+    """
+    return replace(
+        bootstrap.kernel,
+        n_anchors=n_anchors,
+        flags=int(BandFlag.PSF_BOOTSTRAPPED),
+        reason=f"{reason}; best of a grid of widths for {bootstrap.n_stars} bright stars",
+    )
 
 
 def borrow_kernel(library, kernel, measured):
@@ -174,7 +214,8 @@ def borrow_kernel(library, kernel, measured):
 
     The kernel of the filter whose library PSF has the most similar FWHM is
     taken, in pixels, as it is. What blurs a library PSF (detector, resampling)
-    is alike in filters that are alike; the result remains a guess.
+    is alike in filters that are alike; the result remains a guess, whose error
+    is the scatter between the filters.
 
     Parameters
     ----------
@@ -199,10 +240,16 @@ def borrow_kernel(library, kernel, measured):
     if taken.family == "none":
         return replace(kernel, reason=f"{kernel.reason}; no blur in {name} either")
     return replace(
-        taken,
-        errors=(),
+        with_scale_error(taken, _scatter([k for _, k in measured.values()])),
         fwhm=WorkingPsf(library, taken).fwhm,
         n_anchors=kernel.n_anchors,
+        correction=None,  # that of other optics
         flags=int(BandFlag.PSF_NOT_CALIBRATED | BandFlag.PSF_FROM_PRIOR),
         reason=f"{kernel.reason}; kernel of {name}",
     )
+
+
+def _scatter(kernels):
+    """Relative scatter of the variances of some kernels, within `BORROWED_ERROR`."""
+    sizes = [variance(kernel) for kernel in kernels if variance(kernel) > 0]
+    return float(np.clip(np.std(np.log(sizes)), *BORROWED_ERROR))

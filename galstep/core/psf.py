@@ -16,11 +16,13 @@ from scipy.fft import fftfreq, irfft2, next_fast_len, rfft2, rfftfreq
 from scipy.ndimage import map_coordinates, spline_filter
 
 from galstep.core.kernels import kernel_reach, kernel_transform, kernel_transform_derivatives
+from galstep.core.psf_modes import correction_array
 from galstep.exceptions import InputError
 
 __all__ = ["EffectivePSF"]
 
 _NEGATIVE_TOLERANCE = 1e-3  # of the maximum; library PSFs have tiny negatives
+_SPLINE_REACH = 32  # samples: the filter of a cubic spline falls by 3.7 with each
 
 
 @dataclass(frozen=True, eq=False)
@@ -139,9 +141,14 @@ class EffectivePSF:
         rows, columns = np.nonzero(above.any(axis=1))[0], np.nonzero(above.any(axis=0))[0]
         y = np.arange((rows[0] - 2) * factor, (rows[-1] + 2) * factor + 1) / factor
         x = np.arange((columns[0] - 2) * factor, (columns[-1] + 2) * factor + 1) / factor
+        # a spline's coefficients know nothing of values farther away
+        first = [max(0, own[0] - _SPLINE_REACH) for own in (rows, columns)]
+        core = self.array[
+            first[0] : rows[-1] + _SPLINE_REACH, first[1] : columns[-1] + _SPLINE_REACH
+        ]
         fine = map_coordinates(
-            spline_filter(self.array, order=3, mode="mirror"),
-            np.meshgrid(y, x, indexing="ij"),
+            spline_filter(core, order=3, mode="mirror"),
+            np.meshgrid(y - first[0], x - first[1], indexing="ij"),
             order=3,
             mode="constant",
             prefilter=False,
@@ -161,7 +168,7 @@ class EffectivePSF:
         return float(1 / (self.oversample**2 * np.sum(self.array**2)))
 
     def convolved(self, kernel):
-        """This PSF convolved with a kernel.
+        """This PSF convolved with a kernel, its correction added.
 
         Done in Fourier space with zero padding, so that nothing wraps around.
         The array grows by the reach of the kernel, equally on both sides: the
@@ -176,7 +183,7 @@ class EffectivePSF:
         Returns
         -------
         EffectivePSF
-            With the same oversampling; self for the family "none".
+            With the same oversampling; self for the family "none" without correction.
 
         Raises
         ------
@@ -185,10 +192,15 @@ class EffectivePSF:
             their range.
         """
         if kernel.family == "none":
-            return self
+            return self if kernel.correction is None else self._corrected(self.array, kernel)
         grid = _PaddedTransform(self, kernel)
         array = grid.image(kernel_transform(kernel, grid.f_x, grid.f_y))
-        return self._read_only(array / array.sum(), self.oversample)
+        return self._corrected(array / array.sum(), kernel)
+
+    def _corrected(self, array, kernel):
+        if kernel.correction is not None:
+            array = array + correction_array(array.shape, self.oversample, kernel.correction)
+        return self._read_only(array, self.oversample)
 
     def kernel_derivatives(self, kernel):
         """Derivatives of `convolved` with respect to the kernel's parameters.
@@ -218,7 +230,7 @@ class EffectivePSF:
         derivatives : list of (ny, nx) array
         """
         if kernel.family == "none":
-            return self, []
+            return self.convolved(kernel), []
         grid = _PaddedTransform(self, kernel)
         image = grid.image(kernel_transform(kernel, grid.f_x, grid.f_y))
         total = image.sum()
@@ -226,7 +238,7 @@ class EffectivePSF:
         for transform in kernel_transform_derivatives(kernel, grid.f_x, grid.f_y):
             change = grid.image(transform)
             derivatives.append((change - image * (change.sum() / total)) / total)
-        return self._read_only(image / total, self.oversample), derivatives
+        return self._corrected(image / total, kernel), derivatives
 
 
 class _PaddedTransform:

@@ -7,13 +7,15 @@ another array or another kernel is another PSF.
 """
 
 import hashlib
+from dataclasses import replace
 from functools import lru_cache
 from weakref import ref
 
 import numpy as np
 
+from galstep.core.kernel_families import displaced_kernels
 from galstep.core.psf import EffectivePSF
-from galstep.records import PsfKernel
+from galstep.records import PsfCorrection, PsfKernel
 
 __all__ = ["displaced_psfs", "effective_psf"]
 
@@ -55,13 +57,13 @@ def effective_psf(array, oversample, kernel=None, name="PSF"):
     InputError, ParameterError
         As `EffectivePSF.from_array` and `EffectivePSF.convolved`.
     """
-    kernel = PsfKernel() if kernel is None else PsfKernel(kernel.family, tuple(kernel.parameters))
+    kernel = PsfKernel() if kernel is None else _shape(kernel)
     array = np.asarray(array)
     return _made(_Content(array, name), oversample, kernel)
 
 
 def displaced_psfs(array, oversample, kernel=None, name="PSF"):
-    """The effective PSF as it would be with each kernel parameter one sigma larger.
+    """The effective PSF moved by one sigma along each independent error of its kernel.
 
     Parameters
     ----------
@@ -71,17 +73,20 @@ def displaced_psfs(array, oversample, kernel=None, name="PSF"):
     Returns
     -------
     tuple of EffectivePSF
-        One per kernel parameter whose error is known; empty without any.
+        One per kernel parameter whose error is known, or per principal axis of
+        their covariance, each with the correction; empty without any.
     """
-    if kernel is None:
-        return ()
-    displaced = []
-    for k, (value, error) in enumerate(zip(kernel.parameters, kernel.errors, strict=False)):
-        if np.isfinite(error) and error > 0:
-            parameters = (*kernel.parameters[:k], value + error, *kernel.parameters[k + 1 :])
-            moved = PsfKernel(kernel.family, parameters)
-            displaced.append(effective_psf(array, oversample, moved, name))
-    return tuple(displaced)
+    correction = None if kernel is None else kernel.correction
+    moved = [replace(other, correction=correction) for other in displaced_kernels(kernel)]
+    return tuple(effective_psf(array, oversample, other, name) for other in moved)
+
+
+def _shape(kernel):
+    """A kernel as a key: what decides how the PSF looks, and nothing else."""
+    correction = kernel.correction
+    if correction is not None:
+        correction = PsfCorrection(correction.scale, tuple(correction.coefficients))
+    return PsfKernel(kernel.family, tuple(kernel.parameters), correction=correction)
 
 
 @lru_cache(maxsize=_N_KEPT)

@@ -6,7 +6,6 @@ it loses in the other filter: exact where the galaxy looks the same in both.
 """
 
 import numpy as np
-from photutils.psf_matching import make_kernel
 
 from galstep.core.apertures import bounding_box, fill_stamp, overlap, scaled
 from galstep.core.convolution import convolve_same
@@ -34,6 +33,8 @@ def matching_kernel(psf, target):
         frequencies that ``psf`` does not pass. A top-hat window, as sphot has
         it, would take more: 0.02 mag of a galaxy's core.
     """
+    from photutils.psf_matching import make_kernel
+
     half = min(max(StarRenderer(p).half_size for p in (psf, target)), MAX_HALF_SIZE)
     here, there = (_star(p, half) for p in (psf, target))
     kernel = make_kernel(here / here.sum(), there / there.sum(), regularization=REGULARIZATION)

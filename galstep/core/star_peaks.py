@@ -1,7 +1,7 @@
 """Where the stars of a crowded frame are: peaks of a zero-sum filter, known places."""
 
 import numpy as np
-from scipy.ndimage import maximum_filter
+from scipy.ndimage import map_coordinates, maximum_filter
 from scipy.spatial import cKDTree
 
 from galstep.core.convolution import convolve_same
@@ -13,7 +13,7 @@ __all__ = ["find_peaks", "forced_stars", "zero_sum_filter"]
 LEAST_MATCHES = 3
 
 
-def zero_sum_filter(renderer, fwhm):
+def zero_sum_filter(renderer, fwhm, width=1.0):
     """The detection filter: the PSF minus its mean within a small disc.
 
     A plain matched filter collects every faint star in the wings of the PSF;
@@ -26,6 +26,8 @@ def zero_sum_filter(renderer, fwhm):
         Draws the current PSF.
     fwhm : float
         Its FWHM, pixels.
+    width : float, optional
+        The filter is the PSF drawn so many times wider.
 
     Returns
     -------
@@ -34,16 +36,25 @@ def zero_sum_filter(renderer, fwhm):
     response : float
         Filtered value at a star of unit flux.
     """
-    radius = 1.1 * fwhm + 1.0
+    radius = 1.1 * fwhm * width + 1.0
     h = int(np.ceil(radius))
     star = renderer.render((2 * h + 1,) * 2, np.array([h * 1.0]), np.array([h * 1.0]), np.ones(1))
+    profile = star if width == 1.0 else _stretched(renderer.psf, h, width)
     yy, xx = np.ogrid[-h : h + 1, -h : h + 1]
     disc = xx * xx + yy * yy <= radius * radius
-    kernel = np.where(disc, star - star[disc].mean(), 0.0)
+    kernel = np.where(disc, profile - profile[disc].mean(), 0.0)
     return kernel, float((kernel * star).sum())
 
 
-def find_peaks(image, good, renderer, fwhm, threshold):
+def _stretched(psf, half_size, width):
+    """A stamp of the PSF drawn ``width`` times wider."""
+    offset = np.arange(-half_size, half_size + 1) * psf.oversample / width
+    row, column = psf.centre
+    places = np.meshgrid(row + offset, column + offset, indexing="ij")
+    return map_coordinates(psf.array, places, order=3, mode="constant")
+
+
+def find_peaks(image, good, renderer, fwhm, threshold, width=1.0):
     """Local maxima of the zero-sum filtered image.
 
     Parameters
@@ -52,7 +63,7 @@ def find_peaks(image, good, renderer, fwhm, threshold):
         What the stars stand on already removed.
     good : ndarray of bool, shape (ny, nx)
         Pixels to search; the others count as zero in the filter.
-    renderer, fwhm
+    renderer, fwhm, width
         As for `zero_sum_filter`.
     threshold : float
         In units of the MAD of the filtered image over ``good``.
@@ -66,7 +77,7 @@ def find_peaks(image, good, renderer, fwhm, threshold):
     """
     if not good.any():
         return FieldStars()
-    flux, centre, scatter = _filtered_flux(image, good, renderer, fwhm)
+    flux, centre, scatter = _filtered_flux(image, good, renderer, fwhm, width)
     height = np.where(good, flux - centre, 0.0)
     peaks = (height == maximum_filter(height, 3)) & (height > threshold * scatter)
     peaks[[0, -1]] = peaks[:, [0, -1]] = False
@@ -79,9 +90,9 @@ def find_peaks(image, good, renderer, fwhm, threshold):
     return found.select(np.argsort(-found.flux, kind="stable"))
 
 
-def _filtered_flux(image, good, renderer, fwhm):
+def _filtered_flux(image, good, renderer, fwhm, width):
     """Flux of a star at every pixel, its median and its scatter over ``good``."""
-    kernel, response = zero_sum_filter(renderer, fwhm)
+    kernel, response = zero_sum_filter(renderer, fwhm, width)
     flux = convolve_same(np.where(good, image, 0.0), kernel[::-1, ::-1]) / response
     values = flux[good]
     centre = float(np.median(values))
@@ -95,7 +106,7 @@ def _parabola(before, at, after):
     return np.clip(0.5 * (before - after) / np.where(flat, 1.0, curvature), -0.5, 0.5) * ~flat
 
 
-def forced_stars(image, variance, good, renderer, fwhm, positions, *, threshold=15.0):
+def forced_stars(image, variance, good, renderer, fwhm, positions, *, threshold=15.0, width=1.0):
     """Fluxes of stars whose positions come from another filter.
 
     The other filter's frame may be displaced by a fraction of a pixel: the
@@ -110,8 +121,8 @@ def forced_stars(image, variance, good, renderer, fwhm, positions, *, threshold=
         FWHM of the PSF, pixels.
     positions : (x, y)
         Known positions, pixels.
-    threshold : float, optional
-        Of the peaks that give the offset.
+    threshold, width : float, optional
+        Of the peaks that give the offset, and of the filter that finds them.
 
     Returns
     -------
@@ -126,7 +137,7 @@ def forced_stars(image, variance, good, renderer, fwhm, positions, *, threshold=
     x, y = x[near], y[near]
     if not len(x):
         return FieldStars(), image
-    peaks = find_peaks(image, good, renderer, fwhm, threshold)
+    peaks = find_peaks(image, good, renderer, fwhm, threshold, width)
     dx, dy = _offset(peaks, x, y, 0.5 * fwhm)
     stars = FieldStars(x + dx, y + dy, np.zeros(len(x)))
     stars, _ = refine_stars(image, variance, good, renderer, stars, move=False)

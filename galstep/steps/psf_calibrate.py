@@ -4,10 +4,11 @@ import numpy as np
 from numpy.linalg import LinAlgError
 
 from galstep.core.anchors import AnchorLimits
-from galstep.core.background import pixel_noise
 from galstep.core.calibrate import CalibrationOptions, calibrate_psf, galaxy_core
+from galstep.core.field_stars import FieldStars
+from galstep.core.filter_width import ScanOptions
 from galstep.core.galaxy_first import robust_galaxy_fit, scale_galaxy
-from galstep.core.kernel_families import kernel_of_variance, variance
+from galstep.core.kernel_families import distance, kernel_of_variance, variance
 from galstep.core.kernel_verdict import borrow_kernel, unmeasured_kernel
 from galstep.core.psf import EffectivePSF
 from galstep.exceptions import ParameterError
@@ -16,10 +17,15 @@ from galstep.steps.base import GalStep
 from galstep.steps.base_filter import choose_base_filter
 from galstep.steps.grids import pixel_map_between
 from galstep.steps.per_filter import check_filters, for_filter
+from galstep.steps.psf_products import stacked_stars, write_psf_figure, write_psfs
+from galstep.steps.psf_scene import fit_in_scene
+from galstep.steps.scenes import pixel_sigma
 
 __all__ = ["PSFCalibrate"]
 
 REASON = "PSF: "
+# Thresholds of the search for stars that a fit has not listed.
+BESIDE_A_FIT = (15.0, 6.0, 3.5)
 
 
 class PSFCalibrate(GalStep):
@@ -28,6 +34,11 @@ class PSFCalibrate(GalStep):
     The library PSF is convolved with a kernel that is fitted to bright isolated
     stars, their neighbours included. The base filter comes first; the others
     take its star list as known positions.
+
+    Attributes
+    ----------
+    calibrated : dict of str to `galstep.core.calibrate.CalibrationResult`
+        Of the last run: the filters whose stars were fitted, and with what.
     """
 
     class_alias = "gal_psfcalibrate"
@@ -38,7 +49,7 @@ class PSFCalibrate(GalStep):
     drizzle_width = float(min=0, default=1.0)   # Side of the square of the family drizzle (pixels)
     kernel_anchor_K = integer(min=3, default=30)  # Number of the brightest isolated stars that the kernel is fitted to
     min_anchors = integer(min=3, default=3)     # With fewer of them there is no measurement
-    kernel_fit_objective = option('multi_source', 'single_source', default='multi_source')  # Neighbours of these stars are fitted along, or drawn and held
+    kernel_fit_objective = option('multi_source', 'single_source', 'scene', default='multi_source')  # What is fitted together with the kernel: these stars and their neighbours; these stars, neighbours drawn and held; or afterwards all stars, the galaxy and the sky, taken if it agrees with these stars and is better known
     kernel_fit_stamp_half_min = integer(min=4, default=8)  # Least half-size of the stamps in which stars are fitted (pixels)
     kernel_fit_stamp_half_in_sigmaeff = float(min=1, max=10, default=3.0)  # Radius of the disc of pixels fitted round each such star, in sigma (FWHM / 2.3548) of the current PSF; at least 3.5 pixels
     kernel_fit_max_neighbors = integer(min=0, default=15)  # Largest number of neighbours fitted along with one star
@@ -47,6 +58,18 @@ class PSFCalibrate(GalStep):
     center_mask_r_in_r_eff = float(min=0, default=1.5)  # No star inside this ellipse of the galaxy is used (semi-major axis in r_eff)
     forced_neighbors = boolean(default=True)    # Take the positions of the stars from the base filter's list; otherwise each filter finds its own, and faint blends widen the kernel
     max_loops = integer(min=1, max=20, default=4)  # Largest number of loops (find stars, fit kernel)
+    empirical_correction = option('none', 'auto', 'always', default='auto')  # Add to library and kernel what the stars leave, in a few smooth modes: auto, if it clearly lowers the residual of stars that it was not fitted to
+    filter_width = float(min=0.5, max=2, default=0.7)  # Width of the filter that stars are detected with (FWHM of the current PSF): in a crowd a sharper filter than the PSF tells blends apart
+    fwhm_method = option('empirical', 'scan', default='empirical')  # empirical: that filter is the calibrated PSF drawn filter_width times as wide; scan: 0.7, 1 and 1.4 times that width are tried in the first two loops, and the one that scores best is taken
+    scan_method = option('lm', 'nnls', default='lm')  # How scan measures what it has detected: lm, fluxes and positions; nnls, fluxes at the detected positions
+    scan_metric = option('sum_snr', 'resid_mad', 'count', default='sum_snr')  # What scan prefers: the largest sum of signal-to-noise, the least scatter of what is left, or the most stars above 5 sigma
+    scan_top_k = integer(min=0, default=100)    # scan measures this many of the brightest detections; 0: all
+    in_mainloop = boolean(default=False)        # Filters that have been fitted are calibrated beside that fit: its galaxy, sky and star list. In a pipeline the kernels are then calibrated again after the fits, and the fits made again
+    mainloop_calibrations = integer(min=1, max=20, default=3)  # Largest number of times that a pipeline does so; it ends before if all kernels stay as they were
+    kernel_fit_skip_on_convergence = boolean(default=False)  # With in_mainloop: a kernel that would move by less than kernel_skip_threshold stays as it was
+    kernel_skip_threshold = float(min=0, default=1e-3)  # Root of the summed squares of the changes of the kernel's parameters (square pixels; logarithms for moffat)
+    save_psfs = boolean(default=None)           # Write the calibrated PSFs: <name>_psf.h5, which can be given as PSF_file, and <name>_psf.asdf with kernels and stacked stars (default: if the step runs on its own and saves its result)
+    save_figure = boolean(default=None)         # Draw them, with the stacked stars beside them: <name>_psf.png (needs matplotlib; default as save_psfs)
     blur_psf_error = float(min=0.001, max=10, default=0.05)  # Relative error of the values in blur_psf
     [blur_psf]                                  # Gaussian sigma of the kernel by filter (samples of the library PSF), if it is known: start of the fit, and prior where the stars do not suffice
     __many__ = float(min=0, default=None)       # By filter
@@ -90,18 +113,34 @@ class PSFCalibrate(GalStep):
             name: EffectivePSF.from_array(band.psf, band.oversample, f"PSF of {name}")
             for name, band in model.bands.items()
         }
-        known = None
+        known, self.calibrated = None, {}
         for name in [base, *(name for name in model.bands if name != base)]:
             band = model.bands[name]
             seen = (None, None) if known is None else _seen_in(band, *known)
             found = self._calibrate(band, libraries[name], *seen)
             if known is None and found is not None:
                 known = band, *found
+        if self.kernel_fit_objective == "scene":
+            fit_in_scene(model, self.calibrated, base, self.empirical_correction)
         self._borrow(model, libraries)
         for band in model.bands.values():
             _note_reason(band)
         self._report(model, base)
+        self._save_psfs(model)
         return model
+
+    def _save_psfs(self, model):
+        """Write the PSFs and their picture where that is asked for."""
+        alone = self.parent is None and bool(self.save_results)
+        asdf, hdf5, picture = (
+            self.make_output_path(suffix="psf", ext=ext) for ext in (".asdf", ".h5", ".png")
+        )
+        psfs, figure = (alone if w is None else w for w in (self.save_psfs, self.save_figure))
+        stacks = stacked_stars(model, self.calibrated) if psfs or figure else {}
+        if psfs:
+            write_psfs(model, stacks, asdf, hdf5)
+        if figure:
+            write_psf_figure(model, stacks, picture)
 
     def _check_filters(self, model):
         unknown = [name for name in self.blur_psf or {} if name not in model.bands]
@@ -117,33 +156,41 @@ class PSFCalibrate(GalStep):
         Returns the galaxy's shape and the star positions, for other filters to
         share; None if the fit failed.
         """
-        start = self._start(band)
+        start, before = self._start(band), band.psf_kernel
         if not band.usable:
-            band.psf_kernel = unmeasured_kernel(start, 0, "no usable pixels")
+            band.psf_kernel = unmeasured_kernel(start, 0, "no usable pixels", self.blur_psf_error)
             return None
-        sigma = pixel_noise(band.data, band.mask) if band.err is None else band.err
+        fitted = self.in_mainloop and band.fitted and bool(band.fit.sersic)
         try:
-            if params is None:
-                first = robust_galaxy_fit(band.data, band.mask, sigma, library)
+            if fitted:
+                params, galaxy = band.fit.sersic[0].params, band.galaxy + band.sky
+                positions = _joined_positions(band.fit.stars, positions, library.fwhm)
             else:
-                first = scale_galaxy(band.data, band.mask, sigma, library, params)
+                params, galaxy = _first_galaxy(band, library, params)
             result = calibrate_psf(
                 band.data,
                 band.mask,
                 band.err,
                 library,
-                first.galaxy + first.sky,
-                self._core(band, first.params, library),
+                galaxy,
+                self._core(band, params, library),
                 start=start,
-                options=self._options(band),
-                neighbours=positions if self.forced_neighbors else None,
+                options=self._options(band, fitted),
+                neighbours=positions if self.forced_neighbors or fitted else None,
+                initial=before if fitted else None,
             )
         except LinAlgError as error:
-            band.psf_kernel = unmeasured_kernel(start, 0, f"the fit failed ({error})")
+            band.psf_kernel = unmeasured_kernel(
+                start, 0, f"the fit failed ({error})", self.blur_psf_error
+            )
             return None
         band.psf_kernel = result.kernel
+        self.calibrated[band.name] = result
+        if fitted and self.kernel_fit_skip_on_convergence and before is not None:
+            if distance(before, result.kernel) < self.kernel_skip_threshold:
+                band.psf_kernel = before
         # an empty list is no list: the next filter finds its own stars
-        return first.params, (result.stars.x, result.stars.y) if len(result.stars) else None
+        return params, (result.stars.x, result.stars.y) if len(result.stars) else None
 
     def _start(self, band):
         sigma = (self.blur_psf or {}).get(band.name)
@@ -158,9 +205,12 @@ class PSFCalibrate(GalStep):
         least = own.center_mask_r_in_fwhm * library.fwhm
         return galaxy_core(band.shape, params, own.center_mask_r_in_r_eff, least)
 
-    def _options(self, band):
+    def _options(self, band, fitted):
         own = for_filter(self, band.name)
-        several = self.kernel_fit_objective == "multi_source"
+        # what a fit was not sure of is still to be found
+        deeper = {"thresholds": BESIDE_A_FIT} if fitted else {}
+        several = self.kernel_fit_objective != "single_source"
+        later = self.kernel_fit_objective == "scene"
         return CalibrationOptions(
             family=own.kernel_family,
             drizzle_width=own.drizzle_width,
@@ -171,8 +221,17 @@ class PSFCalibrate(GalStep):
             neighbour_pad=self.kernel_fit_neighbor_pad_pix,
             max_neighbours=self.kernel_fit_max_neighbors if several else 0,
             max_loops=own.max_loops,
+            empirical_correction="none" if later else self.empirical_correction,
             prior_error=self.blur_psf_error,
+            filter_width=self.filter_width,
+            scan=self._scan(),
+            **deeper,
         )
+
+    def _scan(self):
+        if self.fwhm_method == "empirical":
+            return None
+        return ScanOptions(self.scan_method, self.scan_metric, self.scan_top_k)
 
     def _borrow(self, model, libraries):
         """Filters without measurement and prior take the kernel of a similar one."""
@@ -194,6 +253,28 @@ class PSFCalibrate(GalStep):
             sigma = band.oversample * np.sqrt(variance(kernel))
             said.append(f"{name} {sigma:.3g}" + ("?" if kernel.flags else ""))
         self.complete(model, base=base, sigma=f"{'; '.join(said)} (library samples; ?: flagged)")
+
+
+def _joined_positions(stars, known, fwhm):
+    """Where a fit has stars, and where else another filter's calibration has found some.
+
+    The fits stop at stars that they are sure of; the wings of fainter ones widen a kernel.
+    """
+    listed = FieldStars(stars.x, stars.y, stars.flux)
+    if known is not None:
+        others = FieldStars(*known, np.zeros(len(known[0])))
+        listed = listed.joined(others.away_from(listed, 0.5 * fwhm))
+    return (listed.x, listed.y) if len(listed) else None
+
+
+def _first_galaxy(band, library, params):
+    """Shape and model image of galaxy and sky, stars masked; the shape may be known."""
+    sigma = pixel_sigma(band)
+    if params is None:
+        first = robust_galaxy_fit(band.data, band.mask, sigma, library)
+    else:
+        first = scale_galaxy(band.data, band.mask, sigma, library, params)
+    return first.params, first.galaxy + first.sky
 
 
 def _seen_in(band, first, params, positions):

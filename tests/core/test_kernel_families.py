@@ -6,10 +6,14 @@ import pytest
 from galstep.core.kernel_families import (
     FAMILIES,
     bounded_step,
+    displaced_kernels,
+    distance,
     kernel_of_variance,
     n_free,
     scaled_kernel,
     variance,
+    with_covariance,
+    with_scale_error,
 )
 from galstep.core.psf import EffectivePSF
 from galstep.exceptions import ParameterError
@@ -97,3 +101,43 @@ def test_cut_slope_of_a_moffat_leaves_its_width():
     free = PsfKernel("moffat", (0.65, float(np.log(20.0)) + 0.3))
     assert kernel.parameters[1] == pytest.approx(np.log(20.0))
     assert np.isclose(variance(kernel), variance(free))
+
+
+class TestErrors:
+    COVARIANCE = np.array([[0.04, 0.03], [0.03, 0.09]])
+
+    @pytest.mark.parametrize("family", FAMILIES)
+    def test_error_of_the_size_alone(self, family):
+        kernel = with_scale_error(kernel_of_variance(family, 0.9, 1.2), 0.1)
+        moved = [variance(other) for other in displaced_kernels(kernel)]
+        assert moved == pytest.approx([0.99], rel=2e-2)
+
+    def test_errors_and_correlation_are_kept(self):
+        kernel = with_covariance(PsfKernel("moffat", (0.5, 1.0)), self.COVARIANCE)
+        assert kernel.errors == pytest.approx((0.2, 0.3))
+        assert kernel.covariance == pytest.approx((0.04, 0.03, 0.03, 0.09))
+        assert with_covariance(PsfKernel("drizzle", (0.5, 1.0)), [[0.04]]).errors == (0.2, 0.0)
+
+    def test_displacements_make_up_the_covariance(self):
+        kernel = with_covariance(PsfKernel("moffat", (0.5, 1.0)), 0.01 * self.COVARIANCE)
+        moves = [np.subtract(k.parameters, kernel.parameters) for k in displaced_kernels(kernel)]
+        total = sum(np.outer(move, move) for move in moves)
+        np.testing.assert_allclose(total, 0.01 * self.COVARIANCE, rtol=1e-10)
+
+    def test_a_variance_does_not_fall_below_zero(self):
+        covariance = np.array([[0.5, 0.0, -0.45], [0.0, 0.01, 0.0], [-0.45, 0.0, 0.5]])
+        kernel = with_covariance(PsfKernel("elliptical", (0.05, 0.0, 0.05)), covariance)
+        for moved in displaced_kernels(kernel):
+            assert min(moved.parameters[0], moved.parameters[2]) >= 0
+            POINT.convolved(moved)
+
+    def test_no_kernel_is_uncertain_by_a_gaussian(self):
+        assert displaced_kernels(PsfKernel(errors=(0.02,))) == [PsfKernel("gaussian", (0.02,))]
+        assert displaced_kernels(PsfKernel()) == displaced_kernels(None) == []
+
+
+def test_distance():
+    one, other = PsfKernel("elliptical", (1.0, 0.0, 1.0)), PsfKernel("elliptical", (1.3, 0.4, 1.0))
+    assert distance(one, other) == pytest.approx(0.5)
+    assert distance(one, one) == 0
+    assert distance(PsfKernel(), PsfKernel("gaussian", (0.7,))) == pytest.approx(0.7)

@@ -55,7 +55,9 @@ def test_borrowed_kernel_is_that_of_the_most_similar_psf():
     assert kernel.parameters == LARGE.parameters
     assert kernel.flags == BandFlag.PSF_NOT_CALIBRATED | BandFlag.PSF_FROM_PRIOR
     assert kernel.reason == "1 isolated bright stars; kernel of F160W"
-    assert (kernel.n_anchors, kernel.errors) == (1, ())
+    assert kernel.n_anchors == 1
+    # as badly known as the two that were measured differ
+    assert kernel.errors[0] == pytest.approx(4.0 * np.log(5.0) / 2, rel=1e-6)
     assert kernel.fwhm == pytest.approx(WIDE.blurred(np.sqrt(0.25 + 4.0)).fwhm, rel=0.01)
     assert borrow_kernel(effective(NARROW), missing, MEASURED).parameters == SMALL.parameters
 
@@ -76,3 +78,5 @@ def test_prior_stands_in_for_a_measurement():
     assert kernel.flags == BandFlag.PSF_FROM_PRIOR
     assert kernel.n_anchors == 2
     assert kernel.reason == "2 isolated bright stars; kernel from the prior"
+    known = unmeasured_kernel(SMALL, 2, "2 isolated bright stars", prior_error=0.1)
+    assert known.errors == pytest.approx((0.16,), rel=1e-3)

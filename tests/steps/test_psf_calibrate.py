@@ -7,6 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from galstep.core import kernel_stars
 from galstep.core.kernel_families import variance
 from galstep.datamodels import GalaxyModel
 from galstep.exceptions import ParameterError
@@ -129,6 +130,7 @@ def test_without_known_positions_each_filter_finds_its_own(model, calibrated):
         {"center_mask_r_in_fwhm": 20.0},
         {"center_mask_r_in_r_eff": 4.0},
         {"max_loops": 1},
+        {"filter_width": 1.2},
     ],
 )
 def test_each_parameter_counts_and_harms_little(parameters, single, calibrated):
@@ -137,8 +139,34 @@ def test_each_parameter_counts_and_harms_little(parameters, single, calibrated):
     assert np.sqrt(variance(kernel)) == pytest.approx(0.9, rel=0.06)
 
 
-def test_fewer_neighbours():
-    crowded = make_model(filters=("F150W",), n_stars=250, seed=5, psf_blur=0.9)
+@pytest.fixture(scope="module")
+def crowded():
+    return make_model(filters=("F150W",), n_stars=250, seed=5, psf_blur=0.9)
+
+
+@pytest.mark.parametrize(
+    "parameters",
+    [
+        {"fwhm_method": "empirical"},
+        {"scan_method": "nnls"},
+        {"scan_metric": "resid_mad"},
+        {"scan_top_k": 5},
+    ],
+)
+def test_parameters_of_the_scan(parameters, crowded, monkeypatch):
+    """Each of them changes what is asked of the frame; what comes of it is tested in core."""
+    asked = []
+    monkeypatch.setattr(kernel_stars, "best_width", lambda *args: asked.append(args) or 0.6)
+    base_kernel(crowded, **{"fwhm_method": "scan", **parameters})
+    if "fwhm_method" in parameters:
+        assert not asked
+        return
+    assert [args[3] for args in asked] == [0.7, 0.6]
+    (name, value), options = next(iter(parameters.items())), asked[0][-1]
+    assert getattr(options, name.removeprefix("scan_")) == value
+
+
+def test_fewer_neighbours(crowded):
     few, many = (base_kernel(crowded, kernel_fit_max_neighbors=n) for n in (1, 15))
     assert few.parameters != many.parameters
 
