@@ -13,6 +13,7 @@ from galstep.core.ladder import LadderOptions, known_variance, run_ladder
 from galstep.core.measure import measure_scene
 from galstep.core.model_choice import with_components, with_gradient
 from galstep.core.scene import CORE_IN_R_EFF, Freedom, SceneState
+from galstep.core.star_groups import with_groups
 
 __all__ = ["fit_joint"]
 
@@ -160,4 +161,5 @@ def fit_joint(
         result = gls_result(result, freedom, bounds)
     first_star_id = int(star_id.max(initial=0)) + 1
     measured = measure_scene(result, freedom, "jointfit", bounds, first_star_id, base_index)
-    return replace(measured, shape_freedom=name)
+    fits = with_groups(measured.fits, bands, options)
+    return replace(measured, fits=fits, shape_freedom=name)

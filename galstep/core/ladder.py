@@ -11,117 +11,38 @@ import logging
 from dataclasses import dataclass, replace
 
 import numpy as np
-from scipy.spatial import cKDTree
+from astropy.stats import mad_std
 
 from galstep.core.covariance import covariance_of, scene_covariance
-from galstep.core.detect import colour_templates, find_peaks, significance_map
-from galstep.core.noise import update_noise
+from galstep.core.detect import colour_templates, significance_map
+from galstep.core.final_refit import refit_stars
+from galstep.core.finder import Look
+from galstep.core.ladder_noise import PassNoise
+from galstep.core.ladder_options import LadderOptions, LadderResult, threshold_ladder
 from galstep.core.normal import evaluate, wing_half_sizes
-from galstep.core.robust import with_robust_weights
+from galstep.core.outliers import discounted_band
+from galstep.core.pruning import merged_pairs, weakest_of_pairs
 from galstep.core.scene import Freedom
-from galstep.core.solve import ShapeBounds, fit_scene
+from galstep.core.solve import ShapeBounds
+from galstep.core.star_cuts import failing_stars
+from galstep.core.star_fitters import StarFitter, with_render_side
+from galstep.core.star_search import StarSearch
+from galstep.exceptions import GalstepError
 
-__all__ = ["LadderOptions", "LadderResult", "known_variance", "run_ladder", "threshold_ladder"]
+__all__ = [
+    "Ladder",
+    "LadderOptions",
+    "LadderResult",
+    "known_variance",
+    "run_ladder",
+    "threshold_ladder",
+]
 
 MAX_FINAL_FITS = 3
 # Weights and residuals agree after a few rounds.
 ROBUST_FITS = 3
 
 log = logging.getLogger("stpipe.galstep.ladder")
-
-
-@dataclass(frozen=True)
-class LadderOptions:
-    """How stars are found. Lengths are in units of the sharpest band's FWHM.
-
-    Parameters
-    ----------
-    thresholds : tuple of float
-        Detection thresholds in units of the map's scatter, one per pass, from
-        bright to faint.
-    max_empty : int
-        The descent ends after so many passes in a row without a new star.
-    floor_passes : int
-        Largest number of further passes at the lowest threshold.
-    min_passes, patience, shape_tolerance
-        The floor passes end when ``patience`` passes in a row changed no shape
-        parameter by more than ``shape_tolerance`` (the centre in units of
-        r_eff, ln r_eff, e1, e2, ln n), after at least ``min_passes``.
-    keep : float
-        A fitted star stays while its significance is above this.
-    near_threshold : float
-        Threshold within ``near_radius`` of a star with significance above
-        ``near_significance`` and within ``core_radius`` (r_eff), at most
-        ``core_reach``, of the galaxy's centre, from pass ``near_from`` (0 = first) on.
-    separation, merge : float
-        Smallest distance of a new peak from a known star; pairs closer than
-        ``merge`` become one star.
-    density : float
-        Largest number of stars per noise area of the sharpest band's PSF; a
-        field of unresolved stars is left to the noise model beyond it.
-    max_iterations, final_iterations : int
-        Steps of the fit per pass, and at the end.
-    tolerance, final_tolerance : float
-        In chi2.
-    robust, robust_scale
-        Loss of the final fits and its scale (`galstep.core.robust`).
-    fitter : callable
-        What fits the scene after each pass: `galstep.core.solve.fit_scene`, or
-        another with its arguments (`galstep.core.simplex.fit_simplex`).
-    """
-
-    thresholds: tuple = (6.0, 4.5)
-    max_empty: int = 3
-    floor_passes: int = 1
-    min_passes: int = 0
-    patience: int = 1
-    shape_tolerance: float = 1e-3
-    keep: float = 4.5
-    near_threshold: float = 2.5
-    near_radius: float = 1.35
-    near_significance: float = 10.0
-    core_radius: float = 1.0
-    core_reach: float = 4.0
-    near_from: int = 1
-    separation: float = 0.23
-    merge: float = 0.15
-    density: float = 0.2
-    max_iterations: int = 3
-    final_iterations: int = 8
-    tolerance: float = 5.0
-    final_tolerance: float = 0.5
-    robust: str = "none"
-    robust_scale: float = 3.0
-    fitter: object = fit_scene
-
-
-@dataclass(frozen=True, eq=False)
-class LadderResult:
-    """The fitted scene and its stars.
-
-    ``bands`` carry the weights of the last noise estimate, ``covariance`` is
-    the formal one, ``significance`` that of each star, ``limited`` says that
-    the density bound cut the list. ``history`` has a dict per pass: threshold, n_found, n_stars,
-    shape (of the first galaxy), chi2.
-    """
-
-    bands: list
-    solution: object
-    covariance: object
-    significance: np.ndarray
-    limited: bool
-    history: list
-    n_iterations: int
-
-
-def threshold_ladder(highest, lowest, count):
-    """``count`` thresholds in equal ratios from ``highest`` down to ``lowest``.
-
-    The last is always ``lowest``; a ``highest`` below it counts as equal.
-    """
-    if count == 1:
-        return (float(lowest),)
-    return tuple(float(t) for t in np.geomspace(max(highest, lowest), lowest, count))
 
 
 def known_variance(bands):
@@ -145,24 +66,69 @@ def _covered_pixels(bands):
     return max(np.count_nonzero(~band.mask) / band.scale**2 for band in bands)
 
 
-class _Ladder:
-    """The moving parts of one run: bands, solution and star significances."""
+def _odd(size):
+    """The next odd whole number, 3 at least; 0 stays 0."""
+    return max(3, 2 * int(np.ceil((size - 1) / 2)) + 1) if size > 0 else 0
+
+
+@dataclass(frozen=True, eq=False)
+class _Saved:
+    """What a ladder goes back to when a refit is undone."""
+
+    bands: list
+    state: object
+    solution: object
+    maps: list
+    images: list
+    scatters: list
+    templates: np.ndarray
+    significance: np.ndarray
+    evaluated: tuple
+
+
+class Ladder:
+    """The moving parts of one run: bands, solution and star significances.
+
+    Parameters
+    ----------
+    bands, base, state, freedom, options, bounds
+        See `run_ladder`.
+
+    Attributes
+    ----------
+    state : `galstep.core.scene.SceneState`
+        The scene as it is fitted now.
+    solution : `galstep.core.solve.Solution`
+        The last fit; stars may have been dropped from ``state`` since.
+    final_fitter : callable
+        What fits the scene at the end.
+    failures, notes : list of str
+        See `LadderResult`.
+    """
 
     def __init__(self, bands, base, state, freedom, options, bounds):
-        self.bands, self.base = list(bands), base
+        self.bands = [with_render_side(band, options.render_side) for band in bands]
         self.freedom, self.options, self.bounds = freedom, options, bounds
         area = min(band.noise_area_in_scene for band in bands)
         self.fwhm = min(band.fwhm_in_scene for band in bands)
-        self.max_stars = int(options.density * _covered_pixels(bands) / area)
+        max_stars = int(options.density * _covered_pixels(bands) / area)
+        self.search = StarSearch(options, self.fwhm, max_stars)
         self.templates = colour_templates(state.star_flux[:, :0], state.star_flux[:, :0])
         self.significance = np.full(state.n_stars, np.inf)
-        self.limited, self.n_iterations = False, 0
-        self.history = []
+        self.n_iterations = 0
+        self.history, self.failures, self.notes = [], [], []
         # where a fitted star was found insignificant at the lowest threshold:
         # the same peak is not tried again, or the passes would never end
-        self.rejected, self.at_floor = np.zeros((0, 2)), False
+        self.at_floor = False
+        self.noise = PassNoise(base, options)
+        sharpest = min(band.star_renderer.psf.fwhm for band in bands)
+        self.fitter = StarFitter(options.fitter, window=_odd(options.window * sharpest))
+        self.final_fitter = options.refit.fitter(self.fitter, options.group_separation * self.fwhm)
         self.solution, self.state, self.maps = None, state, None
         self.evaluated = None  # the last state with its images
+        self._covariance = None  # of the last fit, where it was wanted
+
+    # ------------------------------------------------------------------ fits
 
     def look(self):
         """Measure the noise that the start leaves, before anything is fitted.
@@ -176,12 +142,13 @@ class _Ladder:
         ]
         evaluation = evaluate(self.bands, self.state, half_sizes, self.freedom)
         self.evaluated = self.state, evaluation
-        self._measure_noise(evaluation)
+        self.bands, self.maps = self.noise.measure(self.bands, self.state, evaluation)
 
     def fit(self, final=False):
         """Fit the scene as it stands and measure the noise it leaves."""
         options = self.options
-        self.solution = options.fitter(
+        fitter = self.final_fitter if final else self.fitter
+        self.solution = fitter(
             self.bands,
             self.state,
             self.freedom,
@@ -191,60 +158,44 @@ class _Ladder:
             reuse=self.evaluated,
             anticipate=not final,
         )
-        self.state = self.solution.state
-        self.evaluated = self.state, self.solution.evaluation
+        self.state, evaluation = self.solution.state, self.solution.evaluation
+        self.evaluated = self.state, evaluation
+        self._covariance = None
         self.n_iterations += self.solution.n_iterations
-        self._measure_noise(self.solution.evaluation)
+        self.bands, self.maps = self.noise.measure(self.bands, self.state, evaluation, anew=final)
 
-    def _measure_noise(self, evaluation):
-        state, maps = self.state, []
-        for i, band in enumerate(self.bands):
-            residual = evaluation.residuals[i]
-            sky = np.tensordot(state.sky[i], band.basis, axes=1)
-            light = band.data - residual - sky
-            core = band.core(state, state.shift[i])
-            self.bands[i], own = update_noise(
-                band, self.base[i], residual, light, evaluation.stars[i], core, state.shift[i]
-            )
-            maps.append(own)
-        self.maps = maps
+    def converge(self):
+        """Fit to convergence; every star left carries its error."""
+        for _ in range(MAX_FINAL_FITS):
+            self.fit(final=True)
+            if not self.prune(self.options.keep):
+                break
+        else:
+            self.fit(final=True)
 
-    def _in_core(self, x, y):
-        """Whether places are in the core of a galaxy, where its profile is steep."""
-        options, inside = self.options, np.zeros(len(x), dtype=bool)
-        for shape in self.state.shapes:
-            reach = min(options.core_radius * np.exp(shape[2]), options.core_reach * self.fwhm)
-            inside |= np.hypot(x - shape[0], y - shape[1]) < reach
-        return inside
+    # ----------------------------------------------------------------- stars
+
+    def _look(self):
+        map_ = significance_map(self.maps, self.templates)
+        state = self.state
+        noise = self.noise
+        return Look(self.bands, noise.images, state.shift, map_, noise.scatters, state.x, state.y)
 
     def detect(self, threshold, near):
-        """Peaks above the threshold; lower ones near bright stars and cores."""
-        options, state = self.options, self.state
-        near = near and options.near_threshold < threshold
-        found = find_peaks(
-            significance_map(self.maps, self.templates),
-            options.near_threshold if near else threshold,
-            state.x,
-            state.y,
-            options.separation * self.fwhm,
-        )
-        keep = found.significance > threshold
-        if near and len(found.x):
-            keep |= self._in_core(found.x, found.y)
-            bright = self.significance > options.near_significance
-            if bright.any():
-                tree = cKDTree(np.column_stack([state.x[bright], state.y[bright]]))
-                distance, _ = tree.query(np.column_stack([found.x, found.y]))
-                keep |= distance < options.near_radius * self.fwhm
-        if len(self.rejected) and len(found.x):
-            distance, _ = cKDTree(self.rejected).query(np.column_stack([found.x, found.y]))
-            keep &= distance > options.separation * self.fwhm
-        found = found.select(np.flatnonzero(keep))
-        room = max(0, self.max_stars - state.n_stars)
-        if len(found.x) > room:
-            self.limited = True
-            found = found.select(np.arange(room))
-        return found
+        """Candidates of a pass, see `StarSearch.detect`."""
+        bright = self.significance > self.options.near_significance
+        return self.search.detect(self._look(), self.state.shapes, bright, threshold, near)
+
+    def leftovers(self, threshold, separation, box_size=None):
+        """Candidates after a fit, see `StarSearch.leftovers`."""
+        look = self._look()
+        return self.search.leftovers(look, self.state.shapes, threshold, separation, box_size)
+
+    def add(self, found):
+        """Put candidates into the scene; how many they were."""
+        if len(found.x):
+            self.state = self.state.with_stars(found.x, found.y, found.flux)
+        return len(found.x)
 
     def prune(self, threshold):
         """Drop insignificant stars, merge close pairs; True if any went."""
@@ -255,68 +206,48 @@ class _Ladder:
         self.templates = colour_templates(state.star_flux, errors)
         combined = significance_map(self.maps, self.templates)
         significance = combined.star_significance(state.star_flux, errors)
-        flux, keep = self._merged(significance)
+        flux, keep = merged_pairs(state, significance, self.options.merge * self.fwhm)
         # a pair that became one star has the pair's flux and no error yet
         merged = (flux != state.star_flux).any(axis=0)
         poor = ~(np.isfinite(significance) & (significance > threshold)) & ~merged
-        keep &= ~self._weakest(poor & keep, ~keep, significance)
+        keep &= ~weakest_of_pairs(state, poor & keep, ~keep, significance, self.fwhm)
+        self.state = replace(state, star_flux=flux)
+        self.significance = significance
+        return self._select(keep)
+
+    def _select(self, keep):
+        """Only these stars; True if any went."""
         if self.at_floor:
-            dropped = np.column_stack([state.x_prior, state.y_prior])[~keep]
-            self.rejected = np.concatenate([self.rejected, dropped])
-        self.state = replace(state, star_flux=flux).select_stars(keep)
-        self.significance = significance[keep]
+            self.search.reject(self.state.x_prior[~keep], self.state.y_prior[~keep])
+        self.state = self.state.select_stars(keep)
+        self.significance = self.significance[keep]
         return not keep.all()
 
-    def _weakest(self, poor, gone, significance):
-        """Of the poor stars, those that may be dropped now.
-
-        Where stars overlap each is insignificant beside the others; dropping
-        all of them would lose their light. So one of a pair goes at a time, and
-        none beside a star that is going already.
-        """
-        if not poor.any():
-            return poor
-        poor = poor.copy()
-        tree = cKDTree(np.column_stack([self.state.x, self.state.y]))
-        for a, b in tree.query_pairs(self.fwhm, output_type="ndarray"):
-            if gone[a] or gone[b]:
-                poor[[a, b]] &= gone[[a, b]]
-            elif poor[a] and poor[b]:
-                poor[a if significance[a] > significance[b] else b] = False
-        return poor
-
-    def _merged(self, significance):
-        state, flux = self.state, self.state.star_flux.copy()
-        keep = np.ones(state.n_stars, dtype=bool)
-        if state.n_stars > 1 and self.options.merge > 0:
-            tree = cKDTree(np.column_stack([state.x, state.y]))
-            reach = self.options.merge * self.fwhm
-            for a, b in tree.query_pairs(reach, output_type="ndarray"):
-                if keep[a] and keep[b]:
-                    weak, strong = (a, b) if significance[a] < significance[b] else (b, a)
-                    keep[weak] = False
-                    flux[:, strong] += flux[:, weak]
-        return flux, keep
+    # ---------------------------------------------------------------- passes
 
     def climb(self, threshold, near):
         """One pass: detect, fit, prune. Number found and change of the shape."""
         before = self.state.shapes
-        found = self.detect(threshold, near)
-        if len(found.x):
-            self.state = self.state.with_stars(found.x, found.y, found.flux)
+        n_found = self.add(self.detect(threshold, near))
+        if n_found:
             self.fit()
             self.prune(min(self.options.keep, threshold))
+        self.note_pass(threshold, n_found)
+        return n_found, _shape_change(before, self.state.shapes)
+
+    def note_pass(self, threshold, n_found=0):
+        """Write down how things stand after a pass."""
         self.history.append(
             dict(
                 threshold=threshold,
-                n_found=len(found.x),
+                n_found=n_found,
                 n_stars=self.state.n_stars,
                 shape=self.state.shapes[:1].ravel(),
                 chi2=self.solution.chi2,
+                noise=[band.sigma for band in self.bands],
             )
         )
         log.debug("%s", self.history[-1])
-        return len(found.x), _shape_change(before, self.state.shapes)
 
     def descend(self):
         """All thresholds from bright to faint."""
@@ -339,27 +270,122 @@ class _Ladder:
             if (quiet >= options.patience or not n_found) and index + 1 >= options.min_passes:
                 return
 
+    # ------------------------------------------------------------------- end
+
     def finish(self):
-        """Fit to convergence; every star left carries its error."""
-        for _ in range(MAX_FINAL_FITS):
-            self.fit(final=True)
-            if not self.prune(self.options.keep):
-                break
-        else:
-            self.fit(final=True)
-        if self.options.robust != "none":
+        """The final refit, the cuts, and what no model explains."""
+        refit_stars(self)
+        if self.options.background.has_mesh:
+            self._note_background()
+        if self.options.cuts.any:
+            self.cut()
+        if self.options.robust != "none" or self.options.clip > 0:
             for _ in range(ROBUST_FITS):
                 self._discount_outliers()
                 self.fit(final=True)
             self._discount_outliers()
+            self._covariance = None  # the weights are others now
+
+    def _note_background(self):
+        """Say what the mesh took off the last detection images."""
+        pairs = zip(self.bands, self.solution.evaluation.residuals, self.noise.images, strict=True)
+        for band, residual, image in pairs:
+            level = (residual - image)[~band.mask]
+            if level.size:
+                self.note(
+                    f"{band.name}: background of the detection image: median "
+                    f"{np.median(level):.3g}, scatter {mad_std(level):.3g}"
+                )
+
+    def cut(self):
+        """Drop the stars that fail the quality cuts, and fit again without them."""
+        state = self.state
+        if not state.n_stars:
+            return
+        failed = failing_stars(self.bands, self.solution, self.covariance(), self.options.cuts)
+        gone = np.any(list(failed.values()), axis=0)
+        if not gone.any():
+            return
+        counts = ", ".join(f"{name} {own.sum()}" for name, own in failed.items() if own.any())
+        self.note(f"quality cuts dropped {gone.sum()} of {state.n_stars} stars: {counts}")
+        self.at_floor = True
+        self._select(~gone)
+        self.converge()
 
     def _discount_outliers(self):
-        """Robust weights, from the residuals of the last fit."""
+        """Robust weights and clipped pixels, from the residuals of the last fit."""
         options, residuals = self.options, self.solution.evaluation.residuals
-        self.bands = [
-            with_robust_weights(band, residual, options.robust, options.robust_scale)
-            for band, residual in zip(self.bands, residuals, strict=True)
+        vectors = [
+            [band.own_vector(vector, self.state.shift[i]) for vector in self.state.shapes_in(band)]
+            for i, band in enumerate(self.bands)
         ]
+        self.bands = [
+            discounted_band(band, residual, own, options)
+            for band, residual, own in zip(self.bands, residuals, vectors, strict=True)
+        ]
+
+    def covariance(self):
+        """The formal covariance of the last fit."""
+        if self._covariance is None:
+            self._covariance = scene_covariance(self.bands, self.solution, self.freedom)
+        return self._covariance
+
+    def note(self, text):
+        """Say what happened to the stars."""
+        self.notes.append(text)
+        log.info("%s", text)
+
+    def failed(self, text):
+        """Say what went wrong, or raise an error where that is wanted."""
+        if self.options.raise_error:
+            raise GalstepError(f"star fit failed: {text}")
+        self.failures.append(text)
+        log.warning("%s", text)
+
+    # ------------------------------------------------- what the refits need
+
+    def identify(self):
+        """Give stars without an identity one below zero, which is no number yet."""
+        star_id = self.state.star_id.copy()
+        new = np.flatnonzero(star_id == -1)
+        lowest = min(star_id.min(initial=-1), -1)
+        star_id[new] = lowest - 1 - np.arange(len(new))
+        self.state = replace(self.state, star_id=star_id)
+
+    def faintest(self):
+        """Per band the flux error of a star by itself, (nb,)."""
+        areas = [band.star_renderer.psf.noise_area for band in self.bands]
+        return np.array([b.sigma * np.sqrt(a) for b, a in zip(self.bands, areas, strict=True)])
+
+    def residual_scatter(self):
+        """MAD of the residuals in units of the noise of the start, mean of the bands."""
+        pairs = zip(self.bands, self.solution.evaluation.residuals, self.noise.first, strict=True)
+        scatters = [mad_std(own[~b.mask]) / first for b, own, first in pairs if not b.mask.all()]
+        return float(np.mean(scatters))
+
+    def saved(self):
+        """What `restore` goes back to."""
+        return _Saved(
+            self.bands, self.state, self.solution, self.maps, list(self.noise.images),
+            list(self.noise.scatters), self.templates, self.significance, self.evaluated,
+        )  # fmt: skip
+
+    def restore(self, saved):
+        """Go back to what was `saved`."""
+        self.bands, self.state, self.solution = saved.bands, saved.state, saved.solution
+        self.maps, self.noise.images = saved.maps, list(saved.images)
+        self.noise.scatters = list(saved.scatters)
+        self.templates, self.significance = saved.templates, saved.significance
+        self.evaluated, self._covariance = saved.evaluated, None
+        if self.solution.state.n_stars != self.state.n_stars:
+            self.fit()  # stars had been dropped since
+
+    def drop_zeros(self):
+        """Drop stars without any flux: the scene is the same without them."""
+        keep = (self.state.star_flux != 0).any(axis=0)
+        if not keep.all():
+            self._select(keep)
+            self.fit(final=True)
 
 
 def run_ladder(
@@ -382,21 +408,30 @@ def run_ladder(
     Returns
     -------
     LadderResult
+
+    Raises
+    ------
+    GalstepError
+        If a fit of the stars fails and ``options.raise_error`` is set.
     """
     base = known_variance(bands) if base is None else base
-    ladder = _Ladder(bands, base, state, freedom, options, bounds)
+    ladder = Ladder(bands, base, state, freedom, options, bounds)
     ladder.look()
     ladder.fit()
     ladder.prune(min((options.keep, *options.thresholds[:1])))
     ladder.descend()
     ladder.settle()
     ladder.finish()
+    if not ladder.solution.converged and options.raise_error:
+        ladder.failed("chi2 still fell when the steps ran out")
     return LadderResult(
         bands=ladder.bands,
         solution=ladder.solution,
-        covariance=scene_covariance(ladder.bands, ladder.solution, freedom),
+        covariance=ladder.covariance(),
         significance=ladder.significance,
-        limited=ladder.limited,
+        limited=ladder.search.limited,
         history=ladder.history,
         n_iterations=ladder.n_iterations,
+        failures=tuple(ladder.failures),
+        notes=tuple(ladder.notes),
     )

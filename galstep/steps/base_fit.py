@@ -2,7 +2,6 @@
 
 from galstep.core.fits import fit_base
 from galstep.core.galaxy_first import robust_galaxy_fit
-from galstep.core.ladder import LadderOptions, threshold_ladder
 from galstep.core.simplex import fit_simplex
 from galstep.core.solve import fit_scene
 from galstep.steps.base import GalStep
@@ -17,10 +16,11 @@ from galstep.steps.scenes import (
     store,
     try_fit,
 )
+from galstep.steps.star_options import FINDER_SPEC, ladder_options, star_spec
 
 __all__ = ["BaseFit"]
 
-FITTERS = {"varpro": fit_scene, "iterative_nm": fit_simplex}
+FITTERS: dict = {"varpro": fit_scene, "iterative_nm": fit_simplex}
 
 
 class BaseFit(GalStep):
@@ -43,18 +43,14 @@ class BaseFit(GalStep):
     mainloop_min_iter = integer(min=0, default=2)  # Least number of passes at the lowest threshold
     use_final_polish = boolean(default=True)    # End with a fit to full convergence
     galaxy_fitter = option('varpro', 'iterative_nm', default='varpro')  # How the galaxy's shape is fitted: varpro, damped Gauss-Newton steps in all parameters; iterative_nm, rounds of Nelder-Mead in the shape alone, for comparison (many times slower)
+    allow_refit = boolean(default=False)        # A fit that did not converge, or has a shape parameter at its bound, is made again from other starts; the best is taken
     use_dual_annealing = boolean(default=False)  # After the fit, look for a better basin of the shape by simulated annealing
-    th_min = float(min=2, default=5)            # Lowest detection threshold (sigma of the matched-filter map, unresolved stars included)
-    th_max = float(min=2, default=30)           # Highest detection threshold (same unit)
-    th_iter = integer(min=1, max=50, default=10)  # Number of thresholds from th_max to th_min, in equal ratios
-    th_max_consec_empty = integer(min=1, default=3)  # The descent ends after so many thresholds in a row without a new star
     gls = boolean(default=False)                # Last steps weighted with the measured covariance of the noise: better star fluxes, positions and centre in correlated noise; flux and r_eff of the galaxy gain little, and their errors are less true
-    robust = option('none', 'huber', 'student', default='none')  # Loss of the last fit, for data with bad pixels that no mask knows: huber discounts pixels beyond robust_scale sigma, student all as Student's t
-    robust_scale = float(min=0.1, default=3)    # Threshold of huber (sigma of the pixel noise), degrees of freedom of student
-    star_density = float(min=0, max=1, default=0.2)  # Largest number of stars per noise area of the PSF (1 / sum of P squared); beyond it stars are left to the noise
     fit_complex_model = option('false', 'true', 'auto', default='false')  # Give the galaxy a second Sersic component with the same centre; auto: if it lowers chi-squared, in the noise that there is, by more than 11 per parameter
     """
+        + star_spec(30, "Highest detection threshold (same unit)", 10)
         + PRIOR_SPEC
+        + FINDER_SPEC
     )
 
     def process(self, input):
@@ -73,11 +69,11 @@ class BaseFit(GalStep):
         model = self.prepare_output(input)
         model.meta.base_filter = choose_base_filter(model.bands, self.base_filter)
         for band in model.bands.values():
-            band.fit = band.galaxy = band.stars = band.sky = band.aperture = None
+            band.fit = band.galaxy = band.stars = band.sky = band.aperture = band.forced = None
         model.joint = model.injections = None
         base = model.bands[model.meta.base_filter]
         model.meta.fit_step = None
-        measured = try_fit(self.key, [base], self._fit, base)
+        measured = try_fit(self.key, [base], self._fit, base, raise_error=self.raise_error)
         if measured is None:
             self.skipped(model, base.reasons[-1])
             return model
@@ -100,23 +96,18 @@ class BaseFit(GalStep):
             priors=priors,
             annealing=self.use_dual_annealing,
             gls=self.gls,
+            refit=self.allow_refit,
         )
 
     def _ladder_options(self):
         polish = {} if self.use_final_polish else {"final_iterations": 1}
-        return LadderOptions(
-            thresholds=threshold_ladder(self.th_max, self.th_min, self.th_iter),
-            max_empty=self.th_max_consec_empty,
+        return ladder_options(
+            self,
             floor_passes=self.iter_basefit,
             min_passes=self.mainloop_min_iter,
             patience=self.mainloop_convergence_patience,
             shape_tolerance=self.mainloop_convergence_atol,
-            keep=self.th_min,
             near_from=2,
-            density=self.star_density,
-            robust=self.robust,
-            robust_scale=self.robust_scale,
-            max_iterations=3,
             fitter=FITTERS[self.galaxy_fitter],
             **polish,
         )

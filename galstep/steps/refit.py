@@ -53,7 +53,9 @@ def refit(model, parameters, base_filter, joint=True):
         if "scalefit" in ran and scaled:
             model = _step("scalefit", parameters, filters=scaled).process(model)
         if forced:
-            model = _step("forcedscalefit", parameters, filters=forced).process(model)
+            model = _step("forcedscalefit", _without_joint(parameters), filters=forced).process(
+                model
+            )
         if joint and "jointfit" in ran:
             model = _step("jointfit", parameters).process(model)
     return model
@@ -63,6 +65,14 @@ def _names(parameters, key, model):
     """The filters a step was given, as far as they are here."""
     given = parameters.get(key, {}).get("filters") or ()
     return [name for name in given if name in model.bands]
+
+
+def _without_joint(parameters):
+    """In a new chain there is no joint fit before its end: the base's stars stand for it."""
+    own = dict(parameters.get("forcedscalefit", {}))
+    if own.get("positions_from") == "joint":
+        own["positions_from"] = "base"
+    return {"forcedscalefit": own}
 
 
 def _step(key, parameters, **own):

@@ -1,14 +1,24 @@
 """ScaleFit: the other filters, with the shape of the base."""
 
 from galstep.core.fits import fit_scaled
-from galstep.core.ladder import LadderOptions
 from galstep.exceptions import ParameterError
 from galstep.flags import BandFlag
 from galstep.steps.base import GalStep
 from galstep.steps.per_filter import check_filters, for_filter
 from galstep.steps.scenes import fit_in_own_pixels, fitted_base, scaled_scene, store, try_fit
+from galstep.steps.star_options import FINDER_SPEC, ladder_options, per_filter_spec, star_spec
 
 __all__ = ["ScaleFit", "fit_others", "next_star_id", "scaled_filters"]
+
+
+_OWN_SPEC = """
+    sky_order = option('auto', '0', '1', '2', default='auto')  # Degree of the sky polynomial: 0 constant, 1 plane, 2 quadratic; auto: a quadratic where the frame asks for it, else a plane. With a constant the star list runs away on real frames
+    registration = boolean(default=True)        # Measure how far the filter is shifted against the base, from stars and galaxy
+    iter_scalefit = integer(min=0, max=100, default=3)  # Largest number of passes (find stars, fit the scene) at the lowest threshold
+"""
+_STARS = star_spec(
+    7, "First detection threshold for stars that the base does not have (same unit)", 2
+)
 
 
 class ScaleFit(GalStep):
@@ -20,27 +30,19 @@ class ScaleFit(GalStep):
 
     class_alias = "gal_scalefit"
 
-    spec = """
+    spec = (
+        """
     filters = force_list(default=None)          # Filters to fit (default: all but the base and those that ForcedScaleFit is given)
-    sky_order = option('auto', '0', '1', '2', default='auto')  # Degree of the sky polynomial: 0 constant, 1 plane, 2 quadratic; auto: a quadratic where the frame asks for it, else a plane. With a constant the star list runs away on real frames
-    registration = boolean(default=True)        # Measure how far the filter is shifted against the base, from stars and galaxy
-    iter_scalefit = integer(min=0, max=100, default=3)  # Largest number of passes (find stars, fit the scene) at the lowest threshold
-    th_min = float(min=2, default=5)            # Lowest detection threshold (sigma of the matched-filter map, unresolved stars included)
-    th_max = float(min=2, default=7)            # First detection threshold for stars that the base does not have (same unit)
-    robust = option('none', 'huber', 'student', default='none')  # Loss of the last fit, for data with bad pixels that no mask knows: huber discounts pixels beyond robust_scale sigma, student all as Student's t
-    robust_scale = float(min=0.1, default=3)    # Threshold of huber (sigma of the pixel noise), degrees of freedom of student
-    star_density = float(min=0, max=1, default=0.2)  # Largest number of stars per noise area of the PSF (1 / sum of P squared)
+    """
+        + _OWN_SPEC
+        + _STARS
+        + FINDER_SPEC
+        + """
     [per_filter]                                # Other values for single filters, by the filter's name: per_filter: {F160W: {th_min: 6}}
     [[__many__]]
-    sky_order = option('auto', '0', '1', '2', default=None)  # sky_order of this filter
-    registration = boolean(default=None)        # registration of this filter
-    iter_scalefit = integer(min=0, max=100, default=None)  # iter_scalefit of this filter
-    th_min = float(min=2, default=None)         # th_min of this filter (sigma)
-    th_max = float(min=2, default=None)         # th_max of this filter (sigma)
-    robust = option('none', 'huber', 'student', default=None)  # robust of this filter
-    robust_scale = float(min=0.1, default=None)  # robust_scale of this filter (sigma or degrees of freedom)
-    star_density = float(min=0, max=1, default=None)  # star_density of this filter (stars per noise area)
     """
+        + per_filter_spec(_OWN_SPEC + _STARS)
+    )
 
     def process(self, input):
         """Fit each filter in turn.
@@ -64,13 +66,14 @@ class ScaleFit(GalStep):
             def own(base_fit):
                 scene = scaled_scene(band, base_fit, options.sky_order)
                 first = next_star_id(model)
-                ladder = _ladder_options(options)
+                ladder = ladder_options(self, options, floor_passes=options.iter_scalefit)
                 return fit_scaled(scene, base_fit, ladder, options.registration, first)
 
             return fit_in_own_pixels(band, base, own)
 
         names = self.filters or self._others(model)
-        self.complete(model, fitted=fit_others(self.key, "scalefit", model, names, fit))
+        fitted = fit_others(self.key, "scalefit", model, names, fit, self.raise_error)
+        self.complete(model, fitted=fitted)
         return model
 
     def _others(self, model):
@@ -78,18 +81,6 @@ class ScaleFit(GalStep):
         forced = getattr(self.parent, "forcedscalefit", None)
         forced = [] if forced is None or forced.skip else getattr(forced, "filters", None) or []
         return [name for name in model.bands if name not in (model.meta.base_filter, *forced)]
-
-
-def _ladder_options(options):
-    return LadderOptions(
-        thresholds=(max(options.th_max, options.th_min), options.th_min),
-        floor_passes=options.iter_scalefit,
-        keep=options.th_min,
-        density=options.star_density,
-        robust=options.robust,
-        robust_scale=options.robust_scale,
-        max_iterations=3,
-    )
 
 
 def scaled_filters(model, names):
@@ -121,7 +112,7 @@ def next_star_id(model):
     return max(highest, default=0) + 1
 
 
-def fit_others(step, kind, model, names, fit):
+def fit_others(step, kind, model, names, fit, raise_error=False):
     """Fit filters other than the base, one after the other.
 
     Parameters
@@ -135,6 +126,8 @@ def fit_others(step, kind, model, names, fit):
         The filters.
     fit : callable
         ``fit(band)`` returns a `galstep.core.measure.SceneMeasurement`.
+    raise_error : bool, optional
+        See `galstep.steps.scenes.try_fit`.
 
     Returns
     -------
@@ -143,7 +136,7 @@ def fit_others(step, kind, model, names, fit):
     """
     fitted = []
     for band in scaled_filters(model, names):
-        measured = try_fit(step, [band], fit, band)
+        measured = try_fit(step, [band], fit, band, raise_error=raise_error)
         if measured is not None:
             store(band, measured)
             fitted.append(f"{band.name} {len(band.fit.stars)} stars")

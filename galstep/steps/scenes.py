@@ -11,7 +11,7 @@ from galstep.core.galaxy_first import scale_galaxy
 from galstep.core.psf_cache import effective_psf as core_psf
 from galstep.core.scene import make_band
 from galstep.core.sky_order import frame_sky_order
-from galstep.exceptions import PrerequisiteError
+from galstep.exceptions import GalstepError, PrerequisiteError
 from galstep.flags import BandFlag
 from galstep.steps.galaxy_options import displaced, log_wavelength
 from galstep.steps.grids import pixel_map_between
@@ -132,7 +132,7 @@ def store(band, measured, index=0):
     band.sky = measured.sky[index]
 
 
-def try_fit(step, bands, fit, *args, **kwargs):
+def try_fit(step, bands, fit, *args, raise_error=False, **kwargs):
     """Call a fit; a singular problem becomes a flag and a reason.
 
     Parameters
@@ -144,11 +144,18 @@ def try_fit(step, bands, fit, *args, **kwargs):
     fit : callable
     *args, **kwargs
         For ``fit``.
+    raise_error : bool, optional
+        Raise an error instead.
 
     Returns
     -------
     object or None
         What ``fit`` returned, None if it failed.
+
+    Raises
+    ------
+    GalstepError
+        If the fit failed and ``raise_error`` is set.
     """
     for band in bands:
         band.flags &= ~int(BandFlag.NOT_FITTED)
@@ -156,6 +163,9 @@ def try_fit(step, bands, fit, *args, **kwargs):
     try:
         return fit(*args, **kwargs)
     except LinAlgError as error:
+        if raise_error:
+            names = ", ".join(band.name for band in bands)
+            raise GalstepError(f"{step}: fit of {names} failed: {SINGULAR} ({error})") from error
         for band in bands:
             band.flags |= int(BandFlag.NOT_FITTED)
             band.reasons.append(f"{step}: {SINGULAR} ({error})")

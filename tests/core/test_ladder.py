@@ -324,3 +324,54 @@ class TestUnusualScenes:
         found, true = matched(synthetic, state)
         assert found.mean() > 0.95 and np.count_nonzero(~true) <= 1
         assert np.isfinite(state.star_flux).all() and np.isfinite(state.galaxy_flux).all()
+
+
+class TestCentreMask:
+    def test_a_star_on_the_core(self):
+        galaxy = make_scene(1, (61, 61), 0, ("F150W",), snr=40).truth.sersic
+        synthetic = star_scene([galaxy.x_0, 45.0], [galaxy.y_0, 12.0], [40.0, 40.0])
+        bands = bands_of(synthetic)
+        fwhm = bands[0].star_renderer.psf.fwhm
+        for radius, expected in ((0.0, [True, True]), (1.5, [False, True])):
+            options = LadderOptions(centre_mask=radius)
+            state = run_ladder(bands, start_of(synthetic, bands), PINNED_GALAXY, options)
+            state = state.solution.state
+            assert matched(synthetic, state, 0.7)[0].tolist() == expected
+            distance = np.hypot(state.x_prior - galaxy.x_0, state.y_prior - galaxy.y_0)
+            assert np.all(distance >= radius * fwhm)
+
+
+@pytest.fixture(name="carpet", scope="module")
+def _carpet():
+    rng = np.random.default_rng(12)
+    n = 900
+    x, y = rng.uniform(-3, 84, (2, n))
+    snr = 3 * rng.uniform(0.01, 1, n) ** -0.6
+    unit = make_scene(1, (61, 61), 1, ("F150W",), snr=40).truth.stars
+    unit = unit["flux_F150W"][0] / unit["snr_F150W"][0]
+    stars = Table({"x": x, "y": y, "flux_F150W": unit * snr})
+    synthetic = make_scene(1, (81, 81), filters=("F150W",), snr=300, stars=stars)
+    bands = bands_of(synthetic)
+    result = run_ladder(bands, start_of(synthetic, bands), PINNED_GALAXY)
+    return synthetic, bands, result
+
+
+class TestUnresolvedStars:
+    """A carpet of faint stars is noise: it is not fitted away."""
+
+    def test_thresholds_are_in_units_of_the_map(self, carpet):
+        _, bands, result = carpet
+        # the carpet raises the noise by far more than its pixels' own
+        assert result.bands[0].noise_scale > 2
+        area = bands[0].star_renderer.psf.noise_area
+        n_stars = result.solution.state.n_stars
+        assert 5 < n_stars < 0.1 * 81**2 / area
+        assert not result.limited
+
+    def test_the_density_has_a_bound(self, carpet):
+        synthetic, bands, free = carpet
+        area = bands[0].star_renderer.psf.noise_area
+        n_max = free.solution.state.n_stars // 2
+        options = LadderOptions(density=(n_max + 0.5) * area / 81**2)
+        result = run_ladder(bands, start_of(synthetic, bands), PINNED_GALAXY, options)
+        assert result.limited and result.solution.state.n_stars <= n_max
