@@ -8,14 +8,19 @@ from dataclasses import replace
 
 import numpy as np
 
+from galstep.core.core_star import with_core_star
+from galstep.core.forced_fit import ForcedFit, as_listed
 from galstep.core.gls import gls_result
 from galstep.core.ladder import LadderOptions, known_variance, run_ladder
 from galstep.core.measure import measure_scene
 from galstep.core.model_choice import run_again, with_components
 from galstep.core.pinned import with_shape_errors, with_shape_share
+from galstep.core.registration_share import with_registration_share
 from galstep.core.scene import Freedom, SceneState
 from galstep.core.search import escape
+from galstep.core.second_start import from_other_starts, looks_degenerate
 from galstep.core.solve import ShapeBounds
+from galstep.core.star_groups import with_groups
 
 __all__ = ["fit_base", "fit_forced", "fit_scaled", "shape_bounds"]
 
@@ -26,7 +31,9 @@ BETTER_BASIN = 10.0
 # has it (pixels, 1 sigma).
 KNOWN_POSITION_PRIOR = 0.3
 # No search, no pruning: the stars that are listed, and no others.
-AS_LISTED = LadderOptions(thresholds=(), floor_passes=0, keep=-np.inf, merge=0.0)
+AS_LISTED = as_listed()
+# Positions held, fluxes of any sign.
+LINEAR = ForcedFit()
 
 
 def shape_bounds(shape):
@@ -43,6 +50,7 @@ def fit_base(
     priors=(),
     annealing=False,
     gls=False,
+    refit=False,
 ):
     """Galaxy, stars and sky of one band, everything free.
 
@@ -61,6 +69,8 @@ def fit_base(
         Whether to look for a better basin than the one that the fit ended in.
     gls : bool, optional
         End with steps weighted by the measured covariance of the noise.
+    refit : bool, optional
+        Whether a fit that looks degenerate is made again from other starts.
 
     Returns
     -------
@@ -72,6 +82,13 @@ def fit_base(
     )
     freedom = Freedom(shape_priors=tuple(priors))
     result = run_ladder([band], state, freedom, options, bounds, base)
+    result = with_core_star(result, freedom, options, bounds, base)
+    if refit and looks_degenerate(result.solution, bounds):
+        found = from_other_starts(
+            result.bands, result.solution.state, first.params, bounds, freedom
+        )
+        if found.chi2 < result.solution.chi2 - BETTER_BASIN:
+            result = run_again(result, found.state, freedom, options, bounds, base)
     if annealing:
         found = escape(result.bands, result.solution.state, freedom, bounds)
         if found.chi2 < result.solution.chi2 - BETTER_BASIN:
@@ -79,7 +96,8 @@ def fit_base(
     result, freedom = with_components(result, freedom, options, bounds, base, two)
     if gls:
         result = gls_result(result, freedom, bounds)
-    return measure_scene(result, freedom, "basefit", bounds)
+    measured = measure_scene(result, freedom, "basefit", bounds)
+    return replace(measured, fits=with_groups(measured.fits, [band], options))
 
 
 def _known_state(band, base_fit):
@@ -110,7 +128,7 @@ def _fit_pinned(band, base_fit, step, freedom, options, register, first_star_id)
         together = Freedom(
             shape=PINNED, registration=(0,), position_prior=_position_errors(base_fit.stars)
         )
-        rough = replace(AS_LISTED, final_tolerance=1.0)
+        rough = replace(AS_LISTED, final_tolerance=0.1)
         result = run_ladder(bands, state, together, rough, bounds, base)
         bands = result.bands
         state = replace(result.solution.state, x=state.x, y=state.y)
@@ -118,7 +136,9 @@ def _fit_pinned(band, base_fit, step, freedom, options, register, first_star_id)
     result = run_ladder(bands, state, freedom, options, bounds, base)
     measured = measure_scene(result, freedom, step, bounds, first_star_id)
     fit = replace(with_shape_errors(measured.fits[0], base_fit), offset_err=offset_err)
-    return replace(measured, fits=[with_shape_share(fit, result, freedom, base_fit)])
+    fit = with_shape_share(fit, result, freedom, base_fit)
+    fit = with_registration_share(fit, result, freedom, offset_err)
+    return replace(measured, fits=with_groups([fit], [band], options))
 
 
 def fit_scaled(band, base_fit, options=LadderOptions(), register=True, first_star_id=1):
@@ -146,11 +166,12 @@ def fit_scaled(band, base_fit, options=LadderOptions(), register=True, first_sta
     return _fit_pinned(band, base_fit, "scalefit", freedom, options, register, first_star_id)
 
 
-def fit_forced(band, base_fit, register=True):
-    """One band with shape, centre and star positions of the base: linear.
+def fit_forced(band, base_fit, register=True, how=LINEAR):
+    """One band with the base's shape and centre, and exactly the stars listed in its fit.
 
-    Parameters and returns as `fit_scaled`; the stars are exactly the base's,
-    with their fluxes free (also below zero).
+    Parameters and returns as `fit_scaled`; ``how`` says what the stars may do
+    (`galstep.core.forced_fit.ForcedFit`), by default no more than have a flux of
+    any sign: then the problem is linear.
     """
-    freedom = Freedom(shape=PINNED, positions=False)
-    return _fit_pinned(band, base_fit, "forcedscalefit", freedom, AS_LISTED, register, 1)
+    freedom, options = how.freedom(PINNED), how.options()
+    return _fit_pinned(band, base_fit, "forcedscalefit", freedom, options, register, 1)

@@ -27,6 +27,7 @@ __all__ = [
     "draw_stars",
     "extended_sources",
     "galaxy_image",
+    "noise_like",
     "star_image",
     "template_error",
 ]
@@ -237,6 +238,40 @@ def star_image(shape, psf, x, y, flux):
     """
     x, y, flux = (np.asarray(v, dtype=float) for v in (x, y, flux))
     return StarRenderer(psf).render(shape, x, y, flux)
+
+
+def noise_like(residuals, sigmas, masks, rng):
+    """Gaussian noise with the power of residuals, and with what bands share of it.
+
+    The transform of each band's residual is turned by the same random phases: its
+    power, and the cross-power of any two bands, stay what they were.
+
+    Parameters
+    ----------
+    residuals : sequence of (ny, nx) arrays
+        What a fit has left; anything where masked.
+    sigmas : sequence of float or (ny, nx) arrays
+        Relative 1-sigma errors of the pixels: the noise is as uneven.
+    masks : sequence of (ny, nx) bool arrays
+        True = bad.
+    rng : `numpy.random.Generator`
+
+    Returns
+    -------
+    list of (ny, nx) arrays
+        Also where masked.
+    """
+    shape = masks[0].shape
+    white = rfft2(rng.normal(size=shape))
+    phases = white / np.maximum(np.abs(white), np.finfo(float).tiny)
+    noises = []
+    for residual, sigma, mask in zip(residuals, sigmas, masks, strict=True):
+        scaled = np.where(mask, 0.0, residual) / np.where(mask, 1.0, sigma)
+        share = max(np.mean(~mask), 1e-3)
+        noise = irfft2(rfft2(scaled) * phases, shape) / np.sqrt(share)
+        level = sigma if np.ndim(sigma) == 0 else np.where(mask, np.median(sigma[~mask]), sigma)
+        noises.append(level * noise)
+    return noises
 
 
 def template_error(residual, good, image):

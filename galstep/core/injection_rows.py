@@ -4,11 +4,27 @@ from dataclasses import asdict, fields
 
 import numpy as np
 
-from galstep.core.recovery import galaxy_pulls, isolated, match_stars, rate_by_snr, summarise
+from galstep.core.recovery import (
+    completeness,
+    galaxy_pulls,
+    isolated,
+    match_stars,
+    purity,
+    rate_by_snr,
+    summarise,
+)
 from galstep.flags import BandFlag
 from galstep.records import Injections
 
-__all__ = ["SNR_EDGES", "collect", "galaxy_rows", "rounded", "star_rows", "summary_of"]
+__all__ = [
+    "MATCH_FWHM",
+    "SNR_EDGES",
+    "collect",
+    "galaxy_rows",
+    "rounded",
+    "star_rows",
+    "summary_of",
+]
 
 MAG_PER_LN = 2.5 / np.log(10)
 PULLS = ("flux", "r_eff", "n", "ellip", "color")
@@ -18,7 +34,7 @@ SNR_EDGES = (3.0, 5.0, 7.0, 10.0, 20.0, 50.0, np.inf)
 FAILED = (
     BandFlag.NOT_FITTED | BandFlag.NOT_CONVERGED | BandFlag.AT_BOUND | BandFlag.CORE_CROWDED
 )  # fmt: skip
-# A measured star is an injected one within this distance (FWHM).
+#: A measured star is an injected one within this distance (FWHM).
 MATCH_FWHM = 0.5
 _INTEGERS = ("number", "found", "isolated", "flags")
 _TEXTS = ("kind", "filter")
@@ -206,15 +222,16 @@ def summary_of(rows, names, listed, spurious):
         From `galaxy_rows` and `star_rows`.
     names : sequence of str
     listed, spurious : dict of str to array
-        S/N of the stars that the frame's own fit lists, and of those found in
-        its residual with the sign changed, where there can be none.
+        S/N of the stars that the frame's own fit lists, and of those that it finds
+        where there are none in a frame like it.
 
     Returns
     -------
     dict
         By filter: ``galaxies`` (count, failed, and per quantity a
         `galstep.core.recovery.PullSummary` as a dict) and ``stars`` (S/N bins with injected,
-        found, isolated, isolated_found, listed, spurious; pulls of flux, x, y).
+        found, isolated, isolated_found, listed, spurious, and completeness and purity with
+        their intervals; pulls of flux, x, y).
     """
     result = {}
     for name in names:
@@ -238,6 +255,31 @@ def _plain(pulls):
     return asdict(summarise(pulls))
 
 
+def _bin(index, every, isolated, listed, spurious):
+    """Counts and shares of one bin of S/N; pairs are (found, injected)."""
+    shares = {
+        "completeness": completeness(*every),
+        "isolated_completeness": completeness(*isolated),
+        "purity": purity(spurious, listed),
+    }
+    ends = ("", "_low", "_high")
+    return {
+        "snr_min": SNR_EDGES[index],
+        "snr_max": SNR_EDGES[index + 1],
+        "found": every[0],
+        "injected": every[1],
+        "isolated_found": isolated[0],
+        "isolated": isolated[1],
+        "listed": listed,
+        "spurious": spurious,
+        **{
+            f"{name}{end}": v
+            for name, own in shares.items()
+            for end, v in zip(ends, own, strict=True)
+        },
+    }
+
+
 def _star_summary(rows, listed, spurious):
     snr = np.array([row["snr"] for row in rows])
     found = np.array([row["found"] for row in rows], dtype=bool)
@@ -248,18 +290,7 @@ def _star_summary(rows, listed, spurious):
         [n for _, n in rate_by_snr(values, np.ones(len(values), bool), SNR_EDGES)]
         for values in (listed, spurious)
     ]
-    bins = [
-        {
-            "snr_min": SNR_EDGES[k],
-            "found": every[k][0],
-            "injected": every[k][1],
-            "isolated_found": clear[k][0],
-            "isolated": clear[k][1],
-            "listed": counts[0][k],
-            "spurious": counts[1][k],
-        }
-        for k in range(len(SNR_EDGES) - 1)
-    ]
+    bins = [_bin(k, every[k], clear[k], counts[0][k], counts[1][k]) for k in range(len(every))]
     hit = [row for row in rows if row["found"]]
     pulls = {"flux": _plain([row.get("pull_flux", np.nan) for row in hit])}
     for axis in ("x", "y"):

@@ -4,17 +4,32 @@ import numpy as np
 from scipy.ndimage import convolve
 from scipy.spatial import cKDTree
 
+from galstep.core.star_flags import place_flags
 from galstep.flags import StarFlag
 from galstep.records import StarList
 
-__all__ = ["star_list"]
+__all__ = ["star_chi2", "star_list"]
 
 POOR_CHI2 = 3.0
 MOVED_PIXELS = 1.0
 
 
-def _star_chi2(band, scaled, x, y):
-    """Reduced chi2 inside one FWHM of each star, NaN without pixels."""
+def star_chi2(band, scaled, x, y):
+    """Reduced chi2 inside one FWHM of each star.
+
+    Parameters
+    ----------
+    band : `galstep.core.scene.SceneBand`
+    scaled : (ny, nx) array
+        Residual in units of the pixel sigma, 0 where masked.
+    x, y : (n,) arrays
+        Pixels of the band.
+
+    Returns
+    -------
+    chi2, covered : (n,) arrays
+        NaN without pixels; and the share of the disc that has data.
+    """
     reach = int(np.ceil(band.star_renderer.psf.fwhm))
     yy, xx = np.mgrid[-reach : reach + 1, -reach : reach + 1]
     disc = (np.hypot(xx, yy) <= band.star_renderer.psf.fwhm).astype(float)
@@ -39,22 +54,20 @@ def _star_flags(band, state, index, x, y, chi2, covered):
     ny, nx = band.shape
     flags = np.zeros(len(x), dtype=int)
     near_edge = (x < fwhm) | (y < fwhm) | (x > nx - 1 - fwhm) | (y > ny - 1 - fwhm)
-    ix, iy, inside = _nearest(band, x, y)
-    no_data = ~(inside & ~band.mask[iy, ix]) & (covered < 0.1)
     flags[near_edge] |= StarFlag.NEAR_EDGE
     flags[(covered < 0.999) & ~near_edge] |= StarFlag.MASKED_PIXELS
-    flags[no_data] |= StarFlag.NO_DATA
     flags[state.star_flux[index] < 0] |= StarFlag.NEGATIVE
     flags[chi2 > POOR_CHI2] |= StarFlag.POOR_FIT
     if len(x) > 1:
         distance, _ = cKDTree(np.column_stack([x, y])).query(np.column_stack([x, y]), k=2)
         flags[distance[:, 1] < fwhm] |= StarFlag.BLENDED
-    for vector in state.shapes_in(band):
-        own = band.own_vector(vector, state.shift[index])
+    galaxies = [band.own_vector(vector, state.shift[index]) for vector in state.shapes_in(band)]
+    for own in galaxies:
         flags[np.hypot(x - own[0], y - own[1]) < np.exp(own[2])] |= StarFlag.IN_CORE
+    flags |= place_flags(band.mask, fwhm, x, y, [own[:2] for own in galaxies])
     moved = np.hypot(state.x - state.x_prior, state.y - state.y_prior)
     flags[moved > MOVED_PIXELS] |= StarFlag.MOVED
-    return flags, no_data
+    return flags
 
 
 def star_list(band, index, state, covariance, flux_errors, scaled, star_id):
@@ -79,10 +92,11 @@ def star_list(band, index, state, covariance, flux_errors, scaled, star_id):
     """
     x, y = band.to_pixels(state.x, state.y, state.shift[index])
     x_err, y_err = band.pixel_map.position_errors(*covariance.position_errors())
-    chi2, covered = _star_chi2(band, scaled, x, y)
+    chi2, covered = star_chi2(band, scaled, x, y)
     flux_err = flux_errors[index]
-    flags, no_data = _star_flags(band, state, index, x, y, chi2, covered)
-    no_data |= ~np.isfinite(flux_err)
+    flags = _star_flags(band, state, index, x, y, chi2, covered)
+    # wings count as data where they hold enough of the star's information
+    no_data = ~np.isfinite(flux_err)
     flags[no_data] |= StarFlag.NO_DATA
     if not covariance.layout.positions:
         flags |= StarFlag.FORCED

@@ -7,6 +7,7 @@ A pull is (measured - true) / quoted error. With honest errors and no bias its m
 from dataclasses import dataclass
 
 import numpy as np
+from astropy.stats import binom_conf_interval, poisson_conf_interval
 from scipy.spatial import cKDTree
 
 from galstep.exceptions import ParameterError
@@ -14,12 +15,15 @@ from galstep.flags import StarFlag
 
 __all__ = [
     "PullSummary",
+    "completeness",
     "faint_star_error",
     "galaxy_pulls",
     "isolated",
     "match_stars",
+    "purity",
     "rate_by_snr",
     "summarise",
+    "unmatched",
 ]
 
 # A star counts as found where it is measured to 0.75 mag: beyond that what was
@@ -155,6 +159,27 @@ def match_stars(x, y, flux, stars, radius):
     return match
 
 
+def unmatched(stars, x, y, radius):
+    """Measured stars that are none of these.
+
+    Parameters
+    ----------
+    stars : `galstep.records.StarList`
+    x, y : (ns,) arrays
+        Where there is a star.
+    radius : float
+        Largest distance (pixels).
+
+    Returns
+    -------
+    `galstep.records.StarList`
+    """
+    if not len(stars) or not len(x):
+        return stars
+    distance, _ = cKDTree(np.column_stack([x, y])).query(np.column_stack([stars.x, stars.y]))
+    return stars.select(distance > radius)
+
+
 def faint_star_error(stars, otherwise):
     """The error that the fit quotes for the flux of a faint star by itself.
 
@@ -234,3 +259,46 @@ def rate_by_snr(snr, found, edges):
         (int(np.asarray(found)[bins == k].sum()), int((bins == k).sum()))
         for k in range(len(edges) - 1)
     ]
+
+
+def completeness(found, injected):
+    """Share of injected stars that were found, and its 68 % interval.
+
+    Wilson's interval (1927, J. Am. Stat. Assoc. 22, 209), which holds also where all
+    or none were found.
+
+    Parameters
+    ----------
+    found, injected : int
+
+    Returns
+    -------
+    (float, float, float)
+        Share, lower and upper end; NaN without an injected star.
+    """
+    if not injected:
+        return (float("nan"),) * 3
+    low, high = binom_conf_interval(found, injected, interval="wilson")
+    return found / injected, float(low), float(high)
+
+
+def purity(spurious, listed):
+    """Share of listed stars that are real, and its 68 % interval.
+
+    Parameters
+    ----------
+    spurious : int
+        Found in a frame like this one where no star is.
+    listed : int
+
+    Returns
+    -------
+    (float, float, float)
+        1 - spurious / listed with the interval of the Poisson number (Gehrels 1986,
+        ApJ 303, 336), cut at 0 and 1; NaN without a listed star.
+    """
+    if not listed:
+        return (float("nan"),) * 3
+    few, many = poisson_conf_interval(spurious, "frequentist-confidence")
+    shares = (1 - number / listed for number in (spurious, many, few))
+    return tuple(float(np.clip(share, 0.0, 1.0)) for share in shares)

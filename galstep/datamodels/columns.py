@@ -129,6 +129,28 @@ _STARS = (
     *_sky("the star"),
     *_with_error("flux", FLUX, "total flux; may be negative"),
     *_with_error("mag_ab", "mag", _MAG_TEXT),
+    Column("mag_ab_limit", "mag", f"upper limit, {_LIMIT_TEXT}"),
+    Column("snr", "", "flux over its error"),
+    Column("chi2_reduced", "", "reduced chi-squared within one FWHM"),
+    Column("group_id", None, "number of the star's group in this filter, from 1", int),
+    Column("group_size", None, "number of stars in that group; 0 if not grouped", int),
+    Column("flags", None, "galstep.flags.StarFlag bits", int),
+)
+
+_FORCED = (
+    Column("catalog_id", None, "id in the catalogue that was given; empty for other stars", str),
+    Column("star_id", None, "number of the star; -1 where none could be measured", int),
+    _FILTER,
+    Column("x_given", "pix", "position asked for, base filter's input frame, 0-based, x"),
+    Column("y_given", "pix", "position asked for, base filter's input frame, 0-based, y"),
+    *_with_error("x", "pix", "where it was measured, base filter's input frame, 0-based, x"),
+    *_with_error("y", "pix", "where it was measured, base filter's input frame, 0-based, y"),
+    *_sky("the star"),
+    *_with_error("flux", FLUX, "total flux; may be negative; NaN without data"),
+    Column("flux_limit", FLUX, "max(flux, 0) + n_sigma errors where flux < n_sigma errors"),
+    *_with_error("mag_ab", "mag", _MAG_TEXT),
+    Column("mag_ab_limit", "mag", "AB magnitude of flux_limit"),
+    Column("n_sigma", "", "number of errors of the limits"),
     Column("snr", "", "flux over its error"),
     Column("chi2_reduced", "", "reduced chi-squared within one FWHM"),
     Column("flags", None, "galstep.flags.StarFlag bits", int),
@@ -162,19 +184,46 @@ _INJECTION = (
     Column("flags", None, "galstep.flags.BandFlag bits (galaxy) or StarFlag bits (star)", int),
 )
 
+
+def _share(name, text):
+    """A share and its 68 % interval."""
+    return (
+        Column(name, "", text),
+        Column(f"{name}_low", "", f"lower end of the 68 % interval of {name}"),
+        Column(f"{name}_high", "", f"upper end of the 68 % interval of {name}"),
+    )
+
+
+_COMPLETENESS = (
+    _FILTER,
+    Column("snr_min", "", "lower edge of the bin: flux over the error of a faint star"),
+    Column("snr_max", "", "upper edge of the bin"),
+    Column("injected", None, "stars put into the frame", int),
+    Column("found", None, "of these measured again, flux right to a factor of 2", int),
+    *_share("completeness", "found / injected"),
+    Column("isolated", None, "injected with no star of half their flux within 1.5 FWHM", int),
+    Column("isolated_found", None, "of these measured again", int),
+    *_share("isolated_completeness", "isolated_found / isolated"),
+    Column("listed", None, "stars in the frame's own list, by their measured S/N", int),
+    Column("spurious", None, "expected among them that are no stars", int),
+    *_share("purity", "1 - spurious / listed"),
+)
+
 #: Table (as in the file ``<name>_<table>.ecsv``) to its columns.
 COLUMNS = {
     "sersic": _SERSIC,
     "phot": _PHOT,
     "apertures": _APERTURES,
     "stars": _STARS,
+    "forced": _FORCED,
     "injection": _INJECTION,
+    "completeness": _COMPLETENESS,
 }
 
 _UNIT_TEXT = {None: "", "": "none", "image": "image unit", FLUX: "image unit x pix"}
 
 
-def column_table(table):
+def column_table(table: str) -> str:
     """The columns of one table as a reStructuredText list-table, for the documentation."""
     lines = [".. list-table::", "   :header-rows: 1", ""]
     rows = [("column", "unit", "meaning")]

@@ -1,5 +1,9 @@
 """The tables of a model: one row per filter and component, filter, star and filter."""
 
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
 import numpy as np
 from astropy import units as u
 from astropy.table import Column as TextColumn
@@ -8,14 +12,24 @@ from astropy.table import QTable
 from galstep import __version__
 from galstep.datamodels import columns
 from galstep.datamodels.amplitude import amplitude_and_error
-from galstep.datamodels.aperture_rows import aperture_part, aperture_rows, magnitude_limit
+from galstep.datamodels.aperture_rows import (
+    LIMIT_SIGMA,
+    aperture_part,
+    aperture_rows,
+    magnitude_limit,
+)
 from galstep.datamodels.colors import matched_color, total_color
 from galstep.datamodels.frames import to_table_frame
 from galstep.flags import BandFlag, StarFlag
-from galstep.units import ab_magnitude, flux_unit
+from galstep.units import ab_magnitude, flux_limits, flux_unit
+
+if TYPE_CHECKING:
+    from galstep.datamodels import GalaxyModel
 
 __all__ = [
     "aperture_table",
+    "completeness_table",
+    "forced_table",
     "injection_table",
     "make_tables",
     "phot_table",
@@ -23,10 +37,11 @@ __all__ = [
     "star_table",
 ]
 
+_FORCED_ARRAYS = ("star_id", "flux", "flux_err", "flux_limit", "chi2_reduced", "flags")
 _SERSIC_WITH_ERROR = ("x_0", "y_0", "r_eff", "n", "ellip", "theta")
 
 
-def make_tables(model):
+def make_tables(model: GalaxyModel) -> dict[str, QTable]:
     """All tables of a model.
 
     Parameters
@@ -41,12 +56,15 @@ def make_tables(model):
     tables = {"sersic": sersic_table(model), "phot": phot_table(model), "stars": star_table(model)}
     if any(band.aperture is not None for band in model.bands.values()):
         tables["apertures"] = aperture_table(model)
+    if any(band.forced is not None for band in model.bands.values()):
+        tables["forced"] = forced_table(model)
     if model.injections is not None:
         tables["injection"] = injection_table(model)
+        tables["completeness"] = completeness_table(model)
     return tables
 
 
-def sersic_table(model):
+def sersic_table(model: GalaxyModel) -> QTable:
     """One row per filter and Sersic component.
 
     A filter without a fit has one row of NaN, with its flags. Centres and shapes
@@ -62,7 +80,7 @@ def sersic_table(model):
     return _build(model, "sersic", rows, BandFlag)
 
 
-def phot_table(model):
+def phot_table(model: GalaxyModel) -> QTable:
     """One row per filter: sky, PSF, aperture photometry and colour.
 
     Numbers that no step has measured are NaN.
@@ -90,31 +108,73 @@ def phot_table(model):
     return _build(model, "phot", rows, BandFlag)
 
 
-def aperture_table(model):
+def aperture_table(model: GalaxyModel) -> QTable:
     """One row per filter and aperture; positions in the input frame."""
     return _build(model, "apertures", aperture_rows(model), BandFlag)
 
 
-def star_table(model):
+def star_table(model: GalaxyModel) -> QTable:
     """One row per star and filter; positions in the base filter's input frame."""
     rows = []
     for band in model.bands.values():
         if not band.fitted:
             continue
-        ra, dec = band.sky_position(band.fit.stars.x, band.fit.stars.y)
         stars = to_table_frame(model, band).stars(band.fit.stars)
-        mag, mag_err = ab_magnitude(stars.flux, stars.flux_err, band.unit, band.pixel_area_sr)
         part = {name: getattr(stars, name) for name in stars.__dataclass_fields__}
-        part |= {"ra": ra, "dec": dec, "mag_ab": mag, "mag_ab_err": mag_err}
-        part["snr"] = _ratio(stars.flux, stars.flux_err)
-        rows += [
-            {"filter": band.name, **{name: values[i] for name, values in part.items()}}
-            for i in range(len(stars))
-        ]
+        limit = flux_limits(stars.flux, stars.flux_err, LIMIT_SIGMA)
+        rows += _rows_of(band, part | _brightness(band, band.fit.stars, limit))
     return _build(model, "stars", rows, StarFlag)
 
 
-def injection_table(model):
+def forced_table(model: GalaxyModel) -> QTable:
+    """One row per given position and filter; positions in the base filter's input frame.
+
+    How each filter was fitted and where its positions are from is in ``meta["sources"]``.
+    """
+    rows, sources = [], {}
+    for band in model.bands.values():
+        forced = band.forced
+        if forced is None:
+            continue
+        frame = to_table_frame(model, band)
+        part = {name: getattr(forced, name) for name in _FORCED_ARRAYS}
+        part["catalog_id"] = forced.name
+        part["x"], part["y"] = frame.points(forced.x, forced.y)
+        part["x_given"], part["y_given"] = frame.points(forced.x_given, forced.y_given)
+        part["x_err"], part["y_err"] = frame.position_errors(forced.x_err, forced.y_err)
+        part["n_sigma"] = np.full(len(forced), forced.n_sigma)
+        rows += _rows_of(band, part | _brightness(band, forced, forced.flux_limit))
+        sources[band.name] = f"{forced.mode}: {forced.source}"
+    table = _build(model, "forced", rows, StarFlag)
+    table.meta["sources"] = sources
+    return table
+
+
+def _brightness(band, stars, limit):
+    """Sky positions, magnitudes and S/N of stars in a filter's own pixels."""
+    ra, dec = band.sky_position(stars.x, stars.y)
+    calibration = band.unit, band.pixel_area_sr
+    mag, mag_err = ab_magnitude(stars.flux, stars.flux_err, *calibration)
+    return {
+        "ra": ra,
+        "dec": dec,
+        "mag_ab": mag,
+        "mag_ab_err": mag_err,
+        "mag_ab_limit": ab_magnitude(limit, np.zeros(len(limit)), *calibration)[0],
+        "snr": _ratio(stars.flux, stars.flux_err),
+    }
+
+
+def _rows_of(band, part):
+    """Rows of the arrays of a filter."""
+    count = len(part["flux"])
+    return [
+        {"filter": band.name, **{name: values[i] for name, values in part.items()}}
+        for i in range(count)
+    ]
+
+
+def injection_table(model: GalaxyModel) -> QTable:
     """One row per injected source and filter; positions in the input frame.
 
     The statistics of each filter are in ``meta["summary"]``.
@@ -131,6 +191,16 @@ def injection_table(model):
     table = _build(model, "injection", rows, BandFlag)
     table.meta["summary"] = injections.summary
     return table
+
+
+def completeness_table(model: GalaxyModel) -> QTable:
+    """One row per filter and bin of S/N: what share of stars is found, and is real."""
+    rows = [
+        {"filter": name, **share}
+        for name, own in model.injections.summary.items()
+        for share in own.get("stars", {}).get("bins", ())
+    ]
+    return _build(model, "completeness", rows, StarFlag)
 
 
 def _sersic_row(model, band, component, fit):

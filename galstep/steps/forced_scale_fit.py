@@ -1,29 +1,64 @@
-"""ForcedScaleFit: filters too blurred to find their own stars in."""
+"""ForcedScaleFit: fluxes at positions that are known already."""
+
+from dataclasses import replace
 
 from galstep.core.fits import fit_forced
+from galstep.core.forced_fit import ForcedFit
+from galstep.core.forced_list import flagged, forced_rows
 from galstep.steps.base import GalStep
+from galstep.steps.forced_positions import TargetFinder
+from galstep.steps.grids import pixel_map_between
 from galstep.steps.per_filter import check_filters, for_filter
-from galstep.steps.scale_fit import fit_others
-from galstep.steps.scenes import fit_in_own_pixels, fitted_base, scaled_scene
+from galstep.steps.scale_fit import fit_others, next_star_id
+from galstep.steps.scenes import (
+    effective_psf,
+    fit_in_own_pixels,
+    fitted_base,
+    scaled_scene,
+    try_fit,
+)
 
 __all__ = ["ForcedScaleFit"]
 
 
 class ForcedScaleFit(GalStep):
-    """Fit the named filters with shape and star positions of the base filter.
+    """Fit the named filters with shape and star positions that are known.
 
-    Nothing is detected. Every star of the base is given a flux, also below
-    zero, so that the fluxes of a star can be compared between filters.
+    Nothing is detected. Every given position has a flux, also below zero, with its
+    error and where it is not detected an upper limit, so that the fluxes of a star
+    can be compared between filters.
     """
 
     class_alias = "gal_forcedscalefit"
 
     spec = """
     filters = force_list(default=None)          # Filters to fit in this way (default: none)
+    positions_from = string(default='base')     # Whose stars: base, joint (after JointFit), the name of a filter that is fitted, or none (of the catalog alone)
+    catalog = string(default=None)              # Table of positions (ECSV, CSV, FITS, VOTable, ascii) that are measured beside those; a listed star within half a FWHM of one is that star
+    catalog_ra = string(default=None)           # Column of right ascension in it (default: guessed; degrees, or the column's unit)
+    catalog_dec = string(default=None)          # Column of declination
+    catalog_x = string(default=None)            # Column of x, pixels of the base filter's input frame (default: guessed where there is no sky position)
+    catalog_y = string(default=None)            # Column of y
+    catalog_id = string(default=None)           # Column of ids, kept in the table forced (default: guessed, else the number of the row)
+    catalog_origin = integer(min=0, max=1, default=0)  # What the first pixel is called in catalog_x and catalog_y: 0, or 1 as in FITS and ds9
+    mode = option('linear', 'nonnegative', 'free', default='linear')  # Positions held and fluxes of any sign; positions held and no flux below zero; positions free within xy_bounds
+    xy_bounds = float(min=0.001, max=100, default=1.0)  # Largest distance from the given position in mode free (pixels of the filter); also the width of a Gaussian prior
+    n_sigma_limit = float(min=0.1, max=100, default=3.0)  # Number of errors of the upper limits
     sky_order = option('auto', '0', '1', '2', default='auto')  # Degree of the sky polynomial: 0 constant, 1 plane, 2 quadratic; auto: a quadratic where the frame asks for it, else a plane. With a constant the star list runs away on real frames
     registration = boolean(default=True)        # Measure how far the filter is shifted against the base, from stars and galaxy
-    [per_filter]                                # Other values for single filters, by the filter's name: per_filter: {F160W: {sky_order: '1'}}
+    [per_filter]                                # Other values for single filters, by the filter's name: per_filter: {F160W: {mode: nonnegative}}
     [[__many__]]
+    positions_from = string(default=None)       # positions_from of this filter
+    catalog = string(default=None)              # catalog of this filter
+    catalog_ra = string(default=None)           # catalog_ra of this filter
+    catalog_dec = string(default=None)          # catalog_dec of this filter
+    catalog_x = string(default=None)            # catalog_x of this filter
+    catalog_y = string(default=None)            # catalog_y of this filter
+    catalog_id = string(default=None)           # catalog_id of this filter
+    catalog_origin = integer(min=0, max=1, default=None)  # catalog_origin of this filter
+    mode = option('linear', 'nonnegative', 'free', default=None)  # mode of this filter
+    xy_bounds = float(min=0.001, max=100, default=None)  # xy_bounds of this filter (pixels)
+    n_sigma_limit = float(min=0.1, max=100, default=None)  # n_sigma_limit of this filter (errors)
     sky_order = option('auto', '0', '1', '2', default=None)  # sky_order of this filter
     registration = boolean(default=None)        # registration of this filter
     """
@@ -39,6 +74,15 @@ class ForcedScaleFit(GalStep):
         Returns
         -------
         GalaxyModel
+            With a fit and ``forced`` in each of them. In the base filter, which
+            the others rest on, the fit stays as it was.
+
+        Raises
+        ------
+        PrerequisiteError
+            If there is no base fit, or none whose stars are asked for.
+        InputError, ParameterError
+            If the catalogue or its columns cannot be used.
         """
         model = self.prepare_output(input)
         if not self.filters:
@@ -46,16 +90,51 @@ class ForcedScaleFit(GalStep):
             return model
         base = fitted_base(model, "ForcedScaleFit")
         check_filters(self, model, self._logger)
+        finder = TargetFinder(model, next_star_id(model), self._logger)
+        targets = {name: self._targets(finder, model, name) for name in self._usable(model)}
 
         def fit(band):
-            options = for_filter(self, band.name)
-
-            def own(base_fit):
-                scene = scaled_scene(band, base_fit, options.sky_order)
-                return fit_forced(scene, base_fit, options.registration)
-
-            return fit_in_own_pixels(band, base, own)
+            return self._fit(band, base, targets[band.name])
 
         fitted = fit_others(self.key, "forcedscalefit", model, self.filters, fit)
+        if base.name in targets:
+            measured = try_fit(self.key, [base], fit, base)
+            fitted += "" if measured is None else f"; {base.name} {len(base.forced)} positions"
         self.complete(model, fitted=fitted)
         return model
+
+    def _usable(self, model):
+        return [n for n in self.filters if n in model.bands and model.bands[n].usable]
+
+    def _targets(self, finder, model, name):
+        band, options = model.bands[name], for_filter(self, name)
+        pixel_map, _ = pixel_map_between(finder.base, band)
+        return finder.targets(options, effective_psf(band).fwhm / pixel_map.scale)
+
+    def _fit(self, band, base, targets):
+        """Fit a filter and leave the rows of the positions in it."""
+        options = for_filter(self, band.name)
+        how = ForcedFit(options.mode, options.xy_bounds)
+
+        def own(base_fit):
+            scene = scaled_scene(band, base_fit, options.sky_order)
+            # the base filter is what a registration refers to
+            return fit_forced(scene, base_fit, options.registration and band is not base, how)
+
+        measured = fit_in_own_pixels(band, targets.as_base(base), own)
+        given = targets.given.mapped(_landing(measured.fits[0]))
+        measured, stars = _with_flags(measured, given, how, options.n_sigma_limit)
+        band.forced = forced_rows(given, stars, how, options.n_sigma_limit, targets.source)
+        return measured
+
+
+def _landing(fit):
+    """Where positions of the base land in the filter's pixels, by its fit."""
+    dx, dy = fit.offset
+    return lambda x, y: fit.pixel_map.points(x + dx, y + dy)
+
+
+def _with_flags(measured, given, how, n_sigma):
+    """The measurement with its stars flagged, and these."""
+    stars = flagged(measured.fits[0].stars, given, how, n_sigma)
+    return replace(measured, fits=[replace(measured.fits[0], stars=stars)]), stars

@@ -8,10 +8,18 @@ from galstep.core.injection import (
     draw_stars,
     extended_sources,
     galaxy_image,
+    noise_like,
     star_image,
 )
-from galstep.core.injection_rows import collect, galaxy_rows, rounded, star_rows, summary_of
-from galstep.core.recovery import faint_star_error
+from galstep.core.injection_rows import (
+    MATCH_FWHM,
+    collect,
+    galaxy_rows,
+    rounded,
+    star_rows,
+    summary_of,
+)
+from galstep.core.recovery import faint_star_error, unmatched
 from galstep.datamodels import BandData, GalaxyModel
 from galstep.datamodels.galaxy import Meta
 from galstep.exceptions import ParameterError
@@ -209,8 +217,30 @@ class Inject(GalStep):
                 fwhm,
             )
             done += len(truth)
-        flipped = self._refit(model, [_flipped(band) for band in bands], base)
-        return rows, listed, {name: _snr(_stars_of(flipped.bands[name])) for name in names}
+        spurious = self._spurious(model, bands, base, MATCH_FWHM * min(fwhm), rng)
+        return rows, listed, {name: _snr(stars) for name, stars in spurious.items()}
+
+    def _spurious(self, model, bands, base, reach, rng):
+        """Stars found where there are none, in a frame made of the fit's own models."""
+        noises = noise_like(
+            [np.nan_to_num(band.residual) for band in bands],
+            [1.0 if band.err is None else band.err for band in bands],
+            [band.mask for band in bands],
+            rng,
+        )
+        frames = [
+            _replaced(
+                band, np.where(band.mask, np.nan, band.galaxy + band.stars + band.sky + noise)
+            )
+            for band, noise in zip(bands, noises, strict=True)
+        ]
+        fitted = self._refit(model, frames, base)
+        return {
+            band.name: unmatched(
+                _stars_of(fitted.bands[band.name]), band.fit.stars.x, band.fit.stars.y, reach
+            )
+            for band in bands
+        }
 
     def _with_stars(self, bands, psfs, truth):
         """The frame with the stars added."""
@@ -289,8 +319,3 @@ def _replaced(band, data):
         origin=band.origin,
         input_shape=band.input_shape,
     )
-
-
-def _flipped(band):
-    """Galaxy and sky, and the residual with its sign changed: a frame without stars."""
-    return _replaced(band, band.galaxy + band.sky - band.residual)

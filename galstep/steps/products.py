@@ -14,7 +14,7 @@ __all__ = ["PICTURES", "chosen_pictures", "write_beside"]
 log = logging.getLogger("stpipe.galstep.products")
 
 #: The pictures of `galstep.plotting.FIGURES`, by name.
-PICTURES = ("qa", "profiles", "sed", "stars", "growth", "convergence")
+PICTURES = ("qa", "profiles", "sed", "stars", "growth", "convergence", "completeness")
 
 
 def chosen_pictures(names):

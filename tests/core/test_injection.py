@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 from engine_scenes import gaussian_psf
+from scipy.ndimage import gaussian_filter
 
 from galstep.core.injection import (
     InjectedGalaxy,
@@ -11,6 +12,7 @@ from galstep.core.injection import (
     draw_stars,
     extended_sources,
     galaxy_image,
+    noise_like,
     star_image,
     template_error,
 )
@@ -164,3 +166,40 @@ class TestStars:
         image = star_image((41, 41), gaussian_psf(), [20.0], [20.0], [7.0])
         assert image.sum() == pytest.approx(7.0, rel=1e-3)
         assert np.unravel_index(image.argmax(), image.shape) == (20, 20)
+
+
+class TestNoiseLike:
+    def residuals(self):
+        """Two bands that share a part of their correlated noise."""
+        common, own = rng(1).normal(size=(2, 128, 128))
+        common = gaussian_filter(common, 2.0, mode="wrap")
+        return [common, 0.5 * common + 0.05 * own]
+
+    def test_power_and_cross_power_stay(self):
+        residuals = self.residuals()
+        masks = [np.zeros((128, 128), bool)] * 2
+        noises = noise_like(residuals, [1.0, 1.0], masks, rng())
+        for one, other in ((0, 0), (1, 1), (0, 1)):
+            expected = np.mean(residuals[one] * residuals[other])
+            assert np.mean(noises[one] * noises[other]) == pytest.approx(expected, rel=1e-9)
+            lag = np.mean(residuals[one] * np.roll(residuals[other], 3, axis=1))
+            found = np.mean(noises[one] * np.roll(noises[other], 3, axis=1))
+            assert found == pytest.approx(lag, rel=1e-9)
+        assert abs(np.corrcoef(noises[0].ravel(), residuals[0].ravel())[0, 1]) < 0.2
+
+    def test_it_is_gaussian_where_the_residual_is_not(self):
+        spiky = np.zeros((128, 128))
+        spiky[rng(2).integers(0, 128, 60), rng(3).integers(0, 128, 60)] = 30.0
+        (noise,) = noise_like([spiky], [1.0], [np.zeros((128, 128), bool)], rng())
+        assert np.abs(noise).max() < 6 * noise.std()
+        assert np.mean(noise**2) == pytest.approx(np.mean(spiky**2), rel=1e-9)
+
+    def test_masked_pixels_and_uneven_errors(self):
+        sigma = np.where(np.arange(128) < 64, 1.0, 3.0) * np.ones((128, 1))
+        mask = np.zeros((128, 128), bool)
+        mask[:40] = True
+        residual = np.where(mask, np.nan, sigma * rng(4).normal(size=(128, 128)))
+        (noise,) = noise_like([residual], [np.where(mask, np.nan, sigma)], [mask], rng())
+        assert np.isfinite(noise).all()
+        assert noise[40:, :64].std() == pytest.approx(1.0, rel=0.1)
+        assert noise[40:, 64:].std() == pytest.approx(3.0, rel=0.1)

@@ -126,6 +126,10 @@ class TestSummary:
         assert shares[5.0]["injected"] == 1 and shares[5.0]["found"] == 0
         assert [shares[k]["listed"] for k in (5.0, 7.0, 10.0, 50.0)] == [1, 2, 0, 1]
         assert [shares[k]["spurious"] for k in (5.0, 7.0)] == [1, 0]
+        assert shares[5.0]["completeness"] == 0 and 0 < shares[5.0]["completeness_high"] < 1
+        assert shares[5.0]["purity"] == 0 and shares[7.0]["purity"] == 1
+        assert np.isnan(shares[10.0]["completeness"]) and np.isnan(shares[10.0]["purity"])
+        assert shares[50.0]["snr_max"] == np.inf
         shares = {s["snr_min"]: s for s in summary["F277W"]["stars"]["bins"]}
         assert shares[10.0]["injected"] == 1
 

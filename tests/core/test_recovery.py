@@ -6,12 +6,15 @@ import numpy as np
 import pytest
 
 from galstep.core.recovery import (
+    completeness,
     faint_star_error,
     galaxy_pulls,
     isolated,
     match_stars,
+    purity,
     rate_by_snr,
     summarise,
+    unmatched,
 )
 from galstep.exceptions import ParameterError
 from galstep.flags import StarFlag
@@ -144,3 +147,32 @@ class TestRates:
     def test_edges_must_rise(self):
         with pytest.raises(ParameterError, match=r"must rise, got \[5, 5\]"):
             rate_by_snr(np.ones(2), np.ones(2, bool), [5, 5])
+
+
+class TestShares:
+    @pytest.mark.parametrize("found", [0, 3, 10])
+    def test_completeness_and_its_interval(self, found):
+        share, low, high = completeness(found, 10)
+        assert share == found / 10
+        # Wilson: the ends z solve |share - p| = z sqrt(p (1 - p) / n)
+        for end in (low, high):
+            assert abs(share - end) == pytest.approx(np.sqrt(end * (1 - end) / 10), abs=2e-3)
+        assert 0 <= low <= share <= high <= 1 and high - low > 0.05
+
+    def test_purity_and_its_interval(self):
+        share, low, high = purity(4, 50)
+        assert share == pytest.approx(0.92)
+        # Gehrels (1986), tables 1 and 2: 4 events, 2.091 to 7.163
+        assert (low, high) == pytest.approx((1 - 7.163 / 50, 1 - 2.091 / 50), abs=1e-3)
+        share, low, high = purity(0, 50)
+        assert (share, high) == (1.0, 1.0) and low == pytest.approx(1 - 1.841 / 50, abs=1e-3)
+        assert purity(9, 3)[0] == 0.0
+
+    def test_nothing_to_share(self):
+        assert np.isnan([*completeness(0, 0), *purity(2, 0)]).all()
+
+    def test_stars_that_are_none_of_those(self):
+        stars = star_list([10, 20, 30.0], [10, 20, 30.0], [4, 6, 8])
+        left = unmatched(stars, np.array([10.4, 33.0]), np.array([10.0, 30.0]), 1.0)
+        np.testing.assert_array_equal(left.x, [20, 30])
+        assert len(unmatched(stars, np.zeros(0), np.zeros(0), 1.0)) == 3

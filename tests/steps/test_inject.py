@@ -123,6 +123,21 @@ class TestStars:
             assert listed == pytest.approx(len(scene.truth.stars), abs=2)
             assert sum(share["injected"] for share in bins) == 8
 
+    def test_completeness_and_purity_are_in_the_product(self, injected, tmp_path):
+        again = GalaxyModel.open(injected.save(tmp_path / "with.asdf"))
+        table = make_tables(again)["completeness"]
+        assert set(table["filter"]) == set(FILTERS)
+        for name in FILTERS:
+            own = table[table["filter"] == name]
+            bins = injected.injections.summary[name]["stars"]["bins"]
+            assert list(own["snr_min"]) == [share["snr_min"] for share in bins]
+            assert own["injected"].sum() == 8 and (own["found"] <= own["injected"]).all()
+            known = own["injected"] > 0
+            share = own["found"][known] / own["injected"][known]
+            np.testing.assert_allclose(own["completeness"][known], share)
+            assert np.isnan(own["completeness"][~known]).all()
+            assert np.nanmin(own["purity"][own["listed"] > 2]) > 0.6
+
     def test_snr_is_the_range_asked_for(self, joint):
         model = Inject(n_galaxies=0, n_stars=5, star_snr=[20, 25]).run(joint)
         rows = rows_of(model, "star")
