@@ -44,12 +44,12 @@ class GalstepError(StpipeExitException, ValueError):
 
     default_exit_status = 1
 
-    def __init__(self, message, exit_status=None):
+    def __init__(self, message: str, exit_status: int | None = None) -> None:
         status = self.default_exit_status if exit_status is None else exit_status
         super().__init__(status, message)
         self.message = message
 
-    def __str__(self):
+    def __str__(self) -> str:
         return self.message
 
     def __reduce__(self):

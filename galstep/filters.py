@@ -15,7 +15,7 @@ _NANOMETRES = frozenset((
 # fmt: on
 
 
-def filter_wavelength(name):
+def filter_wavelength(name: str) -> float | None:
     """Wavelength (micron) that a filter's name stands for.
 
     Parameters

@@ -5,6 +5,8 @@ Two registries: `BandFlag` for a filter of the galaxy (tables ``_sersic`` and
 are part of the products: a bit is never given a second meaning.
 """
 
+from __future__ import annotations
+
 from enum import IntFlag
 
 __all__ = ["BandFlag", "StarFlag", "decode"]
@@ -42,6 +44,7 @@ class BandFlag(_DescribedFlag):
     NOT_ALIGNED = 65536, "TweakReg could not align this filter; see the reason"
     DISTORTED = 131072, "pixels not affine to the base filter's: positions off by more than 0.02"
     BAD_PIXELS = 262144, "pixels that no light can make were found and masked"
+    PSF_BOOTSTRAPPED = 524288, "no isolated star: the kernel is the best of a grid of widths"
 
 
 class StarFlag(_DescribedFlag):
@@ -56,9 +59,17 @@ class StarFlag(_DescribedFlag):
     POOR_FIT = 64, "reduced chi2 inside one FWHM above 3"
     FORCED = 128, "position taken from another filter and held"
     MOVED = 256, "the position ended more than one pixel from its detection"
+    OFF_FRAME = 512, "centre outside the frame; what there is of it are its wings"
+    CORE_MASKED = 1024, "the pixel at the centre is masked (saturated, say); the rest is fitted"
+    CLOSE_PAIR = 2048, "another star within half a FWHM: the errors of the two are correlated"
+    ON_CORE = 4096, "within half a FWHM of the galaxy's centre, whose peak it shares"
+    DUPLICATE = 8192, "another given position within 0.1 FWHM: one flux for both, in each row"
+    UPPER_LIMIT = 16384, "flux below the limit's number of errors; see flux_limit"
+    AT_BOUND = 32768, "the position ended at the largest distance allowed from the given one"
+    CROWDED_GROUP = 65536, "in a group of more stars than PSFPhotometry_group_warning_threshold"
 
 
-def decode(value, registry=BandFlag):
+def decode(value: int, registry: type[IntFlag] = BandFlag) -> list[str]:
     """Names of the bits that are set.
 
     Parameters

@@ -9,13 +9,19 @@ A hook of a host must not end the host's run: what goes wrong with the galaxy is
 logged and recorded in ``meta.cal_step``, and the image goes on.
 """
 
+from __future__ import annotations
+
 import logging
 import os
+from typing import TYPE_CHECKING, Any
 
 from stpipe import Step
 
 from galstep.datamodels.duck_models import model_name
 from galstep.exceptions import GalstepError, ParameterFileError
+
+if TYPE_CHECKING:
+    from galstep.datamodels import GalaxyModel
 
 __all__ = ["Measure", "measure"]
 
@@ -35,7 +41,7 @@ class Measure(Step):
     must_succeed = boolean(default=False)  # End the host's run if the galaxy cannot be measured
     """
 
-    def process(self, input):
+    def process(self, input: Any) -> Any:
         """Measure.
 
         Parameters
@@ -66,7 +72,7 @@ class Measure(Step):
             setattr(cal_step, self.class_alias, status)
         return input
 
-    def measured(self, input):
+    def measured(self, input: Any) -> GalaxyModel:
         """The galaxy in ``input``, its products saved.
 
         Returns
@@ -97,7 +103,7 @@ class Measure(Step):
         )
 
 
-def measure(model):
+def measure(model: Any) -> None:
     """Measure the galaxy in an image with the parameters in ``gal_pipeline.asdf``.
 
     The file stands in the current folder. See `Measure` for other places; it also

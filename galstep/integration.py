@@ -3,10 +3,17 @@
 Every ``strun`` of any package imports this module.
 """
 
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
 __all__ = ["get_resource_mappings", "get_steps"]
 
 
-def get_steps():
+def get_steps() -> list[tuple[str, str, bool]]:
     """The Steps that ``strun`` knows by an alias.
 
     Returns
@@ -30,7 +37,7 @@ def get_steps():
     ]
 
 
-def get_resource_mappings():
+def get_resource_mappings() -> list[Mapping]:
     """The schemas of the ASDF products, for asdf's registry."""
     from galstep.schemas import resource_mappings
 

@@ -7,9 +7,17 @@ errors go from grid to grid in closed form. Fluxes do not: they stay in image un
 x pixel of their own filter.
 """
 
+from __future__ import annotations
+
 from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
+
+if TYPE_CHECKING:
+    from numpy.typing import ArrayLike
+
+    from galstep.records import Aperture, BandFit, SersicFit, SersicParams, StarList
 
 __all__ = ["PixelMap"]
 
@@ -29,8 +37,8 @@ class PixelMap:
         Where the first grid's (0, 0) lies on the second, pixels.
     """
 
-    matrix: tuple = IDENTITY
-    origin: tuple = (0.0, 0.0)
+    matrix: tuple | np.ndarray = IDENTITY
+    origin: tuple | np.ndarray = (0.0, 0.0)
 
     def __post_init__(self):
         matrix = tuple(tuple(float(v) for v in row) for row in self.matrix)
@@ -38,34 +46,34 @@ class PixelMap:
         object.__setattr__(self, "origin", tuple(float(v) for v in self.origin))
 
     @property
-    def scale(self):
+    def scale(self) -> float:
         """Pixels of the second grid along the side of one of the first (mean)."""
         return float(np.sqrt(abs(np.linalg.det(self.matrix))))
 
     @property
-    def is_translation(self):
+    def is_translation(self) -> bool:
         """Whether both grids have the same pixels, up to a displacement."""
         return self.matrix == IDENTITY
 
-    def points(self, x, y):
+    def points(self, x: np.ndarray | float, y: np.ndarray | float) -> tuple[np.ndarray, np.ndarray]:
         """Positions on the second grid."""
         (a, b), (c, d) = self.matrix
         x, y = np.asarray(x, dtype=float), np.asarray(y, dtype=float)
         return a * x + b * y + self.origin[0], c * x + d * y + self.origin[1]
 
-    def directions(self, dx, dy):
+    def directions(self, dx: np.ndarray, dy: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """Differences of positions on the second grid."""
         (a, b), (c, d) = self.matrix
         return a * dx + b * dy, c * dx + d * dy
 
-    def inverse(self):
+    def inverse(self) -> PixelMap:
         """The map from the second grid to the first."""
         if self.is_translation:
             return PixelMap(origin=tuple(-v for v in self.origin))
         matrix = np.linalg.inv(self.matrix)
         return PixelMap(matrix, -matrix @ np.array(self.origin))
 
-    def after(self, first):
+    def after(self, first: PixelMap) -> PixelMap:
         """The map that does ``first`` and then this one."""
         if self.is_translation:
             return PixelMap(first.matrix, np.add(first.origin, self.origin))
@@ -75,7 +83,7 @@ class PixelMap:
             matrix = IDENTITY
         return PixelMap(matrix, self.points(*first.origin))
 
-    def vector(self, vector):
+    def vector(self, vector: ArrayLike) -> np.ndarray:
         """A shape vector (`galstep.records.SersicParams.to_vector`) on the second grid.
 
         The ellipse x^T S^-1 x = 1 becomes that of A S A^T (A the matrix).
@@ -87,7 +95,7 @@ class PixelMap:
             mapped[2:5] = _from_tensor(matrix @ _tensor(*mapped[2:5]) @ matrix.T)
         return mapped
 
-    def jacobian(self, vector):
+    def jacobian(self, vector: np.ndarray) -> np.ndarray:
         """d mapped / d vector at a shape vector, (6, 6), by central differences."""
         if self.is_translation:
             return np.eye(6)
@@ -95,13 +103,13 @@ class PixelMap:
         rows = [(self.vector(vector + s) - self.vector(vector - s)) / (2 * _STEP) for s in steps]
         return np.transpose(rows)
 
-    def params(self, params):
+    def params(self, params: SersicParams) -> SersicParams:
         """`galstep.records.SersicParams` on the second grid."""
         if self.is_translation:
             return params.moved(*self.origin)
         return type(params).from_vector(self.vector(params.to_vector()))
 
-    def aperture(self, aperture):
+    def aperture(self, aperture: Aperture) -> Aperture:
         """`galstep.records.Aperture` on the second grid."""
         x, y = (float(v) for v in self.points(aperture.x, aperture.y))
         if self.is_translation:
@@ -113,14 +121,16 @@ class PixelMap:
         a = float(np.exp(ln_a))
         return replace(aperture, x=x, y=y, a=a, b=float(a * (1 - e) / (1 + e)), theta=float(theta))
 
-    def position_errors(self, x_err, y_err):
+    def position_errors(
+        self, x_err: np.ndarray | float, y_err: np.ndarray | float
+    ) -> tuple[Any, Any]:
         """Errors of positions on the second grid, those of x and y taken as independent."""
         if self.is_translation:
             return x_err, y_err
         (a, b), (c, d) = self.matrix
         return np.hypot(a * x_err, b * y_err), np.hypot(c * x_err, d * y_err)
 
-    def sersic(self, fit):
+    def sersic(self, fit: SersicFit) -> SersicFit:
         """`galstep.records.SersicFit` on the second grid; flux and its error stay.
 
         The errors of the shape keep their share of it: that is exact where the
@@ -155,13 +165,13 @@ class PixelMap:
         mapped[lost] = mapped[:, lost] = np.nan
         return mapped
 
-    def stars(self, stars):
+    def stars(self, stars: StarList) -> StarList:
         """`galstep.records.StarList` on the second grid; fluxes stay."""
         x, y = self.points(stars.x, stars.y)
         x_err, y_err = self.position_errors(stars.x_err, stars.y_err)
         return replace(stars, x=x, y=y, x_err=x_err, y_err=y_err)
 
-    def fit(self, fit):
+    def fit(self, fit: BandFit) -> BandFit:
         """`galstep.records.BandFit` with positions and shapes on the second grid."""
         sersic = tuple(self.sersic(component) for component in fit.sersic)
         return replace(fit, sersic=sersic, stars=self.stars(fit.stars))

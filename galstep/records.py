@@ -5,6 +5,8 @@ the crop unless said otherwise; angles are radians counter-clockwise from +x;
 errors are 1 sigma. An error that is not known is NaN, never 0.
 """
 
+from __future__ import annotations
+
 from dataclasses import dataclass, field, replace
 from math import nan
 
@@ -16,8 +18,10 @@ __all__ = [
     "Aperture",
     "ApertureFlux",
     "BandFit",
+    "ForcedStars",
     "Injections",
     "JointSummary",
+    "PsfCorrection",
     "PsfKernel",
     "Registration",
     "SersicFit",
@@ -43,7 +47,7 @@ class SersicParams:
     ellip: float
     theta: float
 
-    def to_vector(self):
+    def to_vector(self) -> np.ndarray:
         """(x_0, y_0, ln r_eff, e1, e2, ln n): the parameters that are fitted.
 
         ``(e1, e2) = (1-q)/(1+q) (cos 2 theta, sin 2 theta)`` has neither a
@@ -62,14 +66,14 @@ class SersicParams:
         )
 
     @classmethod
-    def from_vector(cls, vector):
+    def from_vector(cls, vector: np.ndarray) -> SersicParams:
         """The inverse of `to_vector`; ``theta`` in [0, pi)."""
         x_0, y_0, ln_r, e1, e2, ln_n = (float(v) for v in vector)
         e = np.hypot(e1, e2)
         theta = 0.5 * np.arctan2(e2, e1) % np.pi
         return cls(x_0, y_0, np.exp(ln_r), np.exp(ln_n), 2 * e / (1 + e), theta)
 
-    def moved(self, dx, dy):
+    def moved(self, dx: float, dy: float) -> SersicParams:
         """The same profile, its centre moved by (dx, dy) pixels."""
         return replace(self, x_0=self.x_0 + dx, y_0=self.y_0 + dy)
 
@@ -119,6 +123,8 @@ class StarList:
 
     ``flux`` is the total (a star of flux F sums to F over the plane) in image
     unit x pixel; it may be negative. ``flags`` are `galstep.flags.StarFlag`.
+    ``group_id`` numbers the groups of stars that stand close together from 1,
+    ``group_size`` is how many are in the star's group; 0 where nobody looked.
     """
 
     star_id: np.ndarray
@@ -130,18 +136,41 @@ class StarList:
     flux_err: np.ndarray
     chi2_reduced: np.ndarray
     flags: np.ndarray
+    group_id: np.ndarray = None
+    group_size: np.ndarray = None
 
-    def __len__(self):
+    def __post_init__(self):
+        for name in ("group_id", "group_size"):
+            if getattr(self, name) is None:
+                object.__setattr__(self, name, np.zeros(len(self.x), dtype=int))
+
+    def __len__(self) -> int:
         return len(self.x)
 
     @classmethod
-    def empty(cls):
+    def empty(cls) -> StarList:
         """A list without stars."""
-        return cls(np.zeros(0, int), *(np.zeros(0) for _ in range(7)), np.zeros(0, int))
+        none, numbers = np.zeros(0), np.zeros(0, int)
+        return cls(numbers, none, none, none, none, none, none, none, numbers)
 
-    def select(self, keep):
+    def select(self, keep: np.ndarray) -> StarList:
         """The stars where ``keep`` (boolean or index array) says so."""
         return type(self)(*(getattr(self, name)[keep] for name in self.__dataclass_fields__))
+
+
+@dataclass(frozen=True)
+class PsfCorrection:
+    """What is added to library PSF and kernel because the stars show it.
+
+    ``coefficients`` are those of the modes of `galstep.core.psf_modes`, of scale
+    ``scale`` (pixels): 0.01 is a change by 1 % of the PSF. ``gain`` is by how much
+    chi2 fell on stars that were not used, ``gain_err`` the scatter of that.
+    """
+
+    scale: float
+    coefficients: tuple
+    gain: float = nan
+    gain_err: float = nan
 
 
 @dataclass(frozen=True)
@@ -159,9 +188,13 @@ class PsfKernel:
     drizzle       (sigma^2, width): square top-hat of that side (x) Gaussian
     ============  ==========================================================
 
-    ``errors`` are 1 sigma of the parameters. ``fwhm`` is that of the effective
-    PSF (pixels), ``n_anchors`` the number of stars it was measured from,
-    ``reason`` says in words why it is not a plain measurement ("" if it is).
+    ``errors`` are 1 sigma of the parameters; one that was given has none, or 0.
+    Where stars showed that there is no kernel it is that of its variance (px^2).
+    ``covariance`` is that of the parameters that were fitted, the first ones,
+    row after row; () if the errors are not correlated. ``fwhm`` is that of the
+    effective PSF (pixels), ``n_anchors`` the number of stars it was measured
+    from, ``reason`` says in words why it is not a plain measurement ("" if it
+    is). ``correction`` is added after the convolution; None: nothing is.
     """
 
     family: str = "none"
@@ -171,6 +204,8 @@ class PsfKernel:
     n_anchors: int = 0
     flags: int = 0
     reason: str = ""
+    covariance: tuple = ()
+    correction: PsfCorrection | None = None
 
 
 @dataclass(frozen=True)
@@ -207,6 +242,41 @@ class BandFit:
     matched_flux_err: float = nan
     matched_radius: float = nan
     pixel_map: PixelMap = PixelMap()
+
+
+@dataclass(frozen=True)
+class ForcedStars:
+    """Forced photometry in one filter: an entry for every position that was given.
+
+    Arrays of equal length in the order given, the crop's pixels. ``name`` is the
+    catalogue's own id ("" where it has none), ``star_id`` the number of the star
+    in the star list, -1 for a position that could not enter the fit. ``x_given``
+    ... are the positions as they were asked for, ``x`` ... where the star was
+    measured; flux and error are NaN where there are no data. ``flux_limit`` is
+    max(flux, 0) + ``n_sigma`` errors where the flux is below so many errors, else
+    NaN. ``mode`` and ``source`` say how it was fitted and where the positions are
+    from. ``flags`` are `galstep.flags.StarFlag`.
+    """
+
+    name: tuple
+    star_id: np.ndarray
+    x_given: np.ndarray
+    y_given: np.ndarray
+    x: np.ndarray
+    y: np.ndarray
+    flux: np.ndarray
+    x_err: np.ndarray
+    y_err: np.ndarray
+    flux_err: np.ndarray
+    flux_limit: np.ndarray
+    chi2_reduced: np.ndarray
+    flags: np.ndarray
+    n_sigma: float = 3.0
+    mode: str = "linear"
+    source: str = ""
+
+    def __len__(self) -> int:
+        return len(self.name)
 
 
 @dataclass(frozen=True)
@@ -354,5 +424,5 @@ class Injections:
     flags: np.ndarray
     summary: dict = field(default_factory=dict)
 
-    def __len__(self):
+    def __len__(self) -> int:
         return len(self.kind)

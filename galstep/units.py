@@ -9,16 +9,24 @@ AB magnitudes (Oke & Gunn 1983, ApJ 266, 713): m = -2.5 log10 f - 48.60, f in
 erg/s/cm2/Hz. `astropy.units.ABflux` holds the zero point.
 """
 
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
 import numpy as np
 from astropy import units as u
 
 from galstep.exceptions import InputError, ParameterError
+
+if TYPE_CHECKING:
+    from numpy.typing import ArrayLike
 
 __all__ = [
     "MAG_PER_LN",
     "ab_magnitude",
     "check_unit",
     "colour",
+    "flux_limits",
     "flux_unit",
     "jansky_per_flux",
     "upper_limit",
@@ -28,7 +36,7 @@ __all__ = [
 MAG_PER_LN = 2.5 / np.log(10.0)
 
 
-def check_unit(unit, what):
+def check_unit(unit: Any, what: str) -> str:
     """The unit as a string, if astropy knows it.
 
     Parameters
@@ -50,12 +58,12 @@ def check_unit(unit, what):
     return text
 
 
-def flux_unit(unit):
+def flux_unit(unit: Any) -> Any:
     """Unit of a sum over pixels: image unit x pixel."""
     return u.Unit(unit) * u.pix
 
 
-def jansky_per_flux(unit, pixel_area_sr):
+def jansky_per_flux(unit: str, pixel_area_sr: float) -> float:
     """Jy per flux of one (image unit x pixel), NaN if the unit does not tell.
 
     Parameters
@@ -76,7 +84,9 @@ def jansky_per_flux(unit, pixel_area_sr):
     return np.nan
 
 
-def ab_magnitude(flux, flux_err, unit, pixel_area_sr):
+def ab_magnitude(
+    flux: ArrayLike, flux_err: ArrayLike, unit: str, pixel_area_sr: float
+) -> tuple[float | np.ndarray, float | np.ndarray]:
     """AB magnitude and its error.
 
     Parameters
@@ -103,7 +113,7 @@ def ab_magnitude(flux, flux_err, unit, pixel_area_sr):
     return magnitude[()], error[()]
 
 
-def colour(flux, reference, covariance):
+def colour(flux: float, reference: float, covariance: ArrayLike) -> tuple[float, float]:
     """The magnitude of one flux minus that of another, and its error.
 
     c = -2.5 log10(flux / reference). To first order var(c) = (2.5 / ln 10)^2
@@ -129,7 +139,28 @@ def colour(flux, reference, covariance):
     return float(2.5 * np.log10(reference / flux)), float(error)
 
 
-def upper_limit(flux, flux_err, unit, pixel_area_sr, n_sigma=3.0):
+def flux_limits(flux: ArrayLike, flux_err: ArrayLike, n_sigma: float = 3.0) -> np.ndarray:
+    """Upper limits of the fluxes that are not detected.
+
+    Parameters
+    ----------
+    flux, flux_err : (n,) arrays
+    n_sigma : float, optional
+        How many errors.
+
+    Returns
+    -------
+    (n,) array
+        max(flux, 0) + n_sigma errors where flux < n_sigma errors, else NaN.
+    """
+    flux, flux_err = np.asarray(flux, dtype=float), np.asarray(flux_err, dtype=float)
+    limit = np.maximum(flux, 0.0) + n_sigma * flux_err
+    return np.where(flux < n_sigma * flux_err, limit, np.nan)
+
+
+def upper_limit(
+    flux: float, flux_err: float, unit: str, pixel_area_sr: float, n_sigma: float = 3.0
+) -> float:
     """The AB magnitude than which a source that is hardly seen is not brighter.
 
     Of max(flux, 0) + n_sigma flux_err: a measured flux counts, a negative one

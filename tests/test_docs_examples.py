@@ -100,3 +100,10 @@ def test_what_stands_in_the_tables_of_keywords():
     for name in (*fits_input._ROLES, *psf_fits._STPSF_NAMES, "DET_SAMP", "PIXELSCL"):
         assert f"``{name}``" in text or name in ("DATA",), name
     assert "``ABZP``" in text and "ABZP" in fits_header._AB_ZERO_POINTS
+
+
+def test_forced_photometry(capsys):
+    table = run_python("steps/forced_scale_fit.rst", {})["table"]
+    assert "flux_limit" in capsys.readouterr().out
+    pull = (np.array(table["flux"]) - [100.0, 40.0, 900.0, 0.0]) / table["flux_err"]
+    assert np.abs(pull).max() < 3.5

@@ -1,17 +1,23 @@
 """Hashes that tell whether data or parameters are still the same."""
 
+from __future__ import annotations
+
 import hashlib
 import json
 import os
+from typing import TYPE_CHECKING, Any
 
 from galstep.exceptions import InputError
+
+if TYPE_CHECKING:
+    from galstep.hints import PathLike
 
 __all__ = ["FileHashes", "text_hash"]
 
 _LENGTH = 16  # hexadecimal digits: 64 bits, far beyond chance for any list of galaxies
 
 
-def text_hash(value):
+def text_hash(value: Any) -> str:
     """Hash of anything that JSON can hold; the order of keys does not matter.
 
     Parameters
@@ -29,10 +35,10 @@ def text_hash(value):
 class FileHashes:
     """Hashes of the content of files; a file is read once while it stays as it is."""
 
-    def __init__(self):
+    def __init__(self) -> None:
         self._known = {}
 
-    def __call__(self, path):
+    def __call__(self, path: PathLike) -> str:
         """The hash of one file.
 
         Parameters

@@ -1,16 +1,24 @@
 """The list of galaxies: a table, a pattern, or the files themselves."""
 
+from __future__ import annotations
+
 import glob
 import logging
 import os
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 from astropy.table import Table
 
 from galstep.batch.parameters import nested, parameter_path, read_value, with_absolute_paths
 from galstep.exceptions import InputError
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from galstep.hints import PathLike
 
 __all__ = ["Entry", "read_list"]
 
@@ -41,7 +49,7 @@ class Entry:
     parameters: dict = field(default_factory=dict)
 
 
-def read_list(sources):
+def read_list(sources: Sequence[PathLike]) -> list[Entry]:
     """The galaxies that a user has named.
 
     Parameters

@@ -1,7 +1,10 @@
 """`Job` and `Outcome`: what goes to a worker and what comes back, as JSON."""
 
+from __future__ import annotations
+
 import json
 from dataclasses import asdict, dataclass, field
+from typing import Self
 
 __all__ = ["FAILED", "OK", "PENDING", "Job", "Outcome"]
 
@@ -33,12 +36,12 @@ class Job:
     config_file: str | None = None
     parameters: dict = field(default_factory=dict)
 
-    def to_json(self):
+    def to_json(self) -> str:
         """The job as one line of text."""
         return json.dumps(asdict(self))
 
     @classmethod
-    def from_json(cls, text):
+    def from_json(cls, text: str) -> Self:
         """The job that `to_json` wrote."""
         return cls(**json.loads(text))
 
@@ -68,15 +71,15 @@ class Outcome:
     row: dict = field(default_factory=dict)
 
     @classmethod
-    def failed(cls, reason, seconds=float("nan")):
+    def failed(cls, reason: str, seconds: float = float("nan")) -> Outcome:
         """A failure; line ends in ``reason`` become spaces."""
         return cls(FAILED, " ".join(str(reason).split()), seconds)
 
-    def to_json(self):
+    def to_json(self) -> str:
         """The outcome as one line of text."""
         return json.dumps(asdict(self))
 
     @classmethod
-    def from_json(cls, text):
+    def from_json(cls, text: str) -> Self:
         """The outcome that `to_json` wrote."""
         return cls(**json.loads(text))

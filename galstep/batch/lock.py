@@ -1,15 +1,22 @@
 """One batch at a time in a folder."""
 
+from __future__ import annotations
+
 import os
 from contextlib import contextmanager
+from typing import TYPE_CHECKING
 
 from galstep.exceptions import InputError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
 
 __all__ = ["locked"]
 
 
 @contextmanager
-def locked(folder):
+def locked(folder: Path) -> Iterator[None]:
     """Keep other batches out of a folder for the time of the block.
 
     The system drops the lock when the process ends, in whatever way. Where it

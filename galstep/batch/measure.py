@@ -1,10 +1,13 @@
 """One galaxy measured, in whichever process this is called."""
 
+from __future__ import annotations
+
 import logging
 import time
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from galstep import __version__
 from galstep.batch.job import OK, Outcome
@@ -12,12 +15,15 @@ from galstep.batch.row import result_row
 from galstep.exceptions import GalstepError
 from galstep.pipeline import GalPipeline
 
+if TYPE_CHECKING:
+    from galstep.batch.job import Job
+
 __all__ = ["measure"]
 
 log = logging.getLogger("stpipe.galstep.batch")
 
 
-def measure(job):
+def measure(job: Job) -> Outcome:
     """Run the pipeline on one galaxy; its products and its log go to its folder.
 
     Parameters

@@ -1,7 +1,10 @@
 """What a galaxy is measured with: parameters from a list, checked and hashed."""
 
+from __future__ import annotations
+
 import inspect
 import os
+from typing import TYPE_CHECKING
 
 from configobj import ConfigObj, ConfigObjError
 from stpipe import config_parser
@@ -12,6 +15,11 @@ from galstep.pipeline import GalPipeline
 from galstep.steps import LoadCrop
 from galstep.steps.parameter_files import absolute_paths, plain
 from galstep.steps.validation import suggestion
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from galstep.hints import PathLike
 
 __all__ = [
     "merged",
@@ -26,7 +34,7 @@ __all__ = [
 _NOT_MEASURED_WITH = ("output_dir", "output_file", "input_dir", "input_file", "save_results")
 
 
-def parameter_path(name):
+def parameter_path(name: str) -> tuple[str, ...] | None:
     """Where the parameter of this name stands among those of the pipeline.
 
     Parameters
@@ -60,7 +68,7 @@ def parameter_path(name):
     return None
 
 
-def read_value(name, text):
+def read_value(name: str, text: str) -> str | list[str]:
     """A value as it is written on the command line: text, or a list with commas.
 
     Parameters
@@ -79,7 +87,7 @@ def read_value(name, text):
         raise ParameterError(f"{name}: the value {text!r} cannot be read") from error
 
 
-def nested(values):
+def nested(values: dict) -> dict:
     """``{("steps", "basefit", "th_min"): 4}`` as ``{"steps": {"basefit": {"th_min": 4}}}``."""
     result = {}
     for path, value in values.items():
@@ -90,7 +98,7 @@ def nested(values):
     return result
 
 
-def merged(first, second):
+def merged(first: dict, second: dict) -> dict:
     """Nested parameters, those of ``second`` winning."""
     result = dict(first)
     for key, value in second.items():
@@ -99,7 +107,7 @@ def merged(first, second):
     return result
 
 
-def with_absolute_paths(parameters, folder):
+def with_absolute_paths(parameters: dict, folder: PathLike) -> dict:
     """Nested parameters with the relative paths among them taken from ``folder``."""
     config = config_parser.ConfigObj()
     config_parser.merge_config(config, parameters)
@@ -107,7 +115,7 @@ def with_absolute_paths(parameters, folder):
     return plain(config)
 
 
-def parameters_hash(config_file, parameters, file_hash):
+def parameters_hash(config_file: PathLike | None, parameters: dict, file_hash: Callable) -> str:
     """The hash of all that a galaxy is measured with, the data aside.
 
     Every parameter counts with the value it will have, defaults included;

@@ -1,9 +1,12 @@
 """Which galaxies of a list have to be measured, and with what."""
 
+from __future__ import annotations
+
 import json
 import os
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from galstep import __version__
 from galstep.batch.hashing import FileHashes
@@ -11,6 +14,10 @@ from galstep.batch.job import FAILED, OK, Job
 from galstep.batch.parameters import merged, parameters_hash
 from galstep.batch.summary import pending_row
 from galstep.exceptions import GalstepError
+
+if TYPE_CHECKING:
+    from galstep.batch.inputs import Entry
+    from galstep.hints import PathLike
 
 __all__ = ["Plan", "make_plan"]
 
@@ -35,7 +42,13 @@ class Plan:
     weights: dict
 
 
-def make_plan(entries, folder, config_file=None, parameters=None, earlier=None):
+def make_plan(
+    entries: list[Entry],
+    folder: PathLike,
+    config_file: PathLike | None = None,
+    parameters: dict | None = None,
+    earlier: dict[str, dict] | None = None,
+) -> Plan:
     """Compare a list with what an earlier run has left.
 
     A result holds if the galaxy was measured by this version of galstep with

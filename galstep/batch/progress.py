@@ -1,8 +1,17 @@
 """Lines that tell how far a batch has come and how long it will take."""
 
+from __future__ import annotations
+
 import time
+from typing import TYPE_CHECKING
 
 from galstep.batch.job import FAILED, OK
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+    from galstep.batch.job import Job, Outcome
+    from galstep.batch.plan import Plan
 
 __all__ = ["Progress", "duration"]
 
@@ -20,7 +29,7 @@ class Progress:
         Seconds of a clock that only goes forward.
     """
 
-    def __init__(self, plan, clock=time.monotonic):
+    def __init__(self, plan: Plan, clock: Callable = time.monotonic) -> None:
         self._plan = plan
         self._clock = clock
         self._started = clock()
@@ -30,7 +39,7 @@ class Progress:
         # one byte more each: empty files take time as well
         self._weight = sum(plan.weights.values()) + len(plan.jobs)
 
-    def opening(self):
+    def opening(self) -> Iterator[str]:
         """What is to be done, as lines."""
         held = sum(row["status"] == OK for row in self._plan.rows.values())
         yield (
@@ -41,7 +50,7 @@ class Progress:
             if row["status"] == FAILED:
                 yield f"{name}: failed: {row['reason']}"
 
-    def done(self, job, outcome):
+    def done(self, job: Job, outcome: Outcome) -> str:
         """The line for a galaxy that is done."""
         self._count += 1
         self._failed += outcome.status == FAILED
@@ -61,7 +70,7 @@ class Progress:
         return "; ".join(said)
 
 
-def duration(seconds):
+def duration(seconds: float) -> str:
     """Seconds as a person says them: ``"42 s"``, ``"3 min 05 s"``, ``"2 h 10 min"``."""
     seconds = round(seconds)
     if seconds < 60:

@@ -1,10 +1,17 @@
 """A measured galaxy as one row: the shape once, the rest by filter."""
 
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
 import numpy as np
 from astropy import units as u
 
 from galstep.datamodels.tables import phot_table, sersic_table
 from galstep.units import ab_magnitude, flux_unit
+
+if TYPE_CHECKING:
+    from galstep.datamodels import GalaxyModel
 
 __all__ = ["FILTER_COLUMNS", "SHAPE_COLUMNS", "column_unit", "result_row"]
 
@@ -23,14 +30,14 @@ FILTER_COLUMNS = (*_TOTAL, "chi2_reduced", *_FROM_PHOT)
 _UNITS = {"x_0": "pix", "y_0": "pix", "r_eff": "pix", "theta": "rad"}
 
 
-def column_unit(name):
+def column_unit(name: str) -> str | None:
     """The unit of a column whatever the galaxy: None for fluxes and bare numbers."""
     if name in SHAPE_COLUMNS:
         return _UNITS.get(name.removesuffix("_err"))
     return "mag" if name.startswith(("mag_ab_", "color_", "aper_mag_ab_")) else None
 
 
-def result_row(model):
+def result_row(model: GalaxyModel) -> dict:
     """The main results of a model.
 
     The numbers are those of the product tables. The shape is that of the first

@@ -1,11 +1,14 @@
 """`run_batch`: every galaxy of a list measured, whatever happens to some of them."""
 
+from __future__ import annotations
+
 import logging
 from concurrent.futures import FIRST_COMPLETED, CancelledError, wait
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from galstep import __version__
 from galstep.batch.hashing import FileHashes
@@ -20,6 +23,11 @@ from galstep.batch.summary import Summary, read_rows
 from galstep.batch.worker_process import WorkerPool, measure_in_new_process
 from galstep.exceptions import InputError, ParameterError
 from galstep.pipeline.executors import SerialExecutor, dask_executor, thread_executor
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+    from galstep.hints import PathLike
 
 __all__ = ["BatchOptions", "run_batch"]
 
@@ -58,7 +66,7 @@ class BatchOptions:
     resume: bool = False
     overwrite: bool = False
 
-    def check(self):
+    def check(self) -> None:
         """Raise `ParameterError` if options contradict each other."""
         if self.resume and self.overwrite:
             raise ParameterError("resume and overwrite exclude each other")
@@ -71,7 +79,12 @@ class BatchOptions:
                 raise ParameterError("time_limit needs worker processes: workers must be 1 or more")
 
 
-def run_batch(sources, folder, options=None, tell=None):
+def run_batch(
+    sources: Sequence[PathLike],
+    folder: PathLike,
+    options: BatchOptions | None = None,
+    tell: Callable | None = None,
+) -> dict[str, dict]:
     """Measure every galaxy of a list.
 
     Each has a folder of its own in ``folder``, with products and log. The

@@ -1,7 +1,10 @@
 """The summary: a row for every galaxy of the list, kept on disk as the batch goes on."""
 
+from __future__ import annotations
+
 import time
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 from astropy.table import MaskedColumn, Table
@@ -11,6 +14,11 @@ from galstep.batch.job import PENDING
 from galstep.batch.row import FILTER_COLUMNS, SHAPE_COLUMNS, column_unit
 from galstep.datamodels.atomic import replacing
 from galstep.exceptions import InputError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from galstep.hints import PathLike
 
 __all__ = ["HEAD_COLUMNS", "Summary", "make_summary", "pending_row", "read_rows"]
 
@@ -47,20 +55,20 @@ class Summary:
     # writing takes this share of the time at most
     _SHARE = 0.1
 
-    def __init__(self, path, rows):
+    def __init__(self, path: PathLike, rows: dict[str, dict]) -> None:
         self.path = Path(path)
         self.rows = rows
         self._next = 0.0
         self._is_written = False
 
-    def update(self, name, row):
+    def update(self, name: str, row: dict) -> None:
         """Take a galaxy's row; write, unless that was done just now."""
         self.rows[name] = row
         self._is_written = False
         if time.monotonic() >= self._next:
             self.write()
 
-    def write(self):
+    def write(self) -> None:
         """Write what is not written yet."""
         if self._is_written:
             return
@@ -71,7 +79,7 @@ class Summary:
         self._next = time.monotonic() + (time.monotonic() - started) / self._SHARE
 
 
-def make_summary(rows):
+def make_summary(rows: Iterable[dict]) -> Table:
     """The table of these rows.
 
     Parameters
@@ -117,7 +125,7 @@ def _column(name, values):
     return MaskedColumn(data, name=name, mask=missing if fill != "" else None)
 
 
-def read_rows(path):
+def read_rows(path: PathLike) -> dict[str, dict]:
     """The rows of a summary, by name.
 
     Parameters
@@ -157,6 +165,6 @@ def _python(cell, kind):
     return cell.item() if isinstance(cell, np.generic) else str(cell)
 
 
-def pending_row(name, input_path):
+def pending_row(name: str, input_path: str) -> dict:
     """The row of a galaxy that has not been measured yet."""
     return {"name": name, "status": PENDING, "reason": "", "input": input_path}

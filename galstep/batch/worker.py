@@ -16,7 +16,7 @@ __all__ = ["READY", "main"]
 READY = "ready"
 
 
-def main():
+def main() -> None:
     """Measure what comes until nothing comes."""
     # what a library prints must not come between the outcomes
     with os.fdopen(os.dup(1), "w", encoding="utf-8") as replies:

@@ -1,14 +1,20 @@
 """A worker process seen from outside: started, given galaxies, killed at the time limit."""
 
+from __future__ import annotations
+
 import os
 import queue
 import signal
 import subprocess
 import sys
 import threading
+from typing import TYPE_CHECKING, Any, Self
 
 from galstep.batch.job import Outcome
 from galstep.batch.worker import READY
+
+if TYPE_CHECKING:
+    from galstep.batch.job import Job
 
 __all__ = ["WorkerPool", "WorkerProcess", "measure_in_new_process"]
 
@@ -30,7 +36,7 @@ class WorkerProcess:
     that comes about.
     """
 
-    def __init__(self):
+    def __init__(self) -> None:
         environment = {"MPLBACKEND": "Agg"} | os.environ | dict.fromkeys(_ONE_THREAD, "1")
         environment["PYTHONPATH"] = os.pathsep.join(path for path in sys.path if path)
         self._process = subprocess.Popen(
@@ -45,16 +51,16 @@ class WorkerProcess:
         self._is_ready = False
 
     @property
-    def pid(self):
+    def pid(self) -> int:
         """Number of the process."""
         return self._process.pid
 
     @property
-    def alive(self):
+    def alive(self) -> bool:
         """Whether the process can take another galaxy."""
         return self._process.poll() is None
 
-    def measure(self, job, time_limit=None):
+    def measure(self, job: Job, time_limit: float | None = None) -> Outcome:
         """Measure one galaxy.
 
         Parameters
@@ -116,11 +122,11 @@ class WorkerProcess:
         except ValueError:
             return f"was killed by signal {-code}"
 
-    def stop(self):
+    def stop(self) -> None:
         """End the process at once; a `measure` that waits for it returns a failure."""
         self._process.kill()
 
-    def kill(self):
+    def kill(self) -> None:
         """End the process at once and wait for it."""
         self._process.kill()
         self._process.wait()
@@ -139,26 +145,26 @@ class WorkerPool:
     killed, is replaced when it is needed.
     """
 
-    def __init__(self, time_limit=None):
+    def __init__(self, time_limit: float | None = None) -> None:
         self.time_limit = time_limit
         self._idle = queue.LifoQueue()
         self._all = []
         self._closed = False
         self._lock = threading.Lock()
 
-    def __enter__(self):
+    def __enter__(self) -> Self:
         return self
 
-    def __exit__(self, *exc_info):
+    def __exit__(self, *exc_info: Any) -> None:
         self.close()
 
     @property
-    def pids(self):
+    def pids(self) -> list[int]:
         """Numbers of the processes that live."""
         with self._lock:
             return [worker.pid for worker in self._all if worker.alive]
 
-    def measure(self, job):
+    def measure(self, job: Job) -> Outcome:
         """Measure one galaxy in a process that is free, or a new one.
 
         Parameters
@@ -193,7 +199,7 @@ class WorkerPool:
             self._all = [other for other in self._all if other.alive] + [worker]
             return worker
 
-    def close(self):
+    def close(self) -> None:
         """Kill all processes; what they were measuring is lost."""
         with self._lock:
             self._closed = True
@@ -203,7 +209,7 @@ class WorkerPool:
             self._idle.get().kill()
 
 
-def measure_in_new_process(job, time_limit=None):
+def measure_in_new_process(job: Job, time_limit: float | None = None) -> Outcome:
     """Measure one galaxy in a process of its own: what a Dask worker is given.
 
     A crash or a galaxy without end does not harm the Dask worker, and the

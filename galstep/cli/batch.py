@@ -1,7 +1,10 @@
 """``galstep batch``: measure many galaxies."""
 
+from __future__ import annotations
+
 import argparse
 import sys
+from typing import Any
 
 __all__ = ["add_parser"]
 
@@ -12,7 +15,7 @@ done. The exit code is 1 if any failed.
 """
 
 
-def add_parser(commands):
+def add_parser(commands: Any) -> None:
     """Add the command to the parser of ``galstep``."""
     parser = commands.add_parser(
         "batch", help="measure many galaxies", description=DESCRIPTION

@@ -1,6 +1,9 @@
 """``galstep convert-config``: turn a configuration of sphot into a parameter file."""
 
+from __future__ import annotations
+
 import sys
+from typing import Any
 
 __all__ = ["add_parser"]
 
@@ -11,7 +14,7 @@ code is 1 if keys are unknown or their values refused; the others are written.
 """
 
 
-def add_parser(commands):
+def add_parser(commands: Any) -> None:
     """Add the command to the parser of ``galstep``."""
     parser = commands.add_parser(
         "convert-config", help="read a configuration of sphot", description=DESCRIPTION

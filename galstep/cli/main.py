@@ -1,10 +1,16 @@
 """Entry point of the command ``galstep``."""
 
+from __future__ import annotations
+
 import argparse
 import sys
+from typing import TYPE_CHECKING
 
 from galstep import __version__
 from galstep.cli import batch, convert_config, make_config
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
 
 __all__ = ["main"]
 
@@ -12,7 +18,7 @@ __all__ = ["main"]
 _INTERRUPTED = 130
 
 
-def main(arguments=None):
+def main(arguments: Sequence[str] | None = None) -> int:
     """Run one of the commands.
 
     Parameters

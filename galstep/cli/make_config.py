@@ -1,7 +1,10 @@
 """``galstep make-config``: write a commented parameter file."""
 
+from __future__ import annotations
+
 import sys
 from pathlib import Path
+from typing import Any
 
 __all__ = ["add_parser"]
 
@@ -11,7 +14,7 @@ default value, and what it means.
 """
 
 
-def add_parser(commands):
+def add_parser(commands: Any) -> None:
     """Add the command to the parser of ``galstep``."""
     parser = commands.add_parser(
         "make-config", help="write a commented parameter file", description=DESCRIPTION

@@ -1,9 +1,12 @@
 """A configuration of sphot as a parameter file."""
 
+from __future__ import annotations
+
 import os
 import tomllib
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from configobj import ConfigObj
 from stpipe import config_parser
@@ -14,6 +17,11 @@ from galstep.configuration.writer import write_parameter_file
 from galstep.exceptions import InputError, ParameterError
 from galstep.pipeline import GalPipeline
 from galstep.steps.validation import explained, suggestion
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from galstep.hints import PathLike
 
 __all__ = ["Conversion", "convert_config"]
 
@@ -42,7 +50,7 @@ class Conversion:
     refused: dict = field(default_factory=dict)
     unknown: dict = field(default_factory=dict)
 
-    def lines(self):
+    def lines(self) -> Iterator[str]:
         """What a user should know, one line each."""
         for kind, found in (
             ("unknown", self.unknown),
@@ -54,7 +62,7 @@ class Conversion:
                 yield f"{kind}: {name}{': ' if text else ''}{text}"
 
 
-def convert_config(source, target, overwrite=False):
+def convert_config(source: PathLike, target: PathLike, overwrite: bool = False) -> Conversion:
     """Turn ``sphot_config.toml`` into a parameter file.
 
     Parameters

@@ -1,8 +1,11 @@
 """Every parameter of the pipeline, as the specs of the steps have it."""
 
+from __future__ import annotations
+
 import re
 from dataclasses import dataclass, replace
 from functools import cache
+from typing import Any
 
 from stpipe import config_parser
 
@@ -39,18 +42,18 @@ class Parameter:
 
     step: str
     path: tuple
-    default: object
+    default: Any
     kind: str
     text: str
 
     @property
-    def name(self):
+    def name(self) -> str:
         """``step.parameter``."""
         return ".".join((self.step, *self.path))
 
 
 @cache
-def pipeline_parameters():
+def pipeline_parameters() -> tuple[Parameter, ...]:
     """All parameters of `GalPipeline` and its steps, in their order.
 
     Of what all steps have only ``skip`` and ``save_results`` are listed.
@@ -73,7 +76,7 @@ def pipeline_parameters():
     return tuple(found)
 
 
-def section_comment(step_class, name):
+def section_comment(step_class: type, name: str) -> str:
     """The comment beside a section's name in the spec, which stpipe does not keep.
 
     Parameters

@@ -5,9 +5,17 @@ tests. Whether a parameter is there is not written here: it is looked up in the
 specs, so that this table cannot promise what no step has.
 """
 
+from __future__ import annotations
+
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 from galstep.configuration.parameters import pipeline_parameters
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from galstep.configuration.parameters import Parameter
 
 __all__ = ["KEYS", "SphotKey", "found_targets", "key_table"]
 
@@ -45,12 +53,12 @@ class SphotKey:
     targets: tuple = ()
 
     @property
-    def full_name(self):
+    def full_name(self) -> str:
         """``[section] name``."""
         return f"[{self.section}] {self.name}"
 
     @property
-    def candidates(self):
+    def candidates(self) -> tuple[str, ...]:
         """The parameters it would be, whether they are there or not."""
         return self.targets or tuple(f"{step}.{self.name}" for step in SECTIONS[self.section])
 
@@ -60,13 +68,9 @@ def _keys(section, *keys):
 
 
 _MATCHED_FILTER = "sigma are those of the matched-filter map, unresolved stars included"
-_TOGETHER = "all stars are fitted together with galaxy and sky"
-_EVERY_PIXEL = "every star is fitted and drawn over its whole PSF"
-_SKY = "the sky is a polynomial of the scene (sky_order) and is fitted with it"
-_IN_THE_SCENE = "what the fit leaves is searched for stars after every threshold"
-_FLAGGED = "no star is dropped after the fit: it is flagged (galstep.flags.StarFlag)"
-_NO_SCAN = "the matched filter is the calibrated PSF itself: nothing is scanned"
-
+_WHOLE_PSF = "by default every star is fitted and drawn over its whole PSF"
+_DETECTION = "off the image in which stars are looked for, not off the data"
+_OFF = "off by default"
 #: Every key of sphot's documentation, in its order.
 KEYS = (
     *_keys(
@@ -89,7 +93,7 @@ KEYS = (
         ("iter_scalefit", 3, "counts the passes at the lowest threshold",
          ("scalefit.iter_scalefit",)),
         ("fit_complex_model", False, "auto decides by whether a second component is needed"),
-        ("allow_refit", False),
+        ("allow_refit", False, "a fit that did not converge or is at a bound counts as degenerate"),
         ("mainloop_convergence_atol", 1e-3,
          "changes are counted in r_eff (centre), ln r_eff, e1, e2 and ln n"),
         ("mainloop_convergence_patience", 2),
@@ -99,12 +103,13 @@ KEYS = (
     ),
     *_keys(
         "psf-calib",
-        ("in_mainloop", False),
+        ("in_mainloop", False,
+         "true: kernels and fits in turn, at most mainloop_calibrations times"),
         ("kernel_family", "gaussian"),
         ("kernel_anchor_K", 30),
         ("kernel_fit_skip_on_convergence", False,
-         "the calibration ends by itself when the kernel stands still (max_loops)"),
-        ("kernel_skip_threshold", 1e-3),
+         "such a kernel stays as it was; the main loop ends when all do"),
+        ("kernel_skip_threshold", 1e-3, "in square pixels, as the kernel's parameters are"),
         ("kernel_fit_objective", "multi_source",
          "with single_source the neighbours are drawn and held"),
         ("kernel_fit_stamp_half_min", 8),
@@ -113,55 +118,59 @@ KEYS = (
         ("kernel_fit_max_neighbors", 15),
         ("kernel_fit_neighbor_pad_pix", 4.0),
         ("center_mask_r_in_fwhm", 2.5, "in FWHM of the library PSF"),
-        ("scan_method", "lm", _NO_SCAN),
-        ("scan_metric", "sum_snr", _NO_SCAN),
-        ("scan_top_k", 100, _NO_SCAN),
-        ("fwhm_method", "empirical", _NO_SCAN),
+        ("scan_method", "lm", "with lm, too, scan_metric ranks the widths"),
+        ("scan_metric", "sum_snr"),
+        ("scan_top_k", 100),
+        ("fwhm_method", "empirical",
+         "the filter is the calibrated PSF drawn filter_width times as wide"),
     ),
     *_keys(
         "psf",
-        ("th_min", 5, _MATCHED_FILTER, ("basefit.th_min", "scalefit.th_min")),
+        ("th_min", 5, f"{_MATCHED_FILTER}; it also decides which fitted stars stay",
+         ("basefit.th_min", "scalefit.th_min")),
         ("th_max", 30, f"{_MATCHED_FILTER}; scalefit.th_max is a threshold of its own",
          ("basefit.th_max",)),
-        ("th_iter", 10),
+        ("th_iter", 10, "scalefit.th_iter starts from the stars of the base", ("basefit.th_iter",)),
         ("th_max_consec_empty", 3),
-        ("bkg_refit_per_iteration", True, "the noise is measured anew after every fit"),
+        ("bkg_refit_per_iteration", True, "the noise is that of the whole scene's residual"),
         ("bkg_floor_factor", 0.3),
         ("ladder_dedup_psfsigma", 0.5),
-        ("final_refit_method", "iterative", _TOGETHER),
-        ("final_joint_refit", True, _TOGETHER),
-        ("final_refit_xy_bounds", 0.0, "positions are fitted, except in ForcedScaleFit"),
-        ("final_refit_iterations", 5, _TOGETHER),
-        ("final_refit_detect_th", 4.0, _IN_THE_SCENE),
-        ("final_refit_dedup_psfsigma", 2.0, _IN_THE_SCENE),
-        ("final_refit_residual_tol", 0.01, _TOGETHER),
-        ("final_refit_catastrophic_flux_factor", 20.0, _TOGETHER),
-        ("final_refit_fit_shape", [11, 11], _EVERY_PIXEL),
-        ("leftover_max_iterations", 3, _IN_THE_SCENE),
-        ("leftover_detect_k_sigma", 5.0, _IN_THE_SCENE),
-        ("leftover_dedup_psfsigma", 1.5, _IN_THE_SCENE),
-        ("leftover_box_size", 3, _IN_THE_SCENE),
-        ("mask_aper_size_in_r_eff", 3.5, "nothing is masked: the fit decides what is a star"),
-        ("raise_error", False, "a fit that fails is a flag and a reason"),
-        ("residual_clip_sigma", 15.0),
-        ("finder_kwargs", {"roundness_range": [-1.0, 1.0], "sharpness_range": [0.2, 1.0]}),
-        ("grouper_separation_in_psfsigma", 2, _TOGETHER),
-        ("bkg_sigma_clip", 3.0, _SKY),
-        ("bkg_box_size", [10, 10], _SKY),
-        ("bkg_filter_size", [5, 5], _SKY),
-        ("localbkg_bounds_in_psfsigma", [2, 5], _SKY),
-        ("center_mask_r_in_fwhm", 1.5),
-        ("PSFPhotometry_aperture_radius", 3, "fluxes are linear and need no first guess"),
-        ("PSFPhotometry_fitter_maxiters", 300, _TOGETHER),
-        ("PSFPhotometry_fit_shape_in_fwhm", 1.5, _EVERY_PIXEL),
-        ("modelimg_render_shape", [25, 25], _EVERY_PIXEL),
-        ("PSFPhotometry_group_warning_threshold", 10, _TOGETHER),
-        ("cuts_pos_err_max", 2, _FLAGGED),
-        ("cuts_res_cen_sigma_clip", 3.0, _FLAGGED),
-        ("cuts_cfit_sigma_clip", 3.0, _FLAGGED),
-        ("cuts_chi2dof_median_factor", 3.0, _FLAGGED),
-        ("cuts_pos_diff_median_factor", 2.0, _FLAGGED),
-        ("cuts_flux_SNR_min", 1.0, _FLAGGED),
+        ("final_refit_method", "iterative", "galaxy and sky take part"),
+        ("final_joint_refit", True, "by groups, galaxy and sky are fitted between the rounds"),
+        ("final_refit_xy_bounds", 0.0, "without a value positions are free, as in the ladder"),
+        ("final_refit_iterations", 5),
+        ("final_refit_detect_th", 4.0, _MATCHED_FILTER),
+        ("final_refit_dedup_psfsigma", 2.0),
+        ("final_refit_residual_tol", 0.01),
+        ("final_refit_catastrophic_flux_factor", 20.0,
+         "the change from round to round counts, and the round is undone"),
+        ("final_refit_fit_shape", [11, 11], _WHOLE_PSF),
+        ("leftover_max_iterations", 3),
+        ("leftover_detect_k_sigma", 5.0, _MATCHED_FILTER),
+        ("leftover_dedup_psfsigma", 1.5, "also between leftovers"),
+        ("leftover_box_size", 3, "of the matched-filter map"),
+        ("mask_aper_size_in_r_eff", 3.5, "within it no pixel is clipped"),
+        ("raise_error", False),
+        ("residual_clip_sigma", 15.0, f"pixels without weight in the last fits; {_OFF}"),
+        ("finder_kwargs", {"roundness_range": [-1.0, 1.0], "sharpness_range": [0.2, 1.0]},
+         "used where finder = dao"),
+        ("grouper_separation_in_psfsigma", 2),
+        ("bkg_sigma_clip", 3.0, _DETECTION),
+        ("bkg_box_size", [10, 10], f"{_DETECTION}; {_OFF}"),
+        ("bkg_filter_size", [5, 5], _DETECTION),
+        ("localbkg_bounds_in_psfsigma", [2, 5], f"a peak must stand out of it; {_OFF}"),
+        ("center_mask_r_in_fwhm", 1.5, f"hides new stars only; {_OFF}"),
+        ("PSFPhotometry_aperture_radius", 3, f"fluxes are linear and need no first guess; {_OFF}"),
+        ("PSFPhotometry_fitter_maxiters", 300, "steps of all stars together"),
+        ("PSFPhotometry_fit_shape_in_fwhm", 1.5, _WHOLE_PSF),
+        ("modelimg_render_shape", [25, 25], _WHOLE_PSF),
+        ("PSFPhotometry_group_warning_threshold", 10, "no star is dropped"),
+        ("cuts_pos_err_max", 2),
+        ("cuts_res_cen_sigma_clip", 3.0, f"in units of the noise, both signs; {_OFF}"),
+        ("cuts_cfit_sigma_clip", 3.0, f"both signs, the star's own noise allowed for; {_OFF}"),
+        ("cuts_chi2dof_median_factor", 3.0, _OFF),
+        ("cuts_pos_diff_median_factor", 2.0, f"from where it was detected; {_OFF}"),
+        ("cuts_flux_SNR_min", 1.0),
     ),
     *_keys(
         "aperture",
@@ -182,7 +191,7 @@ KEYS = (
 )  # fmt: skip
 
 
-def found_targets(key):
+def found_targets(key: SphotKey) -> list[Parameter]:
     """The parameters of the pipeline that a key has become; none if it is not there.
 
     Parameters
@@ -202,7 +211,7 @@ def found_targets(key):
     ]
 
 
-def key_table():
+def key_table() -> Iterator[tuple[str, ...]]:
     """Rows for the documentation: section, key, default, parameter, its default, difference."""
     for key in KEYS:
         targets = found_targets(key)

@@ -3,7 +3,10 @@
 Comments are part of YAML, so that ``strun`` reads the file as any other.
 """
 
+from __future__ import annotations
+
 import textwrap
+from typing import TYPE_CHECKING, Any
 
 import yaml
 
@@ -13,12 +16,20 @@ from galstep.datamodels.atomic import replacing
 from galstep.exceptions import InputError
 from galstep.pipeline import GalPipeline
 
+if TYPE_CHECKING:
+    from pathlib import Path
+
 __all__ = ["parameter_text", "write_parameter_file"]
 
 _WIDTH = 96
 
 
-def write_parameter_file(path, values=None, notes=None, overwrite=False):
+def write_parameter_file(
+    path: Path,
+    values: dict[str, Any] | None = None,
+    notes: dict[str, str] | None = None,
+    overwrite: bool = False,
+) -> None:
     """Write a commented parameter file for `GalPipeline`.
 
     Parameters
@@ -47,7 +58,7 @@ def write_parameter_file(path, values=None, notes=None, overwrite=False):
         temporary.write_text(parameter_text(values, notes), encoding="utf-8")
 
 
-def parameter_text(values=None, notes=None):
+def parameter_text(values: dict | None = None, notes: dict[str, str] | None = None) -> str:
     """The text of the file; see `write_parameter_file`."""
     by_step = {}
     for parameter in pipeline_parameters():

@@ -7,7 +7,6 @@ from dataclasses import dataclass, replace
 from functools import lru_cache
 
 import numpy as np
-from photutils.aperture import EllipticalAperture
 from scipy.ndimage import median as labelled_median
 
 from galstep.exceptions import InputError, ParameterError
@@ -55,6 +54,8 @@ def bounding_box(aperture):
 
 
 def _ellipse(aperture):
+    from photutils.aperture import EllipticalAperture
+
     numbers = (aperture.x, aperture.y, aperture.a, aperture.b, aperture.theta)
     if not np.isfinite(numbers).all() or min(aperture.a, aperture.b) <= 0:
         raise InputError(f"aperture needs finite numbers and positive semi-axes, got {aperture}")

@@ -4,7 +4,6 @@ from dataclasses import dataclass
 
 import numpy as np
 from astropy.stats import mad_std
-from photutils.background import Background2D, MedianBackground
 from scipy.optimize import least_squares
 
 from galstep.core.background import pixel_noise
@@ -93,6 +92,8 @@ def _window(shape, sigma_guess, x_guess, y_guess):
 
 def _median_meshes(data, bad):
     """x, y and median of the meshes with more good pixels than bad, or None."""
+    from photutils.background import Background2D, MedianBackground
+
     if bad.all() or min(data.shape) < 4 * MESH:
         return None
     background = Background2D(

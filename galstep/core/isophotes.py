@@ -5,7 +5,6 @@ from dataclasses import dataclass
 
 import numpy as np
 from astropy.utils.exceptions import AstropyUserWarning
-from photutils.isophote import Ellipse, EllipseGeometry
 from scipy.ndimage import map_coordinates, spline_filter
 
 from galstep.exceptions import GalstepError, InputError, ParameterError
@@ -197,6 +196,8 @@ def data_isophotes(data, start, a_min, a_max):
     GalstepError
         If fewer than three isophotes could be fitted.
     """
+    from photutils.isophote import EllipseGeometry
+
     geometry = EllipseGeometry(
         start.x,
         start.y,
@@ -217,6 +218,8 @@ def data_isophotes(data, start, a_min, a_max):
 
 def _fit_with_photutils(data, geometry, a_min, a_max):
     """The isophotes that ended with a usable fit, in any order."""
+    from photutils.isophote import Ellipse
+
     with warnings.catch_warnings():
         # means of empty samples and failed fits: told by what is missing from the list
         for kind in (RuntimeWarning, AstropyUserWarning):

@@ -12,6 +12,8 @@
 by `galstep.testing.make_example`.
 """
 
+from __future__ import annotations
+
 from pathlib import Path
 
 from galstep.exceptions import InputError
@@ -19,7 +21,7 @@ from galstep.exceptions import InputError
 __all__ = ["example_path"]
 
 
-def example_path(name="example.asdf"):
+def example_path(name: str = "example.asdf") -> Path:
     """The path of a packaged file.
 
     Parameters

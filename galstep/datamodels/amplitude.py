@@ -5,13 +5,20 @@ has the profile for rendering; here only the one number and its derivatives are
 needed, and the data models stay independent of the core.
 """
 
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
 import numpy as np
 from scipy.special import gammaincinv, gammaln
+
+if TYPE_CHECKING:
+    from galstep.records import SersicFit
 
 __all__ = ["amplitude_and_error"]
 
 
-def amplitude_and_error(fit):
+def amplitude_and_error(fit: SersicFit) -> tuple[float, float]:
     """Surface brightness at ``r_eff`` and its 1-sigma error.
 
     The profile I(r) = A exp(-b [(r/r_eff)^(1/n) - 1]) has the total flux

@@ -1,18 +1,26 @@
 """Region files of the apertures, for ds9."""
 
+from __future__ import annotations
+
 import logging
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from galstep.datamodels.atomic import replacing
 from galstep.pixel_map import PixelMap
 
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from galstep.datamodels import GalaxyModel
+
 __all__ = ["write_aperture_regions"]
 
 log = logging.getLogger(__name__)
 
 
-def write_aperture_regions(model, folder, name):
+def write_aperture_regions(model: GalaxyModel, folder: Path, name: str) -> list[str]:
     """The apertures of all filters as ds9 regions, one file per pixel grid.
 
     A region file without a WCS holds for one grid. That of the first filter that

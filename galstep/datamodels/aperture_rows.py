@@ -1,9 +1,16 @@
 """Aperture photometry as rows of the tables ``phot`` and ``apertures``."""
 
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
 import numpy as np
 
 from galstep.datamodels.frames import to_table_frame
 from galstep.units import MAG_PER_LN, ab_magnitude, colour, upper_limit
+
+if TYPE_CHECKING:
+    from galstep.datamodels import BandData, GalaxyModel
 
 __all__ = ["LIMIT_SIGMA", "aperture_part", "aperture_rows", "magnitude_limit"]
 
@@ -13,7 +20,7 @@ LIMIT_SIGMA = 3.0
 _TERMS = ("noise_err", "sky_err", "star_err", "model_err", "fill_err")
 
 
-def magnitude_limit(flux, flux_err, band):
+def magnitude_limit(flux: float, flux_err: float, band: BandData) -> float:
     """`galstep.units.upper_limit` of what is not detected, NaN of what is.
 
     Parameters
@@ -32,7 +39,7 @@ def magnitude_limit(flux, flux_err, band):
     return upper_limit(flux, flux_err, band.unit, band.pixel_area_sr, LIMIT_SIGMA)
 
 
-def aperture_part(model, band):
+def aperture_part(model: GalaxyModel, band: BandData) -> dict[str, Any]:
     """The columns of the table ``phot`` that aperture photometry fills."""
     measured, frame = band.aperture, to_table_frame(model, band)
     place = frame.aperture(measured.aperture)
@@ -53,7 +60,7 @@ def aperture_part(model, band):
     }
 
 
-def aperture_rows(model):
+def aperture_rows(model: GalaxyModel) -> list[dict]:
     """One row per filter and aperture, for the table ``apertures``."""
     rows = []
     for band in model.bands.values():

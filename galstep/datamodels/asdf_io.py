@@ -11,12 +11,15 @@ follow from the rest, are there for other readers, and are not read back; the
 residual is float32, and NaN everywhere before a fit.
 """
 
+from __future__ import annotations
+
 import logging
 import struct
 import warnings
 from contextlib import contextmanager
 from dataclasses import fields
 from types import SimpleNamespace
+from typing import TYPE_CHECKING
 
 import asdf
 import numpy as np
@@ -30,9 +33,22 @@ from galstep.datamodels.serialise import plain, record_from_tree
 from galstep.datamodels.tables import make_tables
 from galstep.datamodels.wcs_text import wcs_from_text, wcs_to_text
 from galstep.exceptions import GalstepError, InputError
-from galstep.records import ApertureFlux, BandFit, Injections, JointSummary, PsfKernel, Registration
+from galstep.records import (
+    ApertureFlux,
+    BandFit,
+    ForcedStars,
+    Injections,
+    JointSummary,
+    PsfKernel,
+    Registration,
+)
 from galstep.schemas import GALAXY_SCHEMA_URI, resource_mappings
 from galstep.units import check_unit
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from galstep.hints import PathLike
 
 __all__ = ["PRODUCT_VERSION", "model_tree", "read_asdf", "write_asdf"]
 
@@ -44,6 +60,7 @@ _RECORDS = {
     "psf_kernel": PsfKernel,
     "fit": BandFit,
     "aperture": ApertureFlux,
+    "forced": ForcedStars,
     "registration": Registration,
 }
 _UNITS = {
@@ -55,7 +72,7 @@ _UNITS = {
 }
 
 
-def write_asdf(model, path):
+def write_asdf(model: GalaxyModel, path: PathLike) -> None:
     """Write the model to ``path``, whole or not at all.
 
     Parameters
@@ -79,7 +96,7 @@ def write_asdf(model, path):
             raise GalstepError(f"output {path}: not a sound model: {_fault(error)}") from error
 
 
-def model_tree(model):
+def model_tree(model: GalaxyModel) -> dict:
     """The tree of the product; see the schema for what is where."""
     return {
         "galstep_product": PRODUCT_VERSION,
@@ -91,7 +108,7 @@ def model_tree(model):
     }
 
 
-def read_asdf(path, filters=None):
+def read_asdf(path: PathLike, filters: Sequence[str] | None = None) -> GalaxyModel:
     """The model that `write_asdf` wrote to ``path``.
 
     Parameters
@@ -229,7 +246,8 @@ def _read_tree(path, where):
         raise InputError(f"{where}: not a sound product: {_fault(error)}") from error
     except (
         OSError, ValueError, RuntimeError, struct.error, yaml.YAMLError,
-        asdf.exceptions.AsdfWarning,
+        # a file that is cut off, in older asdf
+        IndexError, asdf.exceptions.AsdfWarning,
     ) as error:  # fmt: skip
         raise InputError(f"{where}: the ASDF file is damaged ({_one_line(error)})") from error
 

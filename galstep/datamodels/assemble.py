@@ -1,8 +1,11 @@
 """`ImageSource` to `BandData`: cut, converted to MJy/sr, pixels sorted into good and bad."""
 
+from __future__ import annotations
+
 import logging
 from dataclasses import replace
 from math import radians
+from typing import TYPE_CHECKING
 
 import numpy as np
 from astropy.units import Unit
@@ -19,6 +22,11 @@ from galstep.datamodels.weights import error_from_weight
 from galstep.exceptions import InputError
 from galstep.flags import BandFlag
 
+if TYPE_CHECKING:
+    from galstep.datamodels.image_source import ImageSource
+    from galstep.datamodels.mosaic_cut import Cut
+    from galstep.datamodels.read_options import ReadOptions
+
 __all__ = ["check_frames", "cut_of", "make_band", "pixel_side_of"]
 
 log = logging.getLogger(__name__)
@@ -30,7 +38,7 @@ OFF_THE_IMAGE = "the position is off this filter's image"
 NO_PIXEL = "every pixel is masked or not finite"
 
 
-def cut_of(source, options):
+def cut_of(source: ImageSource, options: ReadOptions) -> Cut:
     """The part of an image that the options ask for.
 
     Raises
@@ -49,7 +57,9 @@ def cut_of(source, options):
     return cut_about(source, options.ra, options.dec, options.size)
 
 
-def make_band(source, cut, psf, side, options):
+def make_band(
+    source: ImageSource, cut: Cut, psf: tuple[np.ndarray, int], side: float, options: ReadOptions
+) -> BandData:
     """The filter as it travels between the steps.
 
     Parameters
@@ -105,7 +115,7 @@ def _flag_empty(band, reason):
     log.warning("%s: %s; nothing is measured in it", band.name, reason)
 
 
-def pixel_side_of(source, cut, options):
+def pixel_side_of(source: ImageSource, cut: Cut, options: ReadOptions) -> float:
     """Side of a pixel in the part, arcsec: of the WCS, else as told, else as given."""
     told = source.pixel_scale
     if source.wcs is None:
@@ -200,7 +210,7 @@ def _numbers(plane, source, what, cut, dtype=np.float64):
     return np.array(values, dtype=dtype)
 
 
-def check_frames(bands, where):
+def check_frames(bands: dict[str, BandData], where: str) -> None:
     """Raise `InputError` unless the filters can be measured together.
 
     Images of different fields need a WCS each; units must convert into each

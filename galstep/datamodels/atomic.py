@@ -1,17 +1,25 @@
 """Files that appear whole or not at all."""
 
+from __future__ import annotations
+
 import os
 import uuid
 from contextlib import contextmanager
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from galstep.exceptions import GalstepError, InputError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from galstep.hints import PathLike
 
 __all__ = ["replacing"]
 
 
 @contextmanager
-def replacing(path):
+def replacing(path: PathLike) -> Iterator[Path]:
     """A temporary file beside ``path`` that takes its place on success.
 
     If the block fails the temporary file is removed and an earlier ``path``

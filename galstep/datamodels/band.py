@@ -1,13 +1,21 @@
 """`BandData`: everything known of the galaxy in one filter."""
 
+from __future__ import annotations
+
 from dataclasses import dataclass, field
 from math import radians
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from astropy.coordinates import SkyCoord
 
 from galstep.exceptions import InputError
 from galstep.flags import BandFlag
+
+if TYPE_CHECKING:
+    from numpy.typing import ArrayLike
+
+    from galstep.records import ApertureFlux, BandFit, ForcedStars, PsfKernel, Registration
 
 __all__ = ["BandData"]
 
@@ -53,6 +61,8 @@ class BandData:
         Model images in ``unit``; None before a fit.
     fit : `galstep.records.BandFit`, optional
     aperture : `galstep.records.ApertureFlux`, optional
+    forced : `galstep.records.ForcedStars`, optional
+        Forced photometry at positions that were given.
     registration : `galstep.records.Registration`, optional
         How the filter lies against the base, if TweakReg has measured it.
     flags : int, optional
@@ -73,18 +83,19 @@ class BandData:
     oversample: int = 1
     err: np.ndarray | None = None
     mask: np.ndarray | None = None
-    psf_kernel: object = None
+    psf_kernel: PsfKernel | None = None
     unit: str = "MJy/sr"
     pixel_scale: float = 0.03
-    wcs: object = None
+    wcs: Any = None
     origin: tuple = (0, 0)
     input_shape: tuple | None = None
     sky: np.ndarray | None = None
     galaxy: np.ndarray | None = None
     stars: np.ndarray | None = None
-    fit: object = None
-    aperture: object = None
-    registration: object = None
+    fit: BandFit | None = None
+    aperture: ApertureFlux | None = None
+    forced: ForcedStars | None = None
+    registration: Registration | None = None
     flags: int = 0
     reasons: list = field(default_factory=list)
 
@@ -129,33 +140,33 @@ class BandData:
         self.mask |= unknown
 
     @property
-    def shape(self):
+    def shape(self) -> tuple[int, int]:
         """(ny, nx) of the image."""
         return self.data.shape
 
     @property
-    def fitted(self):
+    def fitted(self) -> bool:
         """Whether a fit step has left a result here."""
         return self.fit is not None
 
     @property
-    def usable(self):
+    def usable(self) -> bool:
         """Whether any pixel is not masked."""
         return not self.mask.all()
 
     @property
-    def constant(self):
+    def constant(self) -> bool:
         """Whether all good pixels have one value: an image with nothing in it."""
         good = self.data[~self.mask]
         return bool(good.size) and bool(good.min() == good.max())
 
     @property
-    def pixel_area_sr(self):
+    def pixel_area_sr(self) -> float:
         """Solid angle of a pixel, sr."""
         return radians(self.pixel_scale / 3600.0) ** 2
 
     @property
-    def all_flags(self):
+    def all_flags(self) -> int:
         """Bits of this filter, its kernel, its fit and its aperture together."""
         flags = BandFlag(self.flags)
         for result in (self.psf_kernel, self.fit, self.aperture):
@@ -164,7 +175,7 @@ class BandData:
         return int(flags)
 
     @property
-    def residual(self):
+    def residual(self) -> np.ndarray | None:
         """data - galaxy - stars - sky, NaN where masked; None before a fit."""
         parts = (self.galaxy, self.stars, self.sky)
         if any(part is None for part in parts):
@@ -172,11 +183,11 @@ class BandData:
         return np.where(self.mask, np.nan, self.data - sum(parts))
 
     @property
-    def star_subtracted(self):
+    def star_subtracted(self) -> np.ndarray | None:
         """data - stars, NaN where there are no data; None before a fit."""
         return None if self.stars is None else self.data - self.stars
 
-    def sky_position(self, x, y):
+    def sky_position(self, x: ArrayLike, y: ArrayLike) -> tuple[np.ndarray, np.ndarray]:
         """ICRS right ascension and declination of pixels of this array.
 
         Parameters
@@ -194,7 +205,7 @@ class BandData:
         sky = self.wcs.pixel_to_world(x, y).icrs
         return np.asarray(sky.ra.deg), np.asarray(sky.dec.deg)
 
-    def pixel_position(self, ra, dec):
+    def pixel_position(self, ra: float, dec: float) -> tuple[float, float]:
         """Pixels of this array at an ICRS position; the inverse of `sky_position`.
 
         Parameters
@@ -222,7 +233,35 @@ class BandData:
             )
         return x, y
 
-    def crop(self, x_min, y_min, nx, ny):
+    def pixels_of_sky(self, ra: np.ndarray, dec: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """Pixels of this array at ICRS positions, on the frame or off it.
+
+        Parameters
+        ----------
+        ra, dec : (n,) arrays
+            Degrees.
+
+        Returns
+        -------
+        x, y : (n,) arrays
+            NaN for what is not finite or has no place on this projection.
+
+        Raises
+        ------
+        InputError
+            If there is no WCS.
+        """
+        if self.wcs is None:
+            raise InputError(f"filter {self.name!r}: ra and dec need a WCS, and the image has none")
+        ra, dec = np.asarray(ra, dtype=float), np.asarray(dec, dtype=float)
+        x, y = np.full((2, *ra.shape), np.nan)
+        known = np.isfinite(ra) & np.isfinite(dec) & (np.abs(dec) <= 90)
+        if known.any():
+            sky = SkyCoord(ra[known], dec[known], unit="deg")
+            x[known], y[known] = self.wcs.world_to_pixel(sky)
+        return x, y
+
+    def crop(self, x_min: int, y_min: int, nx: int, ny: int) -> BandData:
         """The same filter on a part of its pixels.
 
         Parameters

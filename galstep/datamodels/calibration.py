@@ -15,13 +15,21 @@ Counts that are no rate are divided by ``EXPTIME`` first, but for a zero point,
 which holds for the image as it is. A flux density per pixel is divided by Omega.
 """
 
+from __future__ import annotations
+
 import warnings
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from astropy import units as u
 
 from galstep.exceptions import InputError
 from galstep.units import jansky_per_flux
+
+if TYPE_CHECKING:
+    from astropy.units import UnitBase
+
+    from galstep.datamodels.image_source import Calibration
 
 __all__ = ["SURFACE_BRIGHTNESS", "parse_unit", "surface_brightness_factor"]
 
@@ -48,7 +56,7 @@ _SPELLINGS = {
 }
 
 
-def parse_unit(text, what):
+def parse_unit(text: Any, what: str) -> UnitBase:
     """The unit that a keyword names, in astropy's spelling or that of archives.
 
     Parameters
@@ -85,7 +93,9 @@ def _respelled(text):
     return " ".join(_SPELLINGS.get(part, part) for part in parts)
 
 
-def surface_brightness_factor(unit, pixel_area_sr, calibration):
+def surface_brightness_factor(
+    unit: UnitBase, pixel_area_sr: float, calibration: Calibration
+) -> tuple[float | None, str]:
     """MJy/sr of one image unit, or why that is not known.
 
     Parameters

@@ -1,13 +1,20 @@
 """Colours of the galaxy: filter minus base filter, with their errors."""
 
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
 import numpy as np
 
 from galstep.units import MAG_PER_LN, ab_magnitude
 
+if TYPE_CHECKING:
+    from galstep.datamodels import BandData, GalaxyModel
+
 __all__ = ["matched_color", "total_color"]
 
 
-def total_color(model, band):
+def total_color(model: GalaxyModel, band: BandData) -> tuple[float, float]:
     """Total magnitude minus that of the base filter, and its error.
 
     Parameters
@@ -26,7 +33,7 @@ def total_color(model, band):
     return _color(model, band, "flux", covariance)
 
 
-def matched_color(model, band):
+def matched_color(model: GalaxyModel, band: BandData) -> tuple[float, float]:
     """`total_color` of the flux inside the half-light ellipse of the base filter."""
     covariance = None if model.joint is None else model.joint.matched_covariance
     return _color(model, band, "matched_flux", covariance)

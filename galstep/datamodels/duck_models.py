@@ -14,7 +14,10 @@ WCS                 ``meta.wcs`` (gwcs), else the keywords in ``meta.wcsinfo``
 ==================  ====================================================
 """
 
+from __future__ import annotations
+
 import numbers
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from astropy.wcs import WCS
@@ -23,6 +26,9 @@ from galstep.datamodels.fits_header import combined_filter, pixel_scale_of
 from galstep.datamodels.image_source import Calibration, ImageSource
 from galstep.exceptions import InputError
 
+if TYPE_CHECKING:
+    from galstep.datamodels import GalaxyModel
+
 __all__ = ["is_image_model", "model_name", "model_source"]
 
 _VARIANCES = ("var_poisson", "var_rnoise", "var_flat")
@@ -30,18 +36,18 @@ _ROMAN_UNIT = "MJy/sr"
 _LEAST_POSSIBLE = -900000.0  # romancal writes -999999 for numbers that it does not know
 
 
-def is_image_model(thing):
+def is_image_model(thing: Any) -> bool:
     """Whether ``thing`` looks like an image model of a telescope's pipeline."""
     return _array(thing, "data") is not None and _get(thing, "meta", "instrument") is not None
 
 
-def model_name(model):
+def model_name(model: GalaxyModel) -> str | None:
     """``meta.filename``, None if the model does not know it."""
     name = _get(model, "meta", "filename")
     return name if isinstance(name, str) and name.strip("? ") else None
 
 
-def model_source(model, where):
+def model_source(model: Any, where: str) -> ImageSource:
     """The image of such a model.
 
     Parameters

@@ -1,5 +1,9 @@
 """Images in memory: astropy's ``NDData`` and ``CCDData``, and plain arrays."""
 
+from __future__ import annotations
+
+from typing import Any
+
 import numpy as np
 from astropy.nddata import (
     InverseVariance,
@@ -15,7 +19,7 @@ from galstep.exceptions import InputError
 __all__ = ["array_source", "nddata_source"]
 
 
-def array_source(array, where):
+def array_source(array: np.ndarray, where: str) -> ImageSource:
     """A plain 2-D array as an image without any facts."""
     if array.ndim != 2 or array.dtype.kind not in "fiub":
         raise InputError(
@@ -25,7 +29,7 @@ def array_source(array, where):
     return ImageSource(name=None, where=where, data=array)
 
 
-def nddata_source(image, where):
+def nddata_source(image: NDData, where: str) -> ImageSource:
     """An ``NDData`` with what it has of uncertainty, mask, unit, WCS and header.
 
     Parameters
@@ -58,7 +62,7 @@ def nddata_source(image, where):
     return source
 
 
-def is_nddata(thing):
+def is_nddata(thing: Any) -> bool:
     """Whether ``thing`` is an ``NDData`` or one of its subclasses."""
     return isinstance(thing, NDData)
 

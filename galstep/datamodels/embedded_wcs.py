@@ -5,11 +5,17 @@ may stand in other extensions (``source: fits:SCI,1``). Only ``meta/wcs`` is
 touched here.
 """
 
+from __future__ import annotations
+
 import io
 import logging
 from copy import deepcopy
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
+
+if TYPE_CHECKING:
+    from astropy.io.fits import HDUList
 
 __all__ = ["read_embedded_wcs", "with_embedded_wcs"]
 
@@ -25,7 +31,7 @@ def _raw(hdulist):
     return np.asarray(hdulist[_EXTENSION].data[_COLUMN]).tobytes()
 
 
-def read_embedded_wcs(hdulist):
+def read_embedded_wcs(hdulist: HDUList) -> tuple[Any, dict | None]:
     """The gwcs in an open FITS file.
 
     Parameters
@@ -57,7 +63,7 @@ def read_embedded_wcs(hdulist):
         return None, None
 
 
-def with_embedded_wcs(hdulist, wcs):
+def with_embedded_wcs(hdulist: HDUList, wcs: Any) -> None:
     """Put another gwcs into the ASDF extension of an open FITS file.
 
     Parameters

@@ -1,10 +1,16 @@
 """What the keywords of FITS headers say: filter, calibration, pixel size."""
 
+from __future__ import annotations
+
 import re
 from math import degrees, isfinite, sqrt
+from typing import TYPE_CHECKING, Any
 
 from galstep.datamodels.image_source import Calibration
 from galstep.exceptions import InputError
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
 
 __all__ = [
     "calibration_of",
@@ -28,7 +34,7 @@ _PIXEL_SIDES = ("PIXSCALE", "PIXELSCL", "PIXSCAL1", "SECPIX")
 _ARCSEC_PER_RADIAN = 3600 * degrees(1)
 
 
-def filter_of_header(header):
+def filter_of_header(header: Mapping) -> str | None:
     """Name of the filter, None if no keyword tells.
 
     Parameters
@@ -45,7 +51,7 @@ def filter_of_header(header):
     return combined_filter(pupil, *(str(header.get(k, "")).strip() for k in _FILTER_KEYWORDS))
 
 
-def combined_filter(pupil, *others):
+def combined_filter(pupil: str | None, *others: Any) -> str | None:
     """The filter in the light's path, None if there is none.
 
     Parameters
@@ -61,13 +67,13 @@ def combined_filter(pupil, *others):
     return "+".join(dict.fromkeys(names)) or None
 
 
-def filter_in_text(text):
+def filter_in_text(text: str) -> str | None:
     """The one filter that a file or extension name holds, in capitals; None if not one."""
     found = {name.upper() for name in _IN_TEXT.findall(text.replace("_", " "))}
     return found.pop() if len(found) == 1 else None
 
 
-def calibration_of(header, what):
+def calibration_of(header: Mapping, what: str) -> Calibration:
     """The flux calibration that keywords give.
 
     Parameters
@@ -91,7 +97,7 @@ def calibration_of(header, what):
     )
 
 
-def pixel_scale_of(header, what):
+def pixel_scale_of(header: Mapping, what: str) -> float | None:
     """Side of a pixel (arcsec) from keywords other than the WCS; None if none tells."""
     area = positive(header, "PIXAR_SR", what)
     if area is not None:
@@ -103,7 +109,7 @@ def pixel_scale_of(header, what):
     return next((side for side in sides if side is not None), None)
 
 
-def positive(header, keyword, what):
+def positive(header: Mapping, keyword: str, what: str) -> float | None:
     """The value of a keyword that must be a positive number; None if it is not there.
 
     0 stands for "not known" in the headers of some archives.

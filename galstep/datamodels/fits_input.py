@@ -17,11 +17,14 @@ name of the filter may stand in the name (``F150W``, ``F150W_ERR``) instead.
 Everything else (``CON``, tables, ...) is left alone.
 """
 
+from __future__ import annotations
+
 import logging
 import re
 import warnings
 from contextlib import contextmanager
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from astropy.io import fits
@@ -38,6 +41,14 @@ from galstep.datamodels.image_source import ImageSource
 from galstep.datamodels.messages import one_line
 from galstep.datamodels.wcs_text import check_axes
 from galstep.exceptions import GalstepError, InputError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+    from contextlib import ExitStack
+
+    from astropy.io.fits import HDUList, ImageHDU
+
+    from galstep.hints import PathLike
 
 __all__ = ["companion_role", "fits_sources", "header_wcs", "is_image", "open_fits", "sound"]
 
@@ -61,7 +72,7 @@ _COMBINED = re.compile(rf"^(?P<filter>.+?)[_-](?P<role>{'|'.join(_ROLES)})$")
 _FILE_ROLE = re.compile(rf"^(?P<stem>.+?)[_-](?P<role>{'|'.join(_ROLES)})$", re.IGNORECASE)
 
 
-def companion_role(path):
+def companion_role(path: PathLike) -> tuple[str, str | None]:
     """What the name of a file says of its content.
 
     Parameters
@@ -80,7 +91,7 @@ def companion_role(path):
     return (match["stem"], _ROLES[match["role"].upper()]) if match else (stem, None)
 
 
-def open_fits(path, role, stack):
+def open_fits(path: PathLike, role: str, stack: ExitStack) -> HDUList:
     """The FITS file at ``path``, open until ``stack`` is left.
 
     Parameters
@@ -103,7 +114,7 @@ def open_fits(path, role, stack):
 
 
 @contextmanager
-def sound(where):
+def sound(where: str) -> Iterator[None]:
     """Headers and extensions are looked at here: what astropy cannot make out is an `InputError`.
 
     Parameters
@@ -125,7 +136,9 @@ def sound(where):
         raise InputError(f"{where}: the FITS file is damaged ({one_line(error)})") from error
 
 
-def fits_sources(hdus, where, filters=None):
+def fits_sources(
+    hdus: HDUList, where: str, filters: Sequence[str] | None = None
+) -> list[ImageSource]:
     """The images of a FITS file.
 
     Parameters
@@ -158,7 +171,7 @@ def fits_sources(hdus, where, filters=None):
         return [_source(group, key, hdus, where) for key, group in images.items()]
 
 
-def is_image(hdu):
+def is_image(hdu: Any) -> bool:
     """Whether an extension holds pixels."""
     kinds = (fits.PrimaryHDU, fits.ImageHDU, fits.CompImageHDU)
     return isinstance(hdu, kinds) and bool(hdu.shape)
@@ -227,7 +240,7 @@ def _plane(hdu, where):
     return hdu.section if hdu.fileinfo() else hdu.data
 
 
-def header_wcs(hdu, hdus, what):
+def header_wcs(hdu: ImageHDU, hdus: HDUList, what: str) -> WCS | None:
     """The celestial WCS of an extension, None if it has none.
 
     Parameters

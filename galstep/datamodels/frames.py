@@ -1,11 +1,18 @@
 """From the pixels of a filter to the frame that the tables are in."""
 
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
 from galstep.pixel_map import PixelMap
+
+if TYPE_CHECKING:
+    from galstep.datamodels import BandData, GalaxyModel
 
 __all__ = ["to_table_frame"]
 
 
-def to_table_frame(model, band):
+def to_table_frame(model: GalaxyModel, band: BandData) -> PixelMap:
     """The map from a filter's array to the base filter's input frame.
 
     Parameters

@@ -1,13 +1,23 @@
 """`GalaxyModel`: one galaxy in all its filters, as it travels between the steps."""
 
+from __future__ import annotations
+
 import copy
 import os
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import SimpleNamespace
+from typing import TYPE_CHECKING, Any, Self
 
 from galstep import __version__
 from galstep.exceptions import InputError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+    from galstep.datamodels import BandData
+    from galstep.hints import PathLike
+    from galstep.records import Injections, JointSummary
 
 __all__ = ["GalaxyModel", "Meta"]
 
@@ -73,7 +83,13 @@ class GalaxyModel:
 
     crds_observatory = None
 
-    def __init__(self, meta, bands, joint=None, injections=None):
+    def __init__(
+        self,
+        meta: Meta,
+        bands: dict[str, BandData],
+        joint: JointSummary | None = None,
+        injections: Injections | None = None,
+    ) -> None:
         self.meta = meta
         self.bands = dict(bands)
         self.joint = joint
@@ -82,14 +98,16 @@ class GalaxyModel:
     def __repr__(self):
         return f"<GalaxyModel {self.meta.name!r}: {', '.join(self.bands)}>"
 
-    def __enter__(self):
+    def __enter__(self) -> Self:
         return self
 
-    def __exit__(self, *exc_info):
+    def __exit__(self, *exc_info: Any) -> None:
         self.close()
 
     @classmethod
-    def open(cls, source, psf_file=None, filters=None, **options):
+    def open(
+        cls, source: Any, psf_file: Any = None, filters: Sequence[str] | None = None, **options: Any
+    ) -> GalaxyModel:
         """A model of images, or of a product of an earlier run.
 
         Parameters
@@ -118,22 +136,24 @@ class GalaxyModel:
         return open_model(source, psf_file=psf_file, filters=filters, **options)
 
     @property
-    def filters(self):
+    def filters(self) -> tuple[str, ...]:
         """Names of the filters, in order."""
         return tuple(self.bands)
 
-    def get_crds_parameters(self):
+    def get_crds_parameters(self) -> dict:
         """Nothing: no reference files are looked up."""
         return {}
 
-    def copy(self):
+    def copy(self) -> GalaxyModel:
         """A deep copy: no array or record is shared with the original."""
         return copy.deepcopy(self)
 
-    def close(self):
+    def close(self) -> None:
         """Do nothing: everything is in memory. Part of the data model protocol."""
 
-    def save(self, path, dir_path=None, *args, **kwargs):
+    def save(
+        self, path: PathLike | Callable, dir_path: PathLike | None = None, *args: Any, **kwargs: Any
+    ) -> str:
         """Write the model to one file.
 
         The file appears whole or not at all: an earlier file of that name is

@@ -1,13 +1,23 @@
 """Reading HDF5 with errors that name the file: shared by image and PSF files."""
 
+from __future__ import annotations
+
 import difflib
 from contextlib import contextmanager
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import h5py
 import numpy as np
 
 from galstep.exceptions import InputError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+
+    from h5py import Dataset, File
+
+    from galstep.hints import PathLike
 
 __all__ = ["choose_filters", "image_names", "not_there", "open_hdf5", "read_image"]
 
@@ -15,7 +25,7 @@ _MOST_NAMES_LISTED = 12
 
 
 @contextmanager
-def open_hdf5(path, role):
+def open_hdf5(path: PathLike, role: str) -> Iterator[File]:
     """The HDF5 file at ``path``, open for reading.
 
     Parameters
@@ -47,12 +57,17 @@ def open_hdf5(path, role):
             raise InputError(f"{role} {path}: the HDF5 file is damaged ({error})") from error
 
 
-def image_names(file):
+def image_names(file: File) -> list[str]:
     """Names of the datasets at the root; groups and broken links are no images."""
     return [name for name in file if isinstance(file.get(name), h5py.Dataset)]
 
 
-def choose_filters(available, wanted, where, if_none="there is no dataset at the root"):
+def choose_filters(
+    available: Sequence[str],
+    wanted: Sequence[str] | None,
+    where: str,
+    if_none: str = "there is no dataset at the root",
+) -> list[str]:
     """The filters to read, in the order wanted.
 
     Parameters
@@ -84,7 +99,7 @@ def choose_filters(available, wanted, where, if_none="there is no dataset at the
     return wanted
 
 
-def not_there(name, available, where):
+def not_there(name: str, available: Sequence[str], where: str) -> str:
     """A message: what there is, and the nearest name to the one that is not."""
     listed = ", ".join(available[:_MOST_NAMES_LISTED])
     if len(available) > _MOST_NAMES_LISTED:
@@ -95,7 +110,7 @@ def not_there(name, available, where):
     return f"{where}: filter {name!r} is not there; it has {listed}{suggestion}"
 
 
-def read_image(dataset, what):
+def read_image(dataset: Dataset, what: str) -> np.ndarray:
     """A 2-D numeric dataset as float64 in native byte order.
 
     Parameters

@@ -16,7 +16,10 @@ Of it the image and the PSF are read, not what was fitted. sphot's ``data_error`
 is left aside: it is the scatter of the whole frame, stars included.
 """
 
+from __future__ import annotations
+
 import logging
+from typing import TYPE_CHECKING
 
 import h5py
 import numpy as np
@@ -27,6 +30,11 @@ from galstep.datamodels.psf_library import check_psf
 from galstep.datamodels.wcs_text import wcs_from_text
 from galstep.exceptions import InputError
 
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from h5py import File
+
 __all__ = ["hdf5_sources"]
 
 log = logging.getLogger(__name__)
@@ -36,7 +44,7 @@ MASK_GROUP = "mask"
 _RESULT_IMAGES = ("_rawdata", "data")  # sphot's data have the sky subtracted
 
 
-def hdf5_sources(file, where, filters=None):
+def hdf5_sources(file: File, where: str, filters: Sequence[str] | None = None) -> list[ImageSource]:
     """The images of an HDF5 file.
 
     Parameters

@@ -7,23 +7,31 @@ pixels, radians). Text is JSON in bytes, as there.
 
 One group per filter with images, the parameters of the first Sersic component
 under astropy's names, ``sersic_params_physical``, ``kernel_params``, the star
-table ``psf_table`` and the magnitudes. Units stand in attributes. What was not
+table ``psf_table`` and the magnitudes; ``forced_table`` and ``completeness_table``
+are the rows of the tables of these names. Units stand in attributes. What was not
 measured is left out. Two names differ in meaning: fluxes in ``psf_table`` are
 true totals (sphot's were multiplied by oversample^2), and ``psf_sub_data`` still
 holds the sky. The file is for reading elsewhere; galstep reads images and PSFs
 back, not what was fitted.
 """
 
+from __future__ import annotations
+
 import json
 from dataclasses import asdict
+from typing import TYPE_CHECKING
 
 import h5py
 import numpy as np
 
 from galstep import __version__
 from galstep.datamodels.atomic import replacing
-from galstep.datamodels.tables import phot_table
+from galstep.datamodels.tables import make_tables
 from galstep.datamodels.wcs_text import wcs_to_text
+
+if TYPE_CHECKING:
+    from galstep.datamodels import GalaxyModel
+    from galstep.hints import PathLike
 
 __all__ = ["write_hdf5"]
 
@@ -38,6 +46,7 @@ _STAR_COLUMNS = {  # photutils' names, which sphot's tables have
     "reduced_chi2": "chi2_reduced",
     "flags": "flags",
 }
+_WHOLE_TABLES = ("forced", "completeness")
 _MAGNITUDES = {
     "mag_raw": "aper_mag_ab",
     "mag_raw_err": "aper_mag_ab_err",
@@ -48,7 +57,7 @@ _MAGNITUDES = {
 }
 
 
-def write_hdf5(model, path):
+def write_hdf5(model: GalaxyModel, path: PathLike) -> None:
     """Write the model to ``path``, whole or not at all.
 
     Parameters
@@ -61,7 +70,8 @@ def write_hdf5(model, path):
     InputError
         If the folder is not there.
     """
-    photometry = {str(row["filter"]): row for row in phot_table(model)}
+    tables = make_tables(model)
+    photometry = {str(row["filter"]): row for row in tables["phot"]}
     with replacing(path) as temporary, h5py.File(temporary, "w") as file:
         file.attrs["galstep_version"] = __version__
         _write_all(file, _root(model))
@@ -73,6 +83,9 @@ def write_hdf5(model, path):
             _write_all(group, _images(band) | _scalars(band) | _fit(band))
             if band.aperture is not None:
                 _write_all(group, _aperture(band, photometry[name]))
+            for kind in _WHOLE_TABLES:
+                if kind in tables:
+                    _write_all(group, {f"{kind}_table": _records(tables[kind], name)})
 
 
 def _write_all(group, values):
@@ -159,6 +172,19 @@ def _star_records(stars):
     for name, column in columns.items():
         table[name] = column
     return table
+
+
+def _records(table, name):
+    """The rows of a filter as one compound array, text as bytes; None without any."""
+    own = table[np.asarray(table["filter"]) == name]
+    if not len(own):
+        return None
+    columns = {key: np.asarray(getattr(own[key], "value", own[key])) for key in own.colnames}
+    columns = {k: np.char.encode(c) if c.dtype.kind == "U" else c for k, c in columns.items()}
+    records = np.empty(len(own), dtype=[(key, column.dtype) for key, column in columns.items()])
+    for key, column in columns.items():
+        records[key] = column
+    return records
 
 
 def _aperture(band, row):

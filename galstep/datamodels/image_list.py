@@ -1,15 +1,26 @@
 """`ImageList`: several images that a step has worked on, and what it found."""
 
+from __future__ import annotations
+
 from pathlib import Path
 from types import SimpleNamespace
+from typing import TYPE_CHECKING, Any
 
 from galstep import __version__
 from galstep.datamodels.atomic import replacing
 
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Sequence
+
+    from astropy.table import QTable
+
+    from galstep.datamodels.sky_image import SkyImage
+    from galstep.hints import PathLike
+
 __all__ = ["ImageList", "image_meta"]
 
 
-def image_meta(filename):
+def image_meta(filename: str) -> SimpleNamespace:
     """The ``meta`` that stpipe and the steps expect of a model of images."""
     return SimpleNamespace(
         filename=filename,
@@ -42,30 +53,34 @@ class ImageList:
 
     crds_observatory = None
 
-    def __init__(self, images, filename="images", suffix="tweakreg"):
+    def __init__(
+        self, images: Sequence[SkyImage], filename: str = "images", suffix: str = "tweakreg"
+    ) -> None:
         self.images = list(images)
         self.suffix = suffix
         self.meta = image_meta(filename)
-        self.summary = None
-        self.tables = {}
+        self.summary: QTable | None = None
+        self.tables: dict[str, tuple] = {}
 
-    def __len__(self):
+    def __len__(self) -> int:
         return len(self.images)
 
-    def __getitem__(self, index):
+    def __getitem__(self, index: int) -> SkyImage:
         return self.images[index]
 
-    def __iter__(self):
+    def __iter__(self) -> Iterator[SkyImage]:
         return iter(self.images)
 
-    def get_crds_parameters(self):
+    def get_crds_parameters(self) -> dict:
         """Nothing: no reference files are looked up."""
         return {}
 
-    def close(self):
+    def close(self) -> None:
         """Do nothing: part of the data model protocol."""
 
-    def save(self, path, dir_path=None, *args, **kwargs):
+    def save(
+        self, path: PathLike | Callable, dir_path: PathLike | None = None, *args: Any, **kwargs: Any
+    ) -> str:
         """Write summary, images and tables; every file whole or not at all.
 
         Parameters
@@ -95,7 +110,7 @@ class ImageList:
         return str(path)
 
 
-def write_table(table, stem, table_format):
+def write_table(table: QTable, stem: PathLike, table_format: str) -> str:
     """Write a table in a format that astropy knows by this name or extension."""
     known = {"ecsv": "ascii.ecsv", "csv": "ascii.csv", "txt": "ascii.basic"}
     path = Path(f"{stem}.{table_format.rpartition('.')[2]}")

@@ -1,13 +1,20 @@
 """The images of a model as FITS files, for viewers and scripts."""
 
+from __future__ import annotations
+
 import logging
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 from astropy.io import fits
 
 from galstep import __version__
 from galstep.datamodels.atomic import replacing
+
+if TYPE_CHECKING:
+    from galstep.datamodels import GalaxyModel
+    from galstep.hints import PathLike
 
 __all__ = ["write_fits_images"]
 
@@ -24,7 +31,7 @@ _IMAGES = (  # extension, attribute, what it is
 )
 
 
-def write_fits_images(model, folder, name):
+def write_fits_images(model: GalaxyModel, folder: PathLike, name: str) -> list[str]:
     """Write ``<name>_<filter>.fits`` for each filter.
 
     Extensions: SCI, ERR, GALAXY, STARS, SKY, RESIDUAL, STARSUB (32-bit floats,

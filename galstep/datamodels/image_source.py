@@ -5,6 +5,7 @@ planes may still lie on disc: only what is cut out is read.
 """
 
 from dataclasses import dataclass, field
+from typing import Any
 
 __all__ = ["Calibration", "ImageSource"]
 
@@ -83,13 +84,13 @@ class ImageSource:
 
     name: str | None
     where: str
-    data: object
-    err: object = None
+    data: Any
+    err: Any = None
     variances: tuple = ()
-    weight: object = None
-    dq: object = None
-    mask: object = None
-    wcs: object = None
+    weight: Any = None
+    dq: Any = None
+    mask: Any = None
+    wcs: Any = None
     wcs_note: str = ""
     unit: str | None = None
     pixel_scale: float | None = None
@@ -99,11 +100,11 @@ class ImageSource:
     zero_is_no_data: bool = True
 
     @property
-    def shape(self):
+    def shape(self) -> tuple[int, int]:
         """(ny, nx) of the planes."""
         return tuple(self.data.shape)
 
     @property
-    def has_error(self):
+    def has_error(self) -> bool:
         """Whether errors come with the image, weights aside."""
         return self.err is not None or bool(self.variances)

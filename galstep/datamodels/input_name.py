@@ -1,9 +1,12 @@
 """What a galaxy is called after the input it came from."""
 
+from __future__ import annotations
+
 import os
 import re
 from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 from galstep.datamodels.duck_models import is_image_model, model_name
 
@@ -13,7 +16,7 @@ _FALLBACK = "galaxy"
 _EXTENSION = re.compile(r"\.(fits?(\.gz|\.fz)?|asdf|h5|hdf5)$", re.IGNORECASE)
 
 
-def input_name(source):
+def input_name(source: Any) -> tuple[str, str]:
     """Name and file name of a galaxy.
 
     Parameters

@@ -1,18 +1,24 @@
 """Magnitudes that are given: published ones, or the user's."""
 
+from __future__ import annotations
+
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 from astropy.table import Table
 
 from galstep.exceptions import InputError
 
+if TYPE_CHECKING:
+    from galstep.hints import PathLike
+
 __all__ = ["magnitudes_by_filter", "read_magnitudes"]
 
 COLUMNS = ("filter", "mag_ab", "mag_ab_err")
 
 
-def read_magnitudes(path):
+def read_magnitudes(path: PathLike) -> Table:
     """The table of magnitudes in a file that astropy reads (ECSV, CSV, FITS ...).
 
     Parameters
@@ -39,7 +45,7 @@ def read_magnitudes(path):
     return table
 
 
-def magnitudes_by_filter(table, galaxy):
+def magnitudes_by_filter(table: Table, galaxy: str) -> dict[str, tuple[float, ...]]:
     """Filter to (magnitude, error) of one galaxy.
 
     Parameters

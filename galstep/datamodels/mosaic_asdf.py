@@ -1,7 +1,10 @@
 """ASDF files of the Roman telescope, with or without romancal installed."""
 
+from __future__ import annotations
+
 import struct
 import warnings
+from typing import TYPE_CHECKING
 
 import asdf
 import yaml
@@ -11,12 +14,18 @@ from galstep.datamodels.duck_models import is_image_model, model_source
 from galstep.datamodels.messages import one_line
 from galstep.exceptions import InputError
 
+if TYPE_CHECKING:
+    from contextlib import ExitStack
+
+    from galstep.datamodels.image_source import ImageSource
+    from galstep.hints import PathLike
+
 __all__ = ["is_roman", "roman_source"]
 
 _KEY = "roman"
 
 
-def is_roman(path):
+def is_roman(path: PathLike) -> bool:
     """Whether an ASDF file holds a data model of the Roman telescope.
 
     Raises
@@ -30,7 +39,7 @@ def is_roman(path):
         raise InputError(f"input {path}: the ASDF file is damaged ({one_line(error)})") from error
 
 
-def roman_source(path, where, stack):
+def roman_source(path: PathLike, where: str, stack: ExitStack) -> ImageSource:
     """The image of a Roman mosaic; pixels are read when they are asked for.
 
     Parameters

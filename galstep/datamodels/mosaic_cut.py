@@ -6,8 +6,11 @@ is replaced in the cutout by a FITS WCS fitted to it, because that can be sliced
 and stored.
 """
 
+from __future__ import annotations
+
 import logging
 from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from astropy import units as u
@@ -17,6 +20,9 @@ from astropy.wcs import WCS, NoConvergence
 from astropy.wcs.utils import fit_wcs_from_points
 
 from galstep.exceptions import InputError
+
+if TYPE_CHECKING:
+    from galstep.datamodels.image_source import ImageSource
 
 __all__ = ["Cut", "cut_about", "fits_wcs", "pixel_side", "whole"]
 
@@ -48,18 +54,18 @@ class Cut:
     y: float
 
     @property
-    def origin(self):
+    def origin(self) -> tuple[int, int]:
         """(x, y) of the first pixel."""
         return (0, 0) if self.box is None else (self.box[1].start, self.box[0].start)
 
 
-def whole(shape):
+def whole(shape: tuple[int, int]) -> Cut:
     """The whole of an image."""
     ny, nx = shape
     return Cut((slice(0, ny), slice(0, nx)), (ny, nx), (nx - 1) / 2, (ny - 1) / 2)
 
 
-def cut_about(source, ra, dec, size):
+def cut_about(source: ImageSource, ra: float, dec: float, size: float) -> Cut:
     """The square about a position, cut off at the image's edges.
 
     Parameters
@@ -116,7 +122,7 @@ def _pixel_of(wcs, ra, dec):
     return float(x), float(y)
 
 
-def pixel_side(wcs, x, y):
+def pixel_side(wcs: Any, x: float, y: float) -> float:
     """Square root of the area of the pixel at (x, y), arcsec; NaN off the sky."""
     sky = wcs.pixel_to_world(np.array([x, x + 1, x]), np.array([y, y, y + 1]))
     if not isinstance(sky, SkyCoord):  # axes like those of the sky, in no known frame
@@ -127,7 +133,7 @@ def pixel_side(wcs, x, y):
     return float(np.sqrt(abs(lon * lat2 - lon2 * lat)))
 
 
-def fits_wcs(wcs, cut, where):
+def fits_wcs(wcs: Any, cut: Cut, where: str) -> WCS:
     """A FITS WCS of a part of an image.
 
     Parameters

@@ -12,11 +12,14 @@ a mapping              filter to one of these, or to a plain array
 The kind of file is told from its first bytes, not from its name.
 """
 
+from __future__ import annotations
+
 import logging
 import os
 from collections.abc import Mapping
 from contextlib import ExitStack
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -44,7 +47,7 @@ _TAKEN = (
 _FILES_TAKEN = "HDF5, FITS, a Roman mosaic, or a galstep product (_gal.asdf)"
 
 
-def open_model(source, **options):
+def open_model(source: Any, **options: Any) -> GalaxyModel:
     """Open a galaxy.
 
     Parameters
@@ -70,15 +73,15 @@ def open_model(source, **options):
     """
     if isinstance(source, GalaxyModel):
         return source
-    options = ReadOptions(**options)
+    wanted = ReadOptions(**options)
     if _is_path(source) and _kind_of_file(Path(source)) == "product":
         from galstep.datamodels.asdf_io import read_asdf
 
-        if options.psf_file is not None:
+        if wanted.psf_file is not None:
             log.info("input %s: a product carries its PSFs, so psf_file is not used", source)
-        return read_asdf(source, filters=options.wanted)
+        return read_asdf(source, filters=wanted.wanted)
     with ExitStack() as stack:
-        return _assembled(source, options, stack)
+        return _assembled(source, wanted, stack)
 
 
 def _assembled(source, options, stack):

@@ -1,16 +1,25 @@
 """The files written beside the model: tables and regions."""
 
+from __future__ import annotations
+
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from galstep.datamodels.aperture_regions import write_aperture_regions
 from galstep.datamodels.atomic import replacing
 from galstep.datamodels.tables import make_tables
 from galstep.exceptions import InputError
 
+if TYPE_CHECKING:
+    from galstep.datamodels import GalaxyModel
+    from galstep.hints import PathLike
+
 __all__ = ["write_products"]
 
 
-def write_products(model, folder, name, tables=True, regions=True):
+def write_products(
+    model: GalaxyModel, folder: PathLike, name: str, tables: bool = True, regions: bool = True
+) -> list[str]:
     """Write the tables and the region file of a model.
 
     The model itself is written by `GalaxyModel.save`. Each file appears whole

@@ -10,16 +10,22 @@ is sampled for pixels of another size. A 3-D image is a grid of PSFs over the
 detector, as photutils' ``GriddedPSFModel`` reads it.
 """
 
+from __future__ import annotations
+
 import warnings
 from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from galstep.datamodels.fits_header import filter_in_text, filter_of_header, positive
 from galstep.datamodels.fits_input import is_image, open_fits, sound
 from galstep.exceptions import InputError
+
+if TYPE_CHECKING:
+    from galstep.hints import PathLike
 
 __all__ = ["PsfSource", "fits_psfs"]
 
@@ -55,10 +61,10 @@ class PsfSource:
     oversample: int | None = None
     sample_side: float | None = None
     has_pixel: bool = True
-    model: object = None
+    model: Any = None
 
 
-def fits_psfs(path):
+def fits_psfs(path: PathLike) -> list[PsfSource]:
     """All PSFs in a FITS file.
 
     Parameters

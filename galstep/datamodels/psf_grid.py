@@ -1,6 +1,9 @@
 """The PSF of a whole field: one array, or a grid of them, from what the user has."""
 
+from __future__ import annotations
+
 import os
+from typing import Any
 
 import h5py
 import numpy as np
@@ -13,7 +16,9 @@ from galstep.exceptions import InputError
 __all__ = ["open_psf_grid"]
 
 
-def open_psf_grid(source, filter_name=None, oversample=None):
+def open_psf_grid(
+    source: Any, filter_name: str | None = None, oversample: int | None = None
+) -> tuple[np.ndarray, np.ndarray, int]:
     """PSFs, their places on the image, and their sampling.
 
     Parameters

@@ -4,10 +4,13 @@ A file (HDF5, FITS), a folder or list of FITS files, a PSF model of photutils, a
 pair ``(array, oversample)``, or a mapping of filter to any of these.
 """
 
+from __future__ import annotations
+
 import logging
 import os
 from collections.abc import Mapping
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -18,6 +21,9 @@ from galstep.datamodels.psf_library import check_psf, read_psfs
 from galstep.datamodels.psf_models import add_pixel_response, is_psf_model, resampled, sampled
 from galstep.exceptions import InputError
 
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
 __all__ = ["find_psfs", "psf_at"]
 
 log = logging.getLogger(__name__)
@@ -26,7 +32,7 @@ FITS_ENDINGS = (".fits", ".fit", ".fits.gz", ".fits.fz")
 _SAME_SCALE = 0.005
 
 
-def find_psfs(psf_file, filters):
+def find_psfs(psf_file: Any, filters: Sequence[str]) -> dict[str, PsfSource]:
     """Where the PSF of each filter is.
 
     Parameters
@@ -56,7 +62,9 @@ def find_psfs(psf_file, filters):
     return {name: _of_filter(sources, name, filters, where) for name in filters}
 
 
-def psf_at(source, x, y, side, default_oversample=None):
+def psf_at(
+    source: PsfSource, x: float, y: float, side: float, default_oversample: int | None = None
+) -> tuple[np.ndarray, int]:
     """The PSF as the engine needs it.
 
     Parameters

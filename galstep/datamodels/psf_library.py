@@ -1,9 +1,18 @@
 """The PSF file: an HDF5 dataset per filter and the attribute ``oversample``."""
 
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
 import numpy as np
 
 from galstep.datamodels.hdf5_access import choose_filters, image_names, open_hdf5, read_image
 from galstep.exceptions import InputError
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from galstep.hints import PathLike
 
 __all__ = ["check_psf", "read_psfs"]
 
@@ -11,7 +20,7 @@ __all__ = ["check_psf", "read_psfs"]
 _DEEPEST_NEGATIVE = 0.01
 
 
-def read_psfs(path, filters):
+def read_psfs(path: PathLike, filters: Sequence[str]) -> dict[str, tuple[np.ndarray, int]]:
     """The PSF of each filter.
 
     Parameters
@@ -42,7 +51,7 @@ def read_psfs(path, filters):
     return psfs
 
 
-def check_psf(array, what):
+def check_psf(array: np.ndarray, what: str) -> np.ndarray:
     """The array divided by its sum, if it can be a PSF.
 
     Parameters

@@ -5,6 +5,10 @@ taken: ``ImagePSF``, what ``EPSFBuilder`` makes, ``GriddedPSFModel``. They hold 
 effective PSF, the pixel's response included.
 """
 
+from __future__ import annotations
+
+from typing import Any
+
 import numpy as np
 from scipy.ndimage import affine_transform, convolve1d
 
@@ -13,12 +17,12 @@ from galstep.exceptions import InputError
 __all__ = ["add_pixel_response", "is_psf_model", "resampled", "sampled"]
 
 
-def is_psf_model(thing):
+def is_psf_model(thing: Any) -> bool:
     """Whether ``thing`` is an oversampled PSF model of photutils, or like one."""
     return all(hasattr(thing, name) for name in ("oversampling", "data", "evaluate"))
 
 
-def sampled(model, x, y, what):
+def sampled(model: Any, x: float, y: float, what: str) -> tuple[np.ndarray, int]:
     """The effective PSF of a model at a place on the image.
 
     Parameters
@@ -63,7 +67,7 @@ def _within_grid(model, x, y):
     return tuple(float(v) for v in np.clip((x, y), low, high))
 
 
-def add_pixel_response(array, oversample):
+def add_pixel_response(array: np.ndarray, oversample: int) -> np.ndarray:
     """A PSF at points, integrated over the square pixel.
 
     Parameters
@@ -90,7 +94,7 @@ def add_pixel_response(array, oversample):
     return array
 
 
-def resampled(array, matrix):
+def resampled(array: np.ndarray, matrix: np.ndarray) -> np.ndarray:
     """A PSF on a grid of other steps about the same centre.
 
     Parameters

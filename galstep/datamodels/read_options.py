@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 from math import isfinite
+from typing import Any
 
 from galstep.exceptions import ParameterError
 
@@ -53,8 +54,8 @@ class ReadOptions:
         a position.
     """
 
-    psf_file: object = None
-    filters: object = None
+    psf_file: Any = None
+    filters: Any = None
     pixel_scale: float = 0.03
     unit: str = "MJy/sr"
     ra: float | None = None
@@ -81,7 +82,7 @@ class ReadOptions:
             raise ParameterError(f"weights must be one of {WEIGHTS}, got {self.weights!r}")
 
     @property
-    def wanted(self):
+    def wanted(self) -> list[str] | None:
         """The filters asked for as a list of str, None for all."""
         if self.filters is None or len(self.filters) == 0:
             return None

@@ -1,10 +1,19 @@
 """Catalogues that users bring: star positions of an image, or on the sky."""
 
+from __future__ import annotations
+
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from galstep.exceptions import InputError, ParameterError
+
+if TYPE_CHECKING:
+    from astropy.table import Table
+    from astropy.wcs import WCS
+
+    from galstep.hints import PathLike
 
 __all__ = [
     "read_catalog_list",
@@ -46,7 +55,7 @@ def _column(table, names, path):
     )
 
 
-def read_catalog_list(path):
+def read_catalog_list(path: PathLike) -> dict[str, Path]:
     """Which catalogue belongs to which image.
 
     Parameters
@@ -77,7 +86,9 @@ def read_catalog_list(path):
     return found
 
 
-def read_pixel_catalog(path, table_format=None):
+def read_pixel_catalog(
+    path: PathLike, table_format: str | None = None
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """x, y (0-based pixels), and flux or NaN, of a user's catalogue of an image.
 
     Raises
@@ -96,7 +107,9 @@ def _flux(table, path):
     return _column(table, _FLUX, path) if known else np.full(len(table), np.nan)
 
 
-def read_star_positions(path, wcs=None):
+def read_star_positions(
+    path: PathLike, wcs: WCS | None = None
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """First positions for photometry: x, y (0-based pixels), and flux or NaN.
 
     Parameters
@@ -125,7 +138,7 @@ def read_star_positions(path, wcs=None):
     return x[good], y[good], flux[good]
 
 
-def read_sky_catalog(name):
+def read_sky_catalog(name: PathLike) -> Table:
     """A catalogue of positions on the sky.
 
     Parameters

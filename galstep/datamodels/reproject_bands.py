@@ -7,6 +7,8 @@ keeps its width in arcsec, and only its samples are turned and stretched with th
 pixels. Noise of neighbouring pixels becomes correlated.
 """
 
+from __future__ import annotations
+
 import logging
 
 import numpy as np
@@ -24,7 +26,7 @@ log = logging.getLogger(__name__)
 _REACH = 2  # pixels about a bad one that cubic splines spoil
 
 
-def reprojected(bands, target, where):
+def reprojected(bands: dict[str, BandData], target: str, where: str) -> dict[str, BandData]:
     """The bands on the pixels of one of them.
 
     Parameters

@@ -4,8 +4,11 @@ The tree of a record has a key per field, named as the field. Nothing in it
 needs galstep to be read.
 """
 
+from __future__ import annotations
+
 import os
 from dataclasses import fields, is_dataclass
+from typing import Any
 
 import numpy as np
 
@@ -22,11 +25,15 @@ _NESTED = {
     ("BandFit", "sersic"): records.SersicFit,
     ("BandFit", "sky"): records.SkyModel,
     ("BandFit", "stars"): records.StarList,
+    ("PsfKernel", "correction"): records.PsfCorrection,
     ("SersicFit", "params"): records.SersicParams,
 }
 
+# fields that products of earlier versions do not have: their defaults stand for them
+_LATER = {"PsfKernel": ("covariance", "correction"), "StarList": ("group_id", "group_size")}
 
-def plain(value):
+
+def plain(value: Any) -> Any:
     """Anything a model holds, in types that every ASDF reader knows.
 
     Records and mappings become dicts, tuples and sets lists, numpy scalars
@@ -55,7 +62,7 @@ def plain(value):
     return repr(value)
 
 
-def record_from_tree(cls, tree):
+def record_from_tree(cls, tree: dict | None) -> Any:
     """The record that `plain` made ``tree`` of.
 
     Parameters
@@ -73,11 +80,14 @@ def record_from_tree(cls, tree):
     Raises
     ------
     KeyError
-        If a field is missing.
+        If a field is missing, unless it is one of `_LATER`.
     """
     if tree is None:
         return None
-    return cls(**{field.name: _field(cls, field.name, tree[field.name]) for field in fields(cls)})
+    names = [field.name for field in fields(cls)]
+    later = _LATER.get(cls.__name__, ())
+    present = [name for name in names if name in tree or name not in later]
+    return cls(**{name: _field(cls, name, tree[name]) for name in present})
 
 
 def _field(cls, name, value):

@@ -3,16 +3,22 @@
 What steps work on that measure whole images instead of one galaxy.
 """
 
+from __future__ import annotations
+
 import os
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import SimpleNamespace
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from galstep.datamodels.atomic import replacing
 from galstep.datamodels.embedded_wcs import read_embedded_wcs, with_embedded_wcs
 from galstep.exceptions import InputError
+
+if TYPE_CHECKING:
+    from galstep.hints import PathLike
 
 __all__ = ["SkyImage", "open_image", "pixel_area"]
 
@@ -51,20 +57,20 @@ class SkyImage:
     data: np.ndarray
     err: np.ndarray | None = None
     mask: np.ndarray | None = None
-    wcs: object = None
-    fits_wcs: object = None
+    wcs: Any = None
+    fits_wcs: Any = None
     wcsinfo: dict | None = None
     unit: str = ""
-    source: object = None
+    source: Any = None
     extension: int = 0
     meta: SimpleNamespace = field(default_factory=SimpleNamespace)
 
     @property
-    def shape(self):
+    def shape(self) -> tuple[int, int]:
         """(ny, nx)."""
         return self.data.shape
 
-    def bad_pixels(self, part=np.s_[:, :]):
+    def bad_pixels(self, part: Any = np.s_[:, :]) -> np.ndarray:
         """True where a pixel cannot be used; of all or of a part of the image."""
         bad = ~np.isfinite(self.data[part])
         if self.mask is not None:
@@ -74,7 +80,7 @@ class SkyImage:
             bad |= ~(np.isfinite(error) & (error > 0))
         return bad
 
-    def save(self, path):
+    def save(self, path: PathLike) -> str:
         """Write the image as FITS, all else in its file as it was.
 
         An image that came from a model with a ``save`` of its own is saved by
@@ -133,7 +139,7 @@ def _set_wcs(header, wcs):
     header.update(_header_of(wcs))
 
 
-def open_image(source):
+def open_image(source: Any) -> SkyImage:
     """One image from a file or an object.
 
     Parameters
@@ -255,7 +261,7 @@ def _header_wcs(header, hdulist):
     return wcs if wcs.has_celestial else None
 
 
-def pixel_area(image):
+def pixel_area(image: SkyImage) -> float | None:
     """Solid angle of a pixel in the middle of a `SkyImage`, sr; None without a WCS."""
     if image.wcs is None:
         return None

@@ -1,5 +1,9 @@
 """The catalogue of a star field as a table, and as ds9 regions."""
 
+from __future__ import annotations
+
+from typing import Any
+
 import numpy as np
 from astropy import units as u
 from astropy.table import QTable
@@ -31,7 +35,13 @@ _COLUMNS = {
 }
 
 
-def star_catalog(rows, unit="", wcs=None, pixel_area_sr=None, meta=None):
+def star_catalog(
+    rows: Any,
+    unit: str = "",
+    wcs: Any = None,
+    pixel_area_sr: float | None = None,
+    meta: dict | None = None,
+) -> QTable:
     """The table of a field.
 
     Parameters
@@ -84,7 +94,7 @@ def _add_magnitudes(table, rows, unit, pixel_area_sr):
         _put(table, "mag_ab_err", error * u.mag, "1-sigma error of mag_ab")
 
 
-def star_regions(rows, radius):
+def star_regions(rows: Any, radius: float) -> str | None:
     """ds9 regions: a circle per star.
 
     Parameters

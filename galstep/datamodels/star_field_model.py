@@ -1,13 +1,24 @@
 """`StarFieldModel`: a measured star field, as StarPhot returns and saves it."""
 
+from __future__ import annotations
+
 import logging
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from galstep.datamodels.atomic import replacing
 from galstep.datamodels.image_list import image_meta
 from galstep.datamodels.star_catalog import star_regions
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from astropy.table import QTable
+
+    from galstep.datamodels.sky_image import SkyImage
+    from galstep.hints import PathLike
 
 __all__ = ["StarFieldModel"]
 
@@ -38,30 +49,34 @@ class StarFieldModel:
 
     crds_observatory = None
 
-    def __init__(self, image, catalog, rows, field, tiles, fwhm):
+    def __init__(
+        self, image: SkyImage, catalog: QTable, rows: Any, field: Any, tiles: Callable, fwhm: float
+    ) -> None:
         self.image, self.catalog, self.rows, self.field = image, catalog, rows, field
         self._tiles, self.fwhm = tiles, fwhm
         self.save_residual = self.save_regions = True
         self.meta = image_meta(f"{image.name}.fits")
 
-    def __len__(self):
+    def __len__(self) -> int:
         return len(self.catalog)
 
-    def get_crds_parameters(self):
+    def get_crds_parameters(self) -> dict:
         """Nothing: no reference files are looked up."""
         return {}
 
-    def close(self):
+    def close(self) -> None:
         """Do nothing: part of the data model protocol."""
 
-    def residual_image(self):
+    def residual_image(self) -> np.ndarray:
         """Data without stars and sky, NaN where bad: (ny, nx) array, all in memory."""
         residual = np.empty(self.image.shape)
         for tile in self._tiles(self.image.shape, 1024):
             residual[tile.part] = self.field.residual(tile)
         return residual
 
-    def save(self, path, dir_path=None, *args, **kwargs):
+    def save(
+        self, path: PathLike | Callable, dir_path: PathLike | None = None, *args: Any, **kwargs: Any
+    ) -> str:
         """Write the catalogue as ECSV, and beside it residual (FITS) and regions.
 
         Parameters

@@ -1,16 +1,24 @@
 """World coordinates as text: a FITS header in one string, and back."""
 
+from __future__ import annotations
+
 import warnings
+from typing import TYPE_CHECKING, Any
 
 from galstep.datamodels.messages import one_line
 from galstep.exceptions import InputError
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from astropy.wcs import WCS
 
 __all__ = ["check_axes", "wcs_from_text", "wcs_to_text"]
 
 _MOST_AXES = 9
 
 
-def wcs_from_text(text, what):
+def wcs_from_text(text: str | bytes, what: str) -> WCS:
     """The WCS that a FITS header describes.
 
     Parameters
@@ -51,13 +59,13 @@ def wcs_from_text(text, what):
     return wcs
 
 
-def check_axes(header, what):
+def check_axes(header: Mapping, what: str) -> None:
     """Raise `InputError` for a number of axes that no image has: wcslib would never end."""
     axes = header.get("WCSAXES", 2)
     if not isinstance(axes, int) or not 0 < axes <= _MOST_AXES:
         raise InputError(f"{what}: WCSAXES must be 1 to {_MOST_AXES}, got {axes!r}")
 
 
-def wcs_to_text(wcs):
+def wcs_to_text(wcs: Any) -> str:
     """The WCS as one string of FITS cards; the inverse of `wcs_from_text`."""
     return wcs.to_header(relax=True).tostring(endcard=False, padding=False)

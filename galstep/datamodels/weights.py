@@ -7,6 +7,8 @@ pixels by more than a factor of three in the middle. Then it is relative: only i
 course over the frame is kept, and its scale is that of the scatter.
 """
 
+from __future__ import annotations
+
 import numpy as np
 from astropy.stats import mad_std
 
@@ -15,7 +17,9 @@ __all__ = ["error_from_weight"]
 _LARGEST_DISAGREEMENT = 3.0
 
 
-def error_from_weight(data, weight, kind):
+def error_from_weight(
+    data: np.ndarray, weight: np.ndarray, kind: str
+) -> tuple[np.ndarray | None, str]:
     """1-sigma error of each pixel.
 
     Parameters

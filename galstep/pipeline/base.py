@@ -1,11 +1,14 @@
 """`GalPipelineBase`: a pipeline whose steps can be replaced for one run."""
 
+from __future__ import annotations
+
 import gc
 import logging
 import os
 import time
 from contextlib import contextmanager
 from types import MappingProxyType
+from typing import TYPE_CHECKING, Any, Self
 
 from stpipe import Pipeline, Step, config_parser, utilities
 
@@ -14,6 +17,11 @@ from galstep.exceptions import GalstepError, ParameterError
 from galstep.integration import get_steps
 from galstep.steps import parameter_files, validation
 from galstep.steps.base import GalStep
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from galstep.hints import PathLike
 
 __all__ = ["GalPipelineBase"]
 
@@ -42,7 +50,7 @@ class GalPipelineBase(GalStep, Pipeline):
             used = cls.with_replaced_steps(kws.get("steps"), kws.get("config_file"))
         return super().__new__(used)
 
-    def __init__(self, *args, **kws):
+    def __init__(self, *args: Any, **kws: Any) -> None:
         super().__init__(*args, **kws)
         for key, step_class in self._replaced.items():
             self._tell_replaced(key, step_class)
@@ -57,7 +65,9 @@ class GalPipelineBase(GalStep, Pipeline):
                 )  # fmt: skip
 
     @classmethod
-    def with_replaced_steps(cls, steps, config_file=None):
+    def with_replaced_steps(
+        cls, steps: Mapping | None, config_file: PathLike | None = None
+    ) -> type[Self]:
         """This pipeline with the step classes that ``steps`` asks for.
 
         Parameters
@@ -105,7 +115,7 @@ class GalPipelineBase(GalStep, Pipeline):
         return [(k, v) for k, v in sections if k in cls.step_defs and isinstance(v, dict)]
 
     @classmethod
-    def merge_config(cls, config, config_file):
+    def merge_config(cls, config: Any, config_file: Any) -> Any:
         """Read the parameter files of single steps; make relative paths absolute.
 
         See `GalStep.merge_config`. A path in a step's own file is relative to
@@ -134,7 +144,9 @@ class GalPipelineBase(GalStep, Pipeline):
         config_parser.merge_config(section, loaded)
 
     @classmethod
-    def from_config_section(cls, config, parent=None, name=None, config_file=None):
+    def from_config_section(
+        cls, config: Any, parent: Any = None, name: str | None = None, config_file: Any = None
+    ) -> Any:
         """A pipeline made from a configuration; see `GalStep.from_config_section`."""
         with validation.reported(), validation.explained():
             path = config_file or config.get("config_file")
@@ -144,12 +156,12 @@ class GalPipelineBase(GalStep, Pipeline):
             config, parent=parent, name=name, config_file=config_file
         )
 
-    def run(self, *args):
+    def run(self, *args: Any) -> Any:
         """Run the pipeline; see `GalStep.run`."""
         with _garbage_collected_fast():
             return super().run(*args)
 
-    def run_step(self, key, input):
+    def run_step(self, key: str, input: PathLike | GalaxyModel) -> GalaxyModel:
         """Run one step and check that it hands on a `GalaxyModel`.
 
         Parameters

@@ -4,10 +4,16 @@ One seam, `concurrent.futures.Executor`: whoever has many galaxies submits one
 call per galaxy and does not know what carries it out.
 """
 
+from __future__ import annotations
+
 from concurrent.futures import Executor, Future, ThreadPoolExecutor
 from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any
 
 from galstep.exceptions import InputError, ParameterError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
 
 __all__ = ["SerialExecutor", "dask_executor", "thread_executor"]
 
@@ -19,7 +25,7 @@ class SerialExecutor(Executor):
     it, as other executors do; ``KeyboardInterrupt`` is not.
     """
 
-    def submit(self, fn, /, *args, **kwargs):
+    def submit(self, fn: Callable, /, *args: Any, **kwargs: Any) -> Future:
         """Call ``fn`` and return its future; see `concurrent.futures.Executor`."""
         future = Future()
         future.set_running_or_notify_cancel()
@@ -34,7 +40,7 @@ class SerialExecutor(Executor):
 
 
 @contextmanager
-def thread_executor(count):
+def thread_executor(count: int) -> Iterator[ThreadPoolExecutor]:
     """Threads, each of which waits for a worker process.
 
     Calls that have not begun are dropped at the end of the block.
@@ -63,7 +69,7 @@ def thread_executor(count):
 
 
 @contextmanager
-def dask_executor(address, timeout=30.0):
+def dask_executor(address: str, timeout: float = 30.0) -> Iterator[Executor]:
     """The workers of a running Dask scheduler.
 
     Parameters

@@ -1,13 +1,17 @@
 """`GalPipeline`: one galaxy, from image files to the products."""
 
+from __future__ import annotations
+
 import logging
 import time
 from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any
 
 from galstep.datamodels import GalaxyModel
 from galstep.datamodels.magnitude_table import read_magnitudes
 from galstep.exceptions import InputError
 from galstep.pipeline.base import GalPipelineBase
+from galstep.pipeline.main_loop import MAIN_LOOP, main_loop
 from galstep.pipeline.progress import progress_over
 from galstep.pipeline.summary import summary_lines
 from galstep.steps import (
@@ -22,6 +26,9 @@ from galstep.steps import (
     TweakReg,
 )
 from galstep.steps.products import chosen_pictures, write_beside
+
+if TYPE_CHECKING:
+    from galstep.hints import PathLike
 
 __all__ = ["GalPipeline"]
 
@@ -46,7 +53,7 @@ class GalPipeline(GalPipelineBase):
     spec = """
     filters = force_list(default=None)     # Filters to work on, such as F150W,F277W (default: those of steps.loadcrop.filters, else all in the file)
     qa_figure = boolean(default=True)      # Write the picture <name>_qa.png beside the saved model (needs matplotlib)
-    figures = force_list(default=None)     # Further pictures to write as <name>_<picture>.png: profiles, sed, stars, growth, convergence, or all
+    figures = force_list(default=None)     # Further pictures to write as <name>_<picture>.png: profiles, sed, stars, growth, convergence, completeness, or all
     magnitudes = input_file(default=None)  # Table to draw beside ours in the picture sed: columns filter, mag_ab, mag_ab_err, and galaxy if there are others in it
     save_fits = boolean(default=False)     # Write the images of each filter, models included, as <name>_<filter>.fits
     suffix = string(default='gal')         # Suffix of the saved model; with another one the names of all products begin with <name>_<suffix>
@@ -64,7 +71,7 @@ class GalPipeline(GalPipelineBase):
         "aperphot": AperPhot,
     }
 
-    def process(self, input):
+    def process(self, input: PathLike | GalaxyModel) -> GalaxyModel:
         """Run the steps in order.
 
         Parameters
@@ -86,6 +93,8 @@ class GalPipeline(GalPipelineBase):
             for key in self._keys():
                 started = time.perf_counter()
                 model = self.run_step(key, model)
+                if key == MAIN_LOOP[-1]:
+                    model = main_loop(self, model)
                 done(key, time.perf_counter() - started)
         self.complete(model)
         for line in summary_lines(model):
@@ -123,7 +132,7 @@ class GalPipeline(GalPipelineBase):
         """How LoadCrop would have read the file; another step in its place may not tell."""
         return getattr(self.loadcrop, "reading_options", dict)()
 
-    def save_model(self, model, *args, **kwargs):
+    def save_model(self, model: GalaxyModel, *args: Any, **kwargs: Any) -> Any:
         """Save the model, and beside it the tables, the regions and the pictures.
 
         See `GalStep.save_model`. Every file is written whole or not at all.

@@ -1,15 +1,23 @@
 """Where a run is, for a person who watches: one bar over the steps on a terminal."""
 
+from __future__ import annotations
+
 import logging
 import sys
 import time
 from contextlib import contextmanager
+from typing import TYPE_CHECKING, TextIO
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Sequence
 
 __all__ = ["progress_over"]
 
 
 @contextmanager
-def progress_over(keys, loggers, stream=None):
+def progress_over(
+    keys: Sequence[str], loggers: Sequence[str], stream: TextIO | None = None
+) -> Iterator[Callable]:
     """Show how far a run has come, if ``stream`` is a terminal.
 
     Parameters

@@ -1,16 +1,23 @@
 """The result of a run as a few lines of text."""
 
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
 import numpy as np
 
 from galstep.datamodels.tables import phot_table, sersic_table
 from galstep.flags import decode
+
+if TYPE_CHECKING:
+    from galstep.datamodels import GalaxyModel
 
 __all__ = ["summary_lines"]
 
 _HEADERS = ("filter", "flux", "mag_ab", "color", "r_eff", "n", "stars", "chi2", "flags")
 
 
-def summary_lines(model):
+def summary_lines(model: GalaxyModel) -> list[str]:
     """A table of the main results, one line per filter and component.
 
     The numbers are those of the products ``_sersic`` and ``_phot``: total flux

@@ -7,12 +7,14 @@ sed            `sed_figure`: magnitudes, beside published ones
 stars          `star_figure`: colour-magnitude diagram
 growth         `growth_figure`: curves of growth
 convergence    `convergence_figure`: the main loops of the fits
+completeness   `completeness_figure`: stars found and stars real, by S/N
 =============  =====================================================
 
 Importing this package needs matplotlib (the extra ``[plot]``); nothing touches
 ``matplotlib.pyplot`` or other global state.
 """
 
+from galstep.plotting.completeness_figure import completeness_figure
 from galstep.plotting.convergence_figure import convergence_figure
 from galstep.plotting.growth_figure import growth_figure
 from galstep.plotting.profile_figure import profile_figure
@@ -22,6 +24,7 @@ from galstep.plotting.star_figure import star_figure
 
 __all__ = [
     "FIGURES",
+    "completeness_figure",
     "convergence_figure",
     "growth_figure",
     "profile_figure",
@@ -38,4 +41,5 @@ FIGURES = {
     "stars": star_figure,
     "growth": growth_figure,
     "convergence": convergence_figure,
+    "completeness": completeness_figure,
 }

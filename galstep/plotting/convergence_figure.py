@@ -1,8 +1,15 @@
 """`convergence_figure`: how the main loops of the fits came to rest."""
 
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
 import numpy as np
 from matplotlib.figure import Figure
 from matplotlib.ticker import LogLocator, MaxNLocator, NullFormatter, ScalarFormatter
+
+if TYPE_CHECKING:
+    from galstep.datamodels import GalaxyModel
 
 __all__ = ["convergence_figure", "shape_changes"]
 
@@ -13,7 +20,7 @@ _MARKERS = {"centre": "o", "r_eff": "s", "n": "^", "ellipticity": "D"}
 _FLOOR = 1e-6
 
 
-def convergence_figure(model):
+def convergence_figure(model: GalaxyModel) -> Figure:
     """The passes of every main loop: shape, stars and chi2 after each.
 
     A column per step. Above: the distance of the shape from where it ended; the
@@ -50,7 +57,7 @@ def convergence_figure(model):
     return figure
 
 
-def shape_changes(passes):
+def shape_changes(passes: dict[str, list]) -> dict[str, np.ndarray]:
     """Distance of the shape after each pass from where it ended.
 
     Parameters

@@ -1,16 +1,23 @@
 """`growth_figure`: the curve of growth of every filter."""
 
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
 import numpy as np
 from matplotlib.figure import Figure
 
 from galstep.plotting.profiles import DATA_COLOUR, MODEL_COLOUR, RADIUS_COLOUR
+
+if TYPE_CHECKING:
+    from galstep.datamodels import GalaxyModel
 
 __all__ = ["growth_figure"]
 
 _COLUMNS = 3
 
 
-def growth_figure(model):
+def growth_figure(model: GalaxyModel) -> Figure:
     """Flux inside ellipses of growing size, with its error, and the model's.
 
     In units of the model galaxy's total flux. Dots: all apertures along the

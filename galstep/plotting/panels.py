@@ -4,6 +4,10 @@ All four are one picture on one pair of axes: axes take most of the time that a
 figure takes.
 """
 
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
 import numpy as np
 from matplotlib.collections import LineCollection
 from matplotlib.ticker import FixedLocator, MaxNLocator, NullLocator
@@ -17,6 +21,12 @@ from galstep.plotting.stretch import (
     pixel_sigma,
     residual_norm,
 )
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+
+    from galstep.datamodels import BandData
+    from galstep.records import Aperture
 
 __all__ = ["TITLES", "BandImages", "Strip", "band_images", "ellipse_outline"]
 
@@ -36,7 +46,7 @@ class BandImages:
     None before a fit.
     """
 
-    def __init__(self, band):
+    def __init__(self, band: BandData) -> None:
         self.sigma = pixel_sigma(band)
         masked = np.where(band.mask, np.nan, band.data)
         level = np.median(band.data[~band.mask]) if band.sky is None else band.sky
@@ -51,12 +61,12 @@ class BandImages:
         self.norm = brightness_norm(shown, _median(self.sigma))
 
     @property
-    def panels(self):
+    def panels(self) -> tuple[np.ndarray | None, ...]:
         """The images in the order of `TITLES`, None where there is nothing to show."""
         return self.data, self.model, self.residual, self.star_subtracted
 
 
-def band_images(band):
+def band_images(band: BandData) -> BandImages:
     """The `BandImages` of a filter, None if it has no usable pixel."""
     return BandImages(band) if band.usable else None
 
@@ -74,20 +84,20 @@ class Strip:
     images : BandImages
     """
 
-    def __init__(self, axes, band, images):
+    def __init__(self, axes: Axes, band: BandData, images: BandImages) -> None:
         self.axes, self.band, self.images = axes, band, images
         self.ny, self.nx = band.shape
         self.step = self.nx + round(_GAP * max(band.shape))
 
-    def offset(self, panel):
+    def offset(self, panel: int) -> float:
         """Where the first pixel of a panel lies."""
         return panel * self.step
 
-    def centre(self, panel):
+    def centre(self, panel: int) -> float:
         """x of the middle of a panel."""
         return self.offset(panel) + (self.nx - 1) / 2
 
-    def draw(self, numbers_below=False):
+    def draw(self, numbers_below: bool = False) -> None:
         """Draw everything.
 
         Parameters
@@ -199,7 +209,7 @@ class Strip:
             alpha=0.7,
         )
 
-    def draw_scale_bar(self):
+    def draw_scale_bar(self) -> None:
         """A bar of one arcsec in the lower left corner of the data."""
         length = 1 / self.band.pixel_scale
         if not 0.05 * self.nx < length < 0.8 * self.nx:
@@ -228,7 +238,7 @@ class Strip:
         axes.set_xticklabels([f"{n:.0f}" for n in numbers] * 4)
 
 
-def ellipse_outline(ellipse):
+def ellipse_outline(ellipse: Aperture | tuple) -> np.ndarray | None:
     """Points on an ellipse, (n, 2); None if a number is not finite.
 
     Parameters

@@ -1,9 +1,16 @@
 """`profile_figure`: radial profiles of data and model, and what is left between them."""
 
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
 from matplotlib.figure import Figure
 
 from galstep.plotting.panels import band_images
 from galstep.plotting.profiles import band_profile, draw_profile, draw_profile_residual
+
+if TYPE_CHECKING:
+    from galstep.datamodels import GalaxyModel
 
 __all__ = ["profile_figure"]
 
@@ -11,7 +18,7 @@ _COLUMNS = 3
 _WIDTH, _ROW, _FRAME = 4.0, 4.0, 0.9  # inches
 
 
-def profile_figure(model):
+def profile_figure(model: GalaxyModel) -> Figure:
     """Profiles in elliptical annuli, a pair of panels per filter.
 
     Above the brightness of the data without stars and sky, its error as a band

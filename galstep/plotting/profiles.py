@@ -1,9 +1,19 @@
 """Radial profiles in elliptical annuli."""
 
+from __future__ import annotations
+
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import numpy as np
 from matplotlib.ticker import LogLocator, NullLocator
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+
+    from galstep.datamodels import BandData
+    from galstep.plotting.panels import BandImages
+    from galstep.records import SersicParams
 
 __all__ = [
     "RadialProfile",
@@ -33,7 +43,7 @@ class RadialProfile:
     model: np.ndarray
 
 
-def elliptical_radius(shape, params):
+def elliptical_radius(shape: tuple[int, int], params: SersicParams) -> np.ndarray:
     """Semi-major radius (pixels) of every pixel about a Sersic profile's centre.
 
     Parameters
@@ -57,7 +67,14 @@ def _along_axes(shape, params):
     return dx * cos + dy * sin, (dy * cos - dx * sin) / (1 - params.ellip)
 
 
-def radial_profile(data, sigma, model, mask, params, radius_max):
+def radial_profile(
+    data: np.ndarray,
+    sigma: np.ndarray,
+    model: np.ndarray,
+    mask: np.ndarray,
+    params: SersicParams,
+    radius_max: float,
+) -> RadialProfile:
     """Profile of an image and of a model of it, in the same pixels.
 
     Annuli are a pixel wide near the centre and a tenth of the radius farther
@@ -120,7 +137,7 @@ def _sector_error(values, cells, n_annuli):
     return np.where(filled >= 0.75 * N_SECTORS, error, np.nan)
 
 
-def band_profile(band, images):
+def band_profile(band: BandData, images: BandImages) -> RadialProfile | None:
     """The profile of a fitted filter out to 4 r_eff or beyond its aperture.
 
     Parameters
@@ -146,7 +163,9 @@ def band_profile(band, images):
     return profile if len(profile.radius) > 1 else None
 
 
-def draw_profile(axes, profile, r_eff, aperture_a, unit):
+def draw_profile(
+    axes: Axes, profile: RadialProfile, r_eff: float | None, aperture_a: float | None, unit: str
+) -> None:
     """Draw a profile: points with errors, the model as a line, radii as marks.
 
     Points that are not positive cannot stand on a logarithmic axis: an arrow
@@ -196,7 +215,9 @@ def draw_profile(axes, profile, r_eff, aperture_a, unit):
     axes.tick_params(labelsize=7.5)
 
 
-def draw_profile_residual(axes, profile, r_eff, aperture_a):
+def draw_profile_residual(
+    axes: Axes, profile: RadialProfile, r_eff: float | None, aperture_a: float | None
+) -> None:
     """Draw (data - model) / model in per cent with its error, radii as marks.
 
     Parameters

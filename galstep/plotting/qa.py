@@ -1,5 +1,9 @@
 """`qa_figure`: one picture that shows whether to believe the numbers."""
 
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
 from matplotlib.cm import ScalarMappable
 from matplotlib.figure import Figure
 
@@ -8,6 +12,9 @@ from galstep.plotting.profiles import band_profile, draw_profile
 from galstep.plotting.sed import draw_sed
 from galstep.plotting.stretch import RESIDUAL_MAP, residual_norm
 from galstep.plotting.summary import band_lines, flag_lines, shape_lines
+
+if TYPE_CHECKING:
+    from galstep.datamodels import GalaxyModel
 
 __all__ = ["qa_figure"]
 
@@ -20,7 +27,7 @@ _CAPTION = (
 )
 
 
-def qa_figure(model):
+def qa_figure(model: GalaxyModel) -> Figure:
     """The picture of a galaxy: a row per filter, SED and key numbers above.
 
     Columns: data, model and star-subtracted data (sky subtracted, one asinh

@@ -1,5 +1,9 @@
 """The spectral energy distribution: AB magnitudes against wavelength."""
 
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
 import numpy as np
 from matplotlib.figure import Figure
 
@@ -8,6 +12,14 @@ from galstep.datamodels.magnitude_table import magnitudes_by_filter
 from galstep.filters import filter_wavelength
 from galstep.plotting.summary import total_flux
 from galstep.units import ab_magnitude
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from astropy.table import Table
+    from matplotlib.axes import Axes
+
+    from galstep.datamodels import GalaxyModel
 
 __all__ = ["draw_sed", "sed_figure", "sed_points"]
 
@@ -19,7 +31,9 @@ _STYLES = {
 }
 
 
-def sed_figure(model, magnitudes=None, label="published"):
+def sed_figure(
+    model: GalaxyModel, magnitudes: Mapping | Table | None = None, label: str = "published"
+) -> Figure:
     """The magnitudes of a galaxy in all filters, beside others if they are given.
 
     Parameters
@@ -49,7 +63,7 @@ def sed_figure(model, magnitudes=None, label="published"):
     return figure
 
 
-def sed_points(model):
+def sed_points(model: GalaxyModel) -> dict[str, np.ndarray]:
     """Magnitudes of every filter.
 
     Parameters
@@ -81,7 +95,9 @@ def _point(flux, err, band):
     return (*ab_magnitude(flux, err, band.unit, band.pixel_area_sr), np.nan)
 
 
-def draw_sed(axes, model, magnitudes=None, label="given"):
+def draw_sed(
+    axes: Axes, model: GalaxyModel, magnitudes: Mapping | None = None, label: str = "given"
+) -> None:
     """Draw the SED: total, Kron and aperture magnitudes; arrows are upper limits.
 
     Parameters
@@ -94,9 +110,11 @@ def draw_sed(axes, model, magnitudes=None, label="given"):
         What to call them.
     """
     names = list(model.bands)
-    place = [filter_wavelength(name) for name in names]
-    by_wavelength = None not in place
-    place = np.array(place, dtype=float) if by_wavelength else np.arange(len(names), dtype=float)
+    wavelengths = [filter_wavelength(name) for name in names]
+    by_wavelength = None not in wavelengths
+    place = (
+        np.array(wavelengths, dtype=float) if by_wavelength else np.arange(len(names), dtype=float)
+    )
     points = sed_points(model)
     if magnitudes:
         given = [(*magnitudes.get(name, (np.nan, np.nan)), np.nan) for name in names]

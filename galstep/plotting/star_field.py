@@ -1,9 +1,16 @@
 """The picture of a star field: data, residual, and how the errors run."""
 
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
 import numpy as np
 from matplotlib.figure import Figure
 
 from galstep.plotting.stretch import BRIGHTNESS_MAP, RESIDUAL_MAP, brightness_norm, residual_norm
+
+if TYPE_CHECKING:
+    from galstep.datamodels.star_field_model import StarFieldModel
 
 __all__ = ["star_field_figure"]
 
@@ -11,7 +18,7 @@ __all__ = ["star_field_figure"]
 SIDE, MARKED = 800, 2000
 
 
-def star_field_figure(field):
+def star_field_figure(field: StarFieldModel) -> Figure:
     """Data and residual side by side, and flux errors against fluxes.
 
     Parameters

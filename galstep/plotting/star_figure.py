@@ -1,6 +1,9 @@
 """`star_figure`: the colour-magnitude diagram of the stars."""
 
+from __future__ import annotations
+
 from itertools import combinations
+from typing import TYPE_CHECKING
 
 import numpy as np
 from matplotlib.figure import Figure
@@ -11,13 +14,16 @@ from galstep.flags import StarFlag
 from galstep.records import StarList
 from galstep.units import MAG_PER_LN, ab_magnitude
 
+if TYPE_CHECKING:
+    from galstep.datamodels import GalaxyModel
+
 __all__ = ["choose_colour", "star_colours", "star_figure"]
 
 MIN_SNR = 3.0
 _SUSPECT = int(StarFlag.IN_CORE | StarFlag.MASKED_PIXELS | StarFlag.NEAR_EDGE | StarFlag.POOR_FIT)
 
 
-def star_figure(model, blue=None, red=None):
+def star_figure(model: GalaxyModel, blue: str | None = None, red: str | None = None) -> Figure:
     """Magnitude of the stars against their colour.
 
     Full dots are stars without doubt, open ones those in the galaxy's core, at
@@ -52,9 +58,9 @@ def star_figure(model, blue=None, red=None):
         return figure
     stars = star_colours(model, blue, red)
     suspect = stars["flags"] & _SUSPECT > 0
-    for chosen, style, label in (
-        (~suspect, dict(mfc="#0072b2", mec="#0072b2"), "stars"),
-        (suspect, dict(mfc="none", mec="#d55e00"), "core, edge, mask or poor fit"),
+    for chosen, (face, edge), label in (
+        (~suspect, ("#0072b2", "#0072b2"), "stars"),
+        (suspect, ("none", "#d55e00"), "core, edge, mask or poor fit"),
     ):
         axes.errorbar(
             stars["color"][chosen],
@@ -67,7 +73,8 @@ def star_figure(model, blue=None, red=None):
             elinewidth=0.7,
             zorder=2,
             label=f"{label} ({chosen.sum()})",
-            **style,
+            mfc=face,
+            mec=edge,
         )
     axes.invert_yaxis()
     axes.set_xlabel(f"{blue} - {red} (AB mag)")
@@ -81,7 +88,7 @@ def star_figure(model, blue=None, red=None):
     return figure
 
 
-def star_colours(model, blue, red):
+def star_colours(model: GalaxyModel, blue: str, red: str) -> dict[str, np.ndarray]:
     """Magnitudes and colours of the stars measured in two filters.
 
     Parameters
@@ -131,7 +138,7 @@ def _detected(band):
         return stars.select(stars.flux > MIN_SNR * stars.flux_err)
 
 
-def choose_colour(model):
+def choose_colour(model: GalaxyModel) -> tuple[str, str] | tuple[None, None]:
     """The two filters whose colour shows most.
 
     Of the pairs that have at least 0.7 times as many stars as the best pair,

@@ -1,8 +1,19 @@
 """How brightness becomes colour: one stretch per filter, one for all residuals."""
 
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
 import numpy as np
 from matplotlib import colormaps
 from matplotlib.colors import AsinhNorm, Normalize
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from matplotlib.colors import Colormap
+
+    from galstep.datamodels import BandData
 
 __all__ = [
     "BRIGHTNESS_MAP",
@@ -23,7 +34,7 @@ BRIGHTNESS_MAP = colormaps["magma"].with_extremes(bad=_MASKED)
 RESIDUAL_MAP = colormaps["RdBu_r"].with_extremes(bad=_MASKED)
 
 
-def pixel_sigma(band):
+def pixel_sigma(band: BandData) -> np.ndarray:
     """The 1-sigma error of each pixel of a filter.
 
     The error map if there is one, else the noise the fit found, else the
@@ -46,7 +57,7 @@ def pixel_sigma(band):
     return np.full(band.shape, _scatter(image[~band.mask]))
 
 
-def brightness_norm(images, sigma):
+def brightness_norm(images: Sequence[np.ndarray], sigma: float) -> AsinhNorm:
     """An asinh stretch for images of one filter, sky subtracted.
 
     Linear within two sigma of zero, logarithmic above, so that faint wings and
@@ -69,7 +80,7 @@ def brightness_norm(images, sigma):
     return AsinhNorm(linear_width=2 * sigma, vmin=-3 * sigma, vmax=max(top, 10 * sigma))
 
 
-def brightness_ticks(norm):
+def brightness_ticks(norm: AsinhNorm) -> list[float]:
     """Zero and a few round numbers that are not crowded on a bar of ``norm``.
 
     Parameters
@@ -91,7 +102,7 @@ def brightness_ticks(norm):
     return ticks
 
 
-def colours(image, norm, colour_map):
+def colours(image: np.ndarray, norm: AsinhNorm | Normalize, colour_map: Colormap) -> np.ndarray:
     """An image as colours, of 8 bits each: what matplotlib's image would show, faster.
 
     Parameters
@@ -105,7 +116,8 @@ def colours(image, norm, colour_map):
     -------
     ndarray of uint8, shape (*image.shape, 4)
     """
-    image, (low, high) = np.asarray(image, dtype=float), (norm.vmin, norm.vmax)
+    image = np.asarray(image, dtype=float)
+    low, high = np.array([norm.vmin, norm.vmax], dtype=float)
     if isinstance(norm, AsinhNorm):
         image, low, high = (np.arcsinh(v / norm.linear_width) for v in (image, low, high))
     share = np.clip((image - low) / (high - low), 0.0, 1.0)
@@ -116,7 +128,7 @@ def colours(image, norm, colour_map):
     return table[index.astype(int)]
 
 
-def residual_norm(limit=5.0):
+def residual_norm(limit: float = 5.0) -> Normalize:
     """A linear stretch from -``limit`` to ``limit`` sigma."""
     return Normalize(-limit, limit)
 

@@ -1,7 +1,10 @@
 """The key numbers of a galaxy, in words."""
 
+from __future__ import annotations
+
 import math
 import textwrap
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -9,10 +12,13 @@ from galstep.datamodels.aperture_rows import magnitude_limit
 from galstep.flags import decode
 from galstep.units import ab_magnitude
 
+if TYPE_CHECKING:
+    from galstep.datamodels import BandData, GalaxyModel
+
 __all__ = ["band_lines", "flag_lines", "shape_lines", "total_flux"]
 
 
-def shape_lines(model):
+def shape_lines(model: GalaxyModel) -> list[str]:
     """Name, base filter and shape, one short line each.
 
     Parameters
@@ -41,7 +47,7 @@ def shape_lines(model):
     return lines
 
 
-def band_lines(model):
+def band_lines(model: GalaxyModel) -> list[str]:
     """A line per filter: magnitude, number of stars, reduced chi-squared.
 
     Parameters
@@ -63,7 +69,7 @@ def band_lines(model):
     return lines
 
 
-def total_flux(band):
+def total_flux(band: BandData) -> tuple[float, float]:
     """Flux of a galaxy, all its components, and its error.
 
     Parameters
@@ -93,7 +99,7 @@ def _magnitude(band):
     return _value(*ab_magnitude(*flux, band.unit, band.pixel_area_sr))
 
 
-def flag_lines(model, width=60, most=9):
+def flag_lines(model: GalaxyModel, width: int = 60, most: int = 9) -> list[str]:
     """The flags of every filter in words, filters with the same flags together.
 
     Parameters

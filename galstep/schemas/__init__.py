@@ -1,6 +1,12 @@
 """The ASDF schemas of the products, as resources that ``asdf`` can look up by URI."""
 
+from __future__ import annotations
+
 from importlib.resources import files
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
 
 __all__ = ["GALAXY_SCHEMA_URI", "resource_mappings"]
 
@@ -10,7 +16,7 @@ _URI_PREFIX = "asdf://galstep/schemas/"
 GALAXY_SCHEMA_URI = f"{_URI_PREFIX}galaxy-1.0.0"
 
 
-def resource_mappings():
+def resource_mappings() -> list[Mapping]:
     """What the entry point ``asdf.resource_mappings`` gives: schema URI to content.
 
     Returns

@@ -38,7 +38,7 @@ class ImageStep(GalStep):
     """
 
     spec = ""
-    result_class = None
+    result_class: type | None = None
 
     def finalize_result(self, result, reference_files_used):
         """Note time and version; called by stpipe before saving."""

@@ -148,7 +148,10 @@ def load_parameters(path):
             # a tag that asdf does not know marks what is no parameter
             warnings.simplefilter("error", asdf.exceptions.AsdfConversionWarning)
             return config_parser.load_config_file(path)
-    except (ConfigObjError, asdf.exceptions.AsdfWarning, ValueError) as error:
+    # OSError, IndexError: what follows the tree is no block, in older asdf
+    except (
+        ConfigObjError, asdf.exceptions.AsdfWarning, ValueError, OSError, IndexError
+    ) as error:  # fmt: skip
         reason = " ".join(str(error).split())
         raise ParameterFileError(f"parameter file {path}: {reason}") from error
 

@@ -1,11 +1,17 @@
 """Products beside the truth: measured, error, truth, pull."""
 
+from __future__ import annotations
+
 from dataclasses import dataclass
 from math import nan
+from typing import TYPE_CHECKING
 
 import numpy as np
 from astropy.table import Table
 from scipy.spatial import cKDTree
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
 
 __all__ = ["Comparison", "compare", "format_comparison", "matched_stars"]
 
@@ -27,12 +33,14 @@ class Comparison:
     truth: float
 
     @property
-    def pull(self):
+    def pull(self) -> float:
         """How many errors the value is off."""
         return (self.value - self.truth) / self.error if self.error > 0 else nan
 
 
-def compare(sersic, phot, truth, base_filter="F150W"):
+def compare(
+    sersic: Table, phot: Table, truth: Table, base_filter: str = "F150W"
+) -> list[Comparison]:
     """Fluxes, shape of the base filter, and colours against the truth.
 
     Parameters
@@ -69,7 +77,9 @@ def compare(sersic, phot, truth, base_filter="F150W"):
     return result
 
 
-def matched_stars(stars, truth, filters, radius=1.0, least_snr=5.0):
+def matched_stars(
+    stars: Table, truth: Table, filters: Sequence[str], radius: float = 1.0, least_snr: float = 5.0
+) -> dict[str, tuple[int, int, int, int]]:
     """How many stars were measured, and how many of them are stars.
 
     Parameters
@@ -103,7 +113,7 @@ def matched_stars(stars, truth, filters, radius=1.0, least_snr=5.0):
     return counts
 
 
-def format_comparison(comparisons, counts):
+def format_comparison(comparisons: list[Comparison], counts: dict) -> str:
     """The comparison as text, for a terminal.
 
     Parameters

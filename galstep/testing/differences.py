@@ -1,11 +1,18 @@
 """Where two trees of mappings, lists, arrays and numbers differ."""
 
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
 import numpy as np
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
 
 __all__ = ["differences"]
 
 
-def differences(first, second, where=""):
+def differences(first: Any, second: Any, where: str = "") -> Iterator[str]:
     """Say where two trees differ, to the last bit; NaN equals NaN.
 
     Parameters

@@ -1,9 +1,12 @@
 """Pixel grids for synthetic images: of another size and direction than the scene's."""
 
+from __future__ import annotations
+
 from dataclasses import dataclass
 
 import numpy as np
 from astropy.wcs import WCS
+from numpy.typing import ArrayLike
 
 from galstep.exceptions import ParameterError
 from galstep.pixel_map import PixelMap
@@ -52,11 +55,11 @@ class PixelGrid:
     def _middle(self):
         return (self.shape[1] - 1) / 2, (self.shape[0] - 1) / 2
 
-    def scale_from(self, scene):
+    def scale_from(self, scene: PixelGrid) -> float:
         """Pixels of this grid along one of the scene's."""
         return scene.pixel_scale / self.pixel_scale
 
-    def place(self, scene, x, y):
+    def place(self, scene: PixelGrid, x: ArrayLike, y: ArrayLike) -> tuple[np.ndarray, np.ndarray]:
         """Positions on the scene's grid (a `PixelGrid`) in pixels of this one."""
         x_mid, y_mid = scene._middle
         dx = (np.asarray(x) - x_mid) * scene.pixel_scale - self.centre[0]
@@ -68,14 +71,14 @@ class PixelGrid:
             own_y + (cos * dy - sin * dx) / self.pixel_scale,
         )
 
-    def map_from(self, scene):
+    def map_from(self, scene: PixelGrid) -> PixelMap:
         """`place` as a `galstep.pixel_map.PixelMap`."""
         origin, along_x, along_y = (
             np.array(self.place(scene, *point)) for point in ((0, 0), (1, 0), (0, 1))
         )
         return PixelMap(np.transpose([along_x - origin, along_y - origin]), origin)
 
-    def galaxy(self, scene, sersic):
+    def galaxy(self, scene: PixelGrid, sersic: SersicParams) -> SersicParams:
         """A galaxy of the scene in pixels of this grid, `galstep.records.SersicParams`."""
         x, y = self.place(scene, sersic.x_0, sersic.y_0)
         return SersicParams(
@@ -87,7 +90,7 @@ class PixelGrid:
             (sersic.theta - self.rotation) % np.pi,
         )
 
-    def wcs(self):
+    def wcs(self) -> WCS:
         """A celestial `astropy.wcs.WCS`: x of the scene is west, y is north."""
         wcs, step = WCS(naxis=2), self.pixel_scale / 3600
         cos, sin = np.cos(self.rotation), np.sin(self.rotation)

@@ -3,12 +3,21 @@
 Needs the package ``gwcs``.
 """
 
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
 import numpy as np
+
+if TYPE_CHECKING:
+    from astropy.wcs import WCS
 
 __all__ = ["exposure_gwcs", "mosaic_gwcs"]
 
 
-def exposure_gwcs(wcs, shape, v2_ref=120.0, v3_ref=-500.0):
+def exposure_gwcs(
+    wcs: WCS, shape: tuple[int, int], v2_ref: float = 120.0, v3_ref: float = -500.0
+) -> tuple[Any, dict]:
     """The gwcs with frames detector, v2v3 and world that agrees with a TAN WCS.
 
     Pixels are mapped to offsets in (V2, V3) about a reference point by the
@@ -66,7 +75,7 @@ def exposure_gwcs(wcs, shape, v2_ref=120.0, v3_ref=-500.0):
     return found, {"v2_ref": v2_ref, "v3_ref": v3_ref, "roll_ref": 0.0}
 
 
-def mosaic_gwcs(wcs, shape):
+def mosaic_gwcs(wcs: WCS, shape: tuple[int, int]) -> Any:
     """The gwcs with frames detector and world of a resampled image: a TAN WCS.
 
     Parameters

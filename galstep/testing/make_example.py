@@ -5,11 +5,20 @@ a library PSF that is sharper than the true one in every filter. Always the
 same: a test compares the packaged files with what this makes.
 """
 
+from __future__ import annotations
+
 import argparse
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from galstep.records import SersicParams
 from galstep.testing.scenes import make_scene
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from galstep.hints import PathLike
+    from galstep.testing.scenes import SyntheticGalaxy
 
 __all__ = ["FILES", "example_scene", "main", "write_example"]
 
@@ -21,7 +30,7 @@ _SNR = {"F555W": 100, "F814W": 180, "F090W": 200, "F150W": 300, "F160W": 250, "F
 _BLUR = {"F555W": 0.9, "F814W": 0.85, "F090W": 0.7, "F150W": 0.65, "F160W": 1.5, "F277W": 1.1}
 
 
-def example_scene():
+def example_scene() -> SyntheticGalaxy:
     """The example as a `SyntheticGalaxy`."""
     return make_scene(
         seed=20,
@@ -35,7 +44,7 @@ def example_scene():
     )
 
 
-def write_example(directory):
+def write_example(directory: PathLike) -> list[Path]:
     """Write the files of the example.
 
     Parameters
@@ -55,7 +64,7 @@ def write_example(directory):
     return [write(directory / name) for write, name in zip(writers, FILES, strict=True)]
 
 
-def main(arguments=None):
+def main(arguments: Sequence[str] | None = None) -> None:
     """Entry point of ``python -m galstep.testing.make_example``."""
     parser = argparse.ArgumentParser(description="Write the example galaxy and its truth.")
     parser.add_argument("output_dir", help="folder for the files")

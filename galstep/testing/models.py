@@ -1,5 +1,9 @@
 """A `GalaxyModel` that holds the truth of a synthetic galaxy as if it were fitted."""
 
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
 import numpy as np
 
 from galstep.datamodels import BandData, GalaxyModel, Meta
@@ -13,10 +17,13 @@ from galstep.records import (
     StarList,
 )
 
+if TYPE_CHECKING:
+    from galstep.testing.scenes import SyntheticGalaxy
+
 __all__ = ["fitted_model", "unfitted_model"]
 
 
-def unfitted_model(synthetic, name="synthetic"):
+def unfitted_model(synthetic: SyntheticGalaxy, name: str = "synthetic") -> GalaxyModel:
     """The images and library PSFs of a synthetic galaxy, nothing measured yet.
 
     Parameters
@@ -47,7 +54,7 @@ def unfitted_model(synthetic, name="synthetic"):
     return GalaxyModel(meta, bands)
 
 
-def fitted_model(synthetic, name="synthetic"):
+def fitted_model(synthetic: SyntheticGalaxy, name: str = "synthetic") -> GalaxyModel:
     """The same with the truth in place of the results.
 
     Errors are those of a fit of the one quantity alone in white noise: the

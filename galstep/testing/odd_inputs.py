@@ -4,11 +4,19 @@
 so that a run that goes wrong can be told in one line and made again.
 """
 
+from __future__ import annotations
+
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import h5py
 import numpy as np
+
+if TYPE_CHECKING:
+    from numpy.random import Generator
+
+    from galstep.hints import PathLike
 
 __all__ = ["CHOICES", "OddGalaxy", "random_odd_galaxy"]
 
@@ -61,17 +69,17 @@ class OddGalaxy:
     unit: str = "MJy/sr"
     seed: int = 0
 
-    def __str__(self):
+    def __str__(self) -> str:
         default = OddGalaxy()
         changed = {k: v for k, v in asdict(self).items() if v != getattr(default, k)}
         return f"OddGalaxy({', '.join(f'{k}={v!r}' for k, v in changed.items())})"
 
     @property
-    def filters(self):
+    def filters(self) -> tuple[str, ...]:
         """Names of the filters."""
         return ("F150W", "F277W")[: self.n_filters]
 
-    def write(self, folder):
+    def write(self, folder: PathLike) -> tuple[Path, Path]:
         """Write ``odd.h5`` and ``odd_psf.h5``.
 
         Parameters
@@ -164,7 +172,7 @@ class OddGalaxy:
         return psf * {"negative": -1.0, "zero": 0.0}.get(self.psf, 1.0) + (self.psf == "flat")
 
 
-def random_odd_galaxy(rng):
+def random_odd_galaxy(rng: Generator) -> OddGalaxy:
     """Draw one.
 
     Parameters

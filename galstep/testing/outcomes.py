@@ -1,5 +1,9 @@
 """What came of a run on odd input: a product that can be trusted, or one clear error."""
 
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
 import numpy as np
 
 from galstep.datamodels import GalaxyModel
@@ -7,6 +11,12 @@ from galstep.datamodels.tables import make_tables
 from galstep.exceptions import GalstepError
 from galstep.flags import BandFlag
 from galstep.pipeline import GalPipeline
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+    from galstep.testing.odd_inputs import OddGalaxy
 
 __all__ = ["CLEAN", "ERROR", "FLAGGED", "NOT_FITTED", "measure_odd", "unsound"]
 
@@ -24,7 +34,7 @@ QUICK = {
 }
 
 
-def measure_odd(odd, folder, steps=None):
+def measure_odd(odd: OddGalaxy, folder: Path, steps: dict | None = None) -> tuple[str, str]:
     """Run the pipeline on odd input, products included.
 
     Parameters
@@ -71,7 +81,7 @@ def measure_odd(odd, folder, steps=None):
     return (FLAGGED if any(band.all_flags for band in bands) else CLEAN), ""
 
 
-def unsound(model):
+def unsound(model: GalaxyModel) -> Iterator[str]:
     """What is wrong with a result and not said to be wrong.
 
     A filter has finite fluxes with positive errors, or a flag and a reason. No
@@ -102,6 +112,6 @@ def unsound(model):
                 yield f"{name}: flux_err {component.flux_err} without a flag"
     for kind, table in make_tables(model).items():
         for column in table.colnames:
-            values = np.asarray(getattr(table[column], "value", table[column]))
-            if values.dtype.kind == "f" and np.isinf(values).any():
+            column_values = np.asarray(getattr(table[column], "value", table[column]))
+            if column_values.dtype.kind == "f" and np.isinf(column_values).any():
                 yield f"table {kind}: {column} is infinite"

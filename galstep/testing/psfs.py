@@ -6,6 +6,8 @@ position, and "true PSF = library PSF convolved with a Gaussian" is exact too.
 The pixel response counts as part of the mixture (an *effective* PSF).
 """
 
+from __future__ import annotations
+
 from dataclasses import dataclass
 
 import numpy as np
@@ -58,27 +60,27 @@ class GaussianMixturePSF:
                 )
 
     @classmethod
-    def gaussian(cls, sigma):
+    def gaussian(cls, sigma: float) -> GaussianMixturePSF:
         """A single round Gaussian of ``sigma`` native pixels."""
         return cls((1.0,), ((sigma**2, 0.0, sigma**2),))
 
-    def __call__(self, x, y):
+    def __call__(self, x: np.ndarray, y: np.ndarray) -> np.ndarray:
         """Light per native pixel area at the offsets ``x``, ``y`` (pixels) from the star."""
-        total = 0.0
+        total = np.zeros(())
         for weight, (xx, xy, yy) in zip(self.weights, self.covariances, strict=True):
             det = xx * yy - xy**2
             distance = (yy * x**2 - 2 * xy * x * y + xx * y**2) / det
             total = total + weight / (2 * np.pi * np.sqrt(det)) * np.exp(-0.5 * distance)
         return total
 
-    def transform(self, kx, ky):
+    def transform(self, kx: np.ndarray, ky: np.ndarray) -> np.ndarray:
         """The Fourier transform at the wave numbers ``kx``, ``ky`` (radians per pixel)."""
-        total = 0.0
+        total = np.zeros(())
         for weight, (xx, xy, yy) in zip(self.weights, self.covariances, strict=True):
             total = total + weight * np.exp(-0.5 * (xx * kx**2 + 2 * xy * kx * ky + yy * ky**2))
         return total
 
-    def blurred(self, sigma):
+    def blurred(self, sigma: float) -> GaussianMixturePSF:
         """The mixture convolved with a round Gaussian of ``sigma`` native pixels."""
         if not sigma >= 0:
             raise ParameterError(f"sigma must be 0 or more native pixels, got {sigma}")
@@ -87,7 +89,7 @@ class GaussianMixturePSF:
             tuple((xx + sigma**2, xy, yy + sigma**2) for xx, xy, yy in self.covariances),
         )
 
-    def sampled(self, oversample=4, size=161):
+    def sampled(self, oversample: int = 4, size: int = 161) -> np.ndarray:
         """A library array: ``size`` x ``size`` samples, star at (size-1)/2, sum 1.
 
         Parameters
@@ -106,12 +108,12 @@ class GaussianMixturePSF:
         return array / array.sum()
 
     @property
-    def fwhm(self):
+    def fwhm(self) -> float:
         """Full width at half maximum (native pixels), geometric mean of the two axes."""
         return float(np.sqrt(self._width_along(1.0, 0.0) * self._width_along(0.0, 1.0)))
 
     @property
-    def noise_area(self):
+    def noise_area(self) -> float:
         """1 / integral of P^2 (native pixels): the matched filter's effective area."""
         square = 0.0
         for w_i, (axx, axy, ayy) in zip(self.weights, self.covariances, strict=True):
@@ -120,7 +122,7 @@ class GaussianMixturePSF:
                 square += w_i * w_j / (2 * np.pi * np.sqrt(det))
         return float(1 / square)
 
-    def reach(self, fraction=1e-8):
+    def reach(self, fraction: float = 1e-8) -> float:
         """A radius (native pixels) that leaves less than ``fraction`` of the light outside."""
         widest = max(
             0.5 * (xx + yy) + np.hypot(0.5 * (xx - yy), xy) for xx, xy, yy in self.covariances
@@ -132,7 +134,7 @@ class GaussianMixturePSF:
         return 2 * brentq(lambda r: self(r * ux, r * uy) - half, 0.0, self.reach())
 
 
-def default_psf(name, fwhm=None):
+def default_psf(name: str, fwhm: float | None = None) -> GaussianMixturePSF:
     """The PSF of a filter in the synthetic scenes: core, shoulder, faint wings.
 
     Slightly elliptical (2 to 4 per cent), so that a transposed or mirrored PSF

@@ -7,11 +7,19 @@ are the analytic PSF, evaluated. An effective PSF holds the pixel response, so
 there is no second integration over pixels.
 """
 
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
 import numpy as np
 from scipy import fft
 from scipy.special import gamma, gammaincinv
 
 from galstep.exceptions import ParameterError
+
+if TYPE_CHECKING:
+    from galstep.records import SersicParams
+    from galstep.testing.psfs import GaussianMixturePSF
 
 __all__ = ["SersicImage", "star_image"]
 
@@ -44,7 +52,9 @@ class SersicImage:
         If the profile is not one, or ``subsample`` is even.
     """
 
-    def __init__(self, params, shape, reach, subsample=7):
+    def __init__(
+        self, params: SersicParams, shape: tuple[int, int], reach: float, subsample: int = 7
+    ) -> None:
         if not (params.r_eff > 0 and params.n > 0 and 0 <= params.ellip < 1):
             raise ParameterError(f"params must have r_eff > 0, n > 0, 0 <= ellip < 1: {params}")
         if subsample < 1 or subsample % 2 == 0:
@@ -65,7 +75,9 @@ class SersicImage:
         self._drawn = params.moved(-self._shift[0], -self._shift[1])
         self._spectrum = self._make_spectrum()
 
-    def seen_through(self, psf, offset=(0.0, 0.0)):
+    def seen_through(
+        self, psf: GaussianMixturePSF, offset: tuple[float, float] = (0.0, 0.0)
+    ) -> np.ndarray:
         """The profile convolved with ``psf``, sampled at the pixel centres.
 
         Parameters
@@ -114,7 +126,9 @@ class SersicImage:
         cells[rows, columns] = _subdivided_means(self._drawn, x[columns], y[rows], width)
 
 
-def star_image(shape, psf, x, y, flux):
+def star_image(
+    shape: tuple[int, int], psf: GaussianMixturePSF, x: np.ndarray, y: np.ndarray, flux: np.ndarray
+) -> np.ndarray:
     """Stars drawn by evaluating the PSF at the pixel centres.
 
     Parameters

@@ -3,21 +3,30 @@
 ``python -m galstep.testing.run_example [OUTPUT_DIR]``
 """
 
+from __future__ import annotations
+
 import argparse
 import logging
 import sys
 import time
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from astropy.table import Table
 
 from galstep.data import example_path
 from galstep.testing.compare import compare, format_comparison, matched_stars
 
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from galstep.datamodels import GalaxyModel
+    from galstep.hints import PathLike
+
 __all__ = ["main", "report", "run"]
 
 
-def run(output_dir):
+def run(output_dir: PathLike) -> GalaxyModel:
     """Measure the packaged galaxy; the products go to ``output_dir``.
 
     Parameters
@@ -38,7 +47,7 @@ def run(output_dir):
     )
 
 
-def report(output_dir):
+def report(output_dir: PathLike) -> str:
     """The products in ``output_dir`` beside the truth, as text."""
     folder = Path(output_dir)
     sersic, phot, stars = (
@@ -50,7 +59,7 @@ def report(output_dir):
     return format_comparison(compare(sersic, phot, truth), counts)
 
 
-def main(arguments=None):
+def main(arguments: Sequence[str] | None = None) -> None:
     """Entry point of ``python -m galstep.testing.run_example``."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument(

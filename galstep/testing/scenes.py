@@ -8,7 +8,10 @@
 gives the same arrays.
 """
 
+from __future__ import annotations
+
 from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
 
 import numpy as np
 from astropy.table import Table
@@ -19,6 +22,14 @@ from galstep.testing import _draw, _files
 from galstep.testing.grids import PixelGrid
 from galstep.testing.psfs import default_psf
 from galstep.testing.real_space import SersicImage, star_image
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from pathlib import Path
+
+    from astropy.wcs import WCS
+
+    from galstep.hints import PathLike
 
 __all__ = ["SyntheticGalaxy", "TruthScene", "make_scene"]
 
@@ -56,35 +67,35 @@ class TruthScene:
     unit: str = "MJy/sr"
 
     @property
-    def scene_grid(self):
+    def scene_grid(self) -> PixelGrid:
         """The `PixelGrid` of the scene."""
         return PixelGrid(self.shape, self.pixel_scale)
 
-    def grid(self, name):
+    def grid(self, name: str) -> PixelGrid:
         """The `PixelGrid` of a filter."""
         return self.grids.get(name, self.scene_grid)
 
-    def place(self, name, x, y):
+    def place(self, name: str, x: np.ndarray, y: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """Positions of the scene in the pixels of a filter, its offset included."""
         dx, dy = self.offsets[name]
         x, y = np.asarray(x) + dx, np.asarray(y) + dy
         return self.grids[name].place(self.scene_grid, x, y) if name in self.grids else (x, y)
 
-    def pixel_map(self, name):
+    def pixel_map(self, name: str) -> PixelMap:
         """From the pixels of the scene to those of a filter, `galstep.pixel_map.PixelMap`."""
         return self.grid(name).map_from(self.scene_grid) if name in self.grids else PixelMap()
 
-    def galaxy(self, name):
+    def galaxy(self, name: str) -> SersicParams:
         """The galaxy in the pixels of a filter, `galstep.records.SersicParams`."""
         moved = self.sersic.moved(*self.offsets[name])
         return self.grids[name].galaxy(self.scene_grid, moved) if name in self.grids else moved
 
-    def pixel_area_sr(self, name=None):
+    def pixel_area_sr(self, name: str | None = None) -> float:
         """Solid angle of one pixel of a filter, or of the scene (sr)."""
         grid = self.scene_grid if name is None else self.grid(name)
         return float(np.radians(grid.pixel_scale / 3600) ** 2)
 
-    def mag_ab(self, name):
+    def mag_ab(self, name: str) -> float:
         """AB magnitude of the galaxy's total flux in a filter."""
         return float(-2.5 * np.log10(self.fluxes[name] * self.pixel_area_sr(name)) - 6.10)
 
@@ -105,51 +116,51 @@ class SyntheticGalaxy:
     truth: TruthScene
     psf_arrays: dict = field(repr=False)
 
-    def write_hdf5(self, path):
+    def write_hdf5(self, path: PathLike) -> Path:
         """Write images and the group ``error`` in the input layout (float32)."""
         return _files.write_images(path, self.data, self.err, self.wcs())
 
-    def wcs(self):
+    def wcs(self) -> WCS:
         """A WCS by filter; empty if all filters have the scene's pixels."""
         truth = self.truth
         return {name: truth.grid(name).wcs() for name in truth.filters} if truth.grids else {}
 
-    def write_psf(self, path):
+    def write_psf(self, path: PathLike) -> Path:
         """Write the library PSFs and the root attribute ``oversample`` (float32)."""
         return _files.write_psfs(path, self.psf_arrays, self.truth.oversample)
 
-    def write_truth(self, path):
+    def write_truth(self, path: PathLike) -> Path:
         """Write the truth of the galaxy as ECSV, one row per filter."""
         return _files.write_table(path, _files.galaxy_table(self.truth))
 
-    def write_stars(self, path):
+    def write_stars(self, path: PathLike) -> Path:
         """Write the true star list as ECSV, one row per star."""
         return _files.write_table(path, _files.star_table(self.truth))
 
 
 def make_scene(
-    seed=0,
-    shape=(121, 121),
-    n_stars=40,
-    filters=("F090W", "F150W", "F277W"),
-    snr=100.0,
+    seed: int = 0,
+    shape: tuple[int, int] = (121, 121),
+    n_stars: int = 40,
+    filters: Sequence[str] = ("F090W", "F150W", "F277W"),
+    snr: float | dict = 100.0,
     *,
-    sersic=None,
-    fluxes=None,
-    stars=None,
-    star_snr=(8.0, 300.0),
-    star_separation=0.0,
-    sky="plane",
-    noise="white",
-    noise_fwhm=2.0,
-    nan_edge=False,
-    psf_blur=0.0,
-    psfs=None,
-    offsets=None,
-    grids=None,
-    oversample=4,
-    psf_size=161,
-):
+    sersic: SersicParams | None = None,
+    fluxes: dict | None = None,
+    stars: Table | None = None,
+    star_snr: tuple[float, float] = (8.0, 300.0),
+    star_separation: float = 0.0,
+    sky: str | dict = "plane",
+    noise: str = "white",
+    noise_fwhm: float = 2.0,
+    nan_edge: bool | Sequence[str] = False,
+    psf_blur: float | dict = 0.0,
+    psfs: dict | None = None,
+    offsets: dict | None = None,
+    grids: dict | None = None,
+    oversample: int = 4,
+    psf_size: int = 161,
+) -> SyntheticGalaxy:
     """A synthetic galaxy among stars, in any number of filters.
 
     Parameters
@@ -210,7 +221,8 @@ def make_scene(
     ParameterError
         If an argument is out of range or lacks a filter.
     """
-    filters, shape = tuple(filters), tuple(shape)
+    filters, (ny, nx) = tuple(filters), shape
+    shape = (ny, nx)
     _draw.check(filters, shape, n_stars, noise, sky)
     # one stream per ingredient: more stars do not change the noise
     rng = dict(zip(("galaxy", "stars", "sky", "noise"), _streams(seed), strict=True))

@@ -1,11 +1,23 @@
 """Frames of stars by the PSF's formula, for tests: no renderer of galstep's core."""
 
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
 import numpy as np
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from astropy.wcs import WCS
+    from numpy.random import Generator
 
 __all__ = ["star_frame", "star_positions", "tan_wcs"]
 
 
-def star_frame(shape, psf, x, y, flux):
+def star_frame(
+    shape: tuple[int, int], psf: Callable, x: np.ndarray, y: np.ndarray, flux: np.ndarray
+) -> np.ndarray:
     """An image of stars without noise.
 
     Parameters
@@ -30,7 +42,9 @@ def star_frame(shape, psf, x, y, flux):
     return image
 
 
-def star_positions(rng, count, shape, separation, border=5.0):
+def star_positions(
+    rng: Generator, count: int, shape: tuple[int, int], separation: float, border: float = 5.0
+) -> np.ndarray:
     """Random places at least ``separation`` pixels apart and ``border`` from the edge.
 
     Returns
@@ -50,7 +64,13 @@ def star_positions(rng, count, shape, separation, border=5.0):
     return places.T
 
 
-def tan_wcs(shape, scale=0.031, centre=(150.1, 2.2), rotation=0.0, shift=(0.0, 0.0)):
+def tan_wcs(
+    shape: tuple[int, int],
+    scale: float = 0.031,
+    centre: tuple[float, float] = (150.1, 2.2),
+    rotation: float = 0.0,
+    shift: tuple[float, float] = (0.0, 0.0),
+) -> WCS:
     """A TAN WCS about the middle of a frame.
 
     Parameters

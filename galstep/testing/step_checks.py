@@ -8,9 +8,12 @@ all:
 >>> check_step(MyStep, model, tmp_path, width=2.0)  # doctest: +SKIP
 """
 
+from __future__ import annotations
+
 import re
 import warnings
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -20,6 +23,10 @@ from galstep.datamodels.asdf_io import model_tree
 from galstep.exceptions import InputError
 from galstep.pipeline import GalPipelineBase
 from galstep.testing.differences import differences
+
+if TYPE_CHECKING:
+    from galstep.hints import PathLike
+    from galstep.steps import GalStep
 
 __all__ = [
     "CHECKS",
@@ -50,7 +57,12 @@ _COMMON = {
 _CIRCUMSTANCES = ("timings", "history", "cal_step", "parameters")
 
 
-def check_parameters_described(step_class, model=None, folder=None, **parameters):
+def check_parameters_described(
+    step_class: type[GalStep],
+    model: GalaxyModel | None = None,
+    folder: PathLike | None = None,
+    **parameters: Any,
+) -> None:
     """Every parameter has a default and a comment; a number says in what it is counted."""
     for path, check, comment in _entries(step_class.load_spec_file()):
         name = path.rpartition(".")[2]
@@ -75,7 +87,9 @@ def _entries(section, where=""):
             yield f"{where}{key}", check, section.inline_comments.get(key) or ""
 
 
-def check_parameters_round_trip(step_class, model, folder, **parameters):
+def check_parameters_round_trip(
+    step_class: type[GalStep], model: GalaxyModel, folder: PathLike, **parameters: Any
+) -> None:
     """Parameters written to a file and read again are the same."""
     step = step_class(**parameters)
     path = Path(folder) / "parameters.asdf"
@@ -85,14 +99,18 @@ def check_parameters_round_trip(step_class, model, folder, **parameters):
     assert not found, f"parameters changed by a file: {'; '.join(found)}"
 
 
-def check_input_untouched(step_class, model, folder=None, **parameters):
+def check_input_untouched(
+    step_class: type[GalStep], model: GalaxyModel, folder: PathLike | None = None, **parameters: Any
+) -> None:
     """The caller's model is what it was before the run."""
     before = model.copy()
     _run(step_class, model, parameters)
     _assert_same(before, model, "the step changed the model it was given")
 
 
-def check_repeatable(step_class, model, folder=None, **parameters):
+def check_repeatable(
+    step_class: type[GalStep], model: GalaxyModel, folder: PathLike | None = None, **parameters: Any
+) -> None:
     """Two runs give the same bits, whatever numpy's global random state."""
     np.random.seed(1)
     first = _run(step_class, model, parameters)
@@ -101,14 +119,18 @@ def check_repeatable(step_class, model, folder=None, **parameters):
     _assert_same(first, second, "two runs differ", without=("timings",))
 
 
-def check_alone_as_in_pipeline(step_class, model, folder=None, **parameters):
+def check_alone_as_in_pipeline(
+    step_class: type[GalStep], model: GalaxyModel, folder: PathLike | None = None, **parameters: Any
+) -> None:
     """The step gives the same alone and in a pipeline."""
     alone = _run(step_class, model, parameters)
     within = _run_in_pipeline(step_class, model, {**parameters, "skip": False})
     _assert_same(alone, within, "alone and in a pipeline differ", without=_CIRCUMSTANCES)
 
 
-def check_skip(step_class, model, folder=None, **parameters):
+def check_skip(
+    step_class: type[GalStep], model: GalaxyModel, folder: PathLike | None = None, **parameters: Any
+) -> None:
     """Skipped in a pipeline, the step hands on what it got and says so."""
     result = _run_in_pipeline(step_class, model, {**parameters, "skip": True})
     _assert_same(model, result, "the skipped step changed the model", without=_CIRCUMSTANCES)
@@ -116,7 +138,9 @@ def check_skip(step_class, model, folder=None, **parameters):
     assert status == "SKIPPED", f"cal_step says {status!r}, not 'SKIPPED'"
 
 
-def check_product(step_class, model, folder, **parameters):
+def check_product(
+    step_class: type[GalStep], model: GalaxyModel, folder: PathLike, **parameters: Any
+) -> None:
     """The result can be written, is sound, and is the same when read again."""
     result = _run(step_class, model, parameters)
     assert isinstance(result, GalaxyModel), f"the result is a {type(result).__name__}"
@@ -126,7 +150,12 @@ def check_product(step_class, model, folder, **parameters):
     _assert_same(result, again, "the saved model differs from the result")
 
 
-def check_wrong_input(step_class, model=None, folder=None, **parameters):
+def check_wrong_input(
+    step_class: type[GalStep],
+    model: GalaxyModel | None = None,
+    folder: PathLike | None = None,
+    **parameters: Any,
+) -> None:
     """What is no galaxy is refused with an `InputError`."""
     for thing in (3, {"data": 1}, "no such file.h5"):
         try:
@@ -149,7 +178,9 @@ CHECKS = (
 )
 
 
-def check_step(step_class, model, folder, **parameters):
+def check_step(
+    step_class: type[GalStep], model: GalaxyModel, folder: PathLike, **parameters: Any
+) -> None:
     """Run all checks.
 
     Parameters

@@ -5,6 +5,7 @@ import pytest
 pytest.importorskip("distributed", reason="the extra dask is not installed")
 
 from galstep.batch import BatchOptions, run_batch
+from galstep.testing import make_scene
 from galstep.testing.differences import differences
 
 pytestmark = [pytest.mark.slow, pytest.mark.filterwarnings("default")]
@@ -32,3 +33,29 @@ def test_the_same_numbers_and_the_same_failures(galaxies, config, tmp_path, sche
     assert list(differences(expected, found)) == []
     assert found["dies"]["reason"] == "the worker process was killed by SIGKILL"
     assert found["hangs"]["reason"] == "time limit of 20 s exceeded"
+
+
+def test_fits_give_the_same_numbers_wherever_they_are_made(tmp_path, scheduler):
+    names = ("a", "b")
+    for seed, name in enumerate(names):
+        scene = make_scene(seed, (51, 51), 6, ("F150W", "F277W"), snr=100.0, psf_size=61)
+        scene.write_hdf5(tmp_path / f"{name}.h5")
+    files = [tmp_path / f"{name}.h5" for name in names]
+    psf_file = str(scene.write_psf(tmp_path / "psf.h5"))
+    parameters = {"qa_figure": False, "steps": {"loadcrop": {"psf_file": psf_file}}}
+    rows = {}
+    for where in ({"workers": 0}, {"workers": 2}, {"scheduler": scheduler}):
+        name = str(where.get("workers", "dask"))
+        options = BatchOptions(parameters=parameters, **where)
+        rows[name] = run_batch(files, tmp_path / name, options)
+    for found in rows.values():
+        for name, row in rows["0"].items():
+            assert row["status"] == "ok"
+            assert row["fit_step"] == "jointfit"
+            same = {**found[name], "seconds": row["seconds"]}
+            assert same.keys() == row.keys()
+            for column, value in row.items():
+                # kernels that numba has just compiled round otherwise than those of its cache
+                exact = not isinstance(value, float)
+                expected = value if exact else pytest.approx(value, rel=1e-10, nan_ok=True)
+                assert same[column] == expected, column

@@ -109,3 +109,8 @@ def test_targets_name_steps_that_exist():
 def test_keys_are_listed_once():
     names = [key.full_name for key in KEYS]
     assert len(names) == len(set(names)) == 86
+
+
+@pytest.mark.parametrize("key", KEYS, ids=lambda key: key.full_name)
+def test_every_key_has_become_a_parameter(key):
+    assert found_targets(key)

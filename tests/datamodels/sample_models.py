@@ -9,6 +9,7 @@ from galstep.records import (
     Aperture,
     ApertureFlux,
     BandFit,
+    ForcedStars,
     Injections,
     JointSummary,
     PsfKernel,
@@ -83,6 +84,32 @@ def make_fit(name):
     )
 
 
+def make_forced():
+    """Two stars of a catalogue, the second not detected, and a position off the frame."""
+    nan = np.nan
+    return ForcedStars(
+        name=("a1", "b2", "c3"),
+        star_id=np.array([3, 7, -1]),
+        x_given=np.array([2.5, 20.125, 300.0]),
+        y_given=np.array([4.0, 10.75, 4.0]),
+        x=np.array([2.5, 20.125, 300.0]),
+        y=np.array([4.0, 10.75, 4.0]),
+        flux=np.array([12.5, -1.0, nan]),
+        x_err=np.full(3, nan),
+        y_err=np.full(3, nan),
+        flux_err=np.array([0.5, 0.75, nan]),
+        flux_limit=np.array([nan, 3.75, nan]),
+        chi2_reduced=np.array([1.1, 0.9, nan]),
+        flags=np.array(
+            [0, StarFlag.NEGATIVE | StarFlag.UPPER_LIMIT, StarFlag.OFF_FRAME | StarFlag.NO_DATA],
+            dtype=int,
+        ),
+        n_sigma=5.0,
+        mode="linear",
+        source="catalog stars.csv (sky ra, dec)",
+    )
+
+
 def make_band(name, rng, fitted=True):
     data = rng.normal(0.1, 0.01, SHAPE)
     data[:, -3:] = np.nan
@@ -99,6 +126,7 @@ def make_band(name, rng, fitted=True):
     if fitted:
         band.sky, band.galaxy, band.stars = rng.normal(size=(3, *SHAPE))
         band.fit = make_fit(name)
+        band.forced = make_forced()
         band.psf_kernel = PsfKernel("gaussian", (1.25,), (0.01,), 2.65, 30)
         band.aperture = ApertureFlux(
             Aperture(15.25, 11.5, 12.0, 8.4, 0.75),
@@ -124,7 +152,15 @@ def make_injections():
     integers = {"number": [1, 1], "found": [1, 0], "isolated": [1, 0], "flags": [0, 0]}
     numbers |= {name: np.array(values) for name, values in integers.items()}
     numbers["flux_true"] = np.array([2.25, 1.5])
-    summary = {"F150W": {"galaxies": {"count": 1, "flux": {"bias": 0.25, "std": 1.5}}}}
+    share = {
+        "snr_min": 5.0, "snr_max": np.inf, "injected": 4, "found": 3, "completeness": 0.75,
+        "completeness_low": 0.5, "completeness_high": 0.9, "isolated": 3, "isolated_found": 3,
+        "isolated_completeness": 1.0, "isolated_completeness_low": 0.75,
+        "isolated_completeness_high": 1.0, "listed": 10, "spurious": 1, "purity": 0.9,
+        "purity_low": 0.75, "purity_high": 0.95,
+    }  # fmt: skip
+    galaxies = {"count": 1, "flux": {"bias": 0.25, "std": 1.5}}
+    summary = {"F150W": {"galaxies": galaxies, "stars": {"bins": [share]}}}
     return Injections(kind=("galaxy", "star"), filter=("F150W",) * 2, summary=summary, **numbers)
 
 

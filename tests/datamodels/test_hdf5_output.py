@@ -47,6 +47,9 @@ def test_fit_and_stars(written):
     assert json.loads(group["sersic_params_physical"][()])["ellip"] == 0.3
     assert json.loads(group["kernel_family"][()]) == "gaussian"
     assert json.loads(group["kernel_params"][()]) == [1.25]
+    forced = group["forced_table"][()]
+    assert list(forced["catalog_id"]) == [b"a1", b"b2", b"c3"] and forced["flux_limit"][1] == 3.75
+    assert group["completeness_table"]["completeness"][0] == 0.75
     stars = group["psf_table"][()]
     assert stars["flux_fit"].tolist() == [12.5, -1.0]
     assert stars["x_fit"].tolist() == [2.5, 20.125]

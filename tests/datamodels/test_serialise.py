@@ -64,3 +64,10 @@ def test_none_stays_none():
 def test_missing_field_is_an_error():
     with pytest.raises(KeyError, match="family"):
         record_from_tree(PsfKernel, {"parameters": []})
+
+
+def test_fields_of_later_versions_take_their_defaults():
+    kernel = PsfKernel("gaussian", (1.5,), (0.1,), 3.0, 12)
+    tree = plain(kernel)
+    del tree["covariance"], tree["correction"]
+    assert record_from_tree(PsfKernel, tree) == kernel

@@ -182,6 +182,45 @@ def test_star_rows(model):
     assert negative["flags"] == StarFlag.NEGATIVE | StarFlag.FORCED
 
 
+def test_stars_have_limits(model):
+    table = star_table(model)
+    assert np.isnan(table["mag_ab_limit"][0])  # S/N 25
+    limit = AB_OF_ONE - 2.5 * np.log10(3 * 0.75)
+    assert table["mag_ab_limit"][1].value == pytest.approx(limit, abs=1e-4)
+
+
+def test_forced_rows(model):
+    table = make_tables(model)["forced"]
+    assert list(table["catalog_id"][:3]) == ["a1", "b2", "c3"] and len(table) == 6
+    assert list(table["star_id"][:3]) == [3, 7, -1]
+    detected, limited, off = table[:3]
+    assert detected["x_given"] == detected["x"] == (2.5 + ORIGIN[0]) * u.pix
+    assert np.isnan(detected["flux_limit"]) and np.isnan(detected["mag_ab_limit"])
+    assert limited["flux"].value == -1.0 and limited["n_sigma"] == 5.0
+    assert limited["flux_limit"].value == 3.75
+    expected = AB_OF_ONE - 2.5 * np.log10(3.75)
+    assert limited["mag_ab_limit"].value == pytest.approx(expected, abs=1e-4)
+    assert np.isnan(off["flux"]) and off["x"].value == 300 + ORIGIN[0]
+    assert table.meta["sources"]["F150W"] == "linear: catalog stars.csv (sky ra, dec)"
+
+
+def test_no_forced_table_without_forced_photometry(model):
+    for band in model.bands.values():
+        band.forced = None
+    assert "forced" not in make_tables(model)
+
+
+def test_completeness_row(model):
+    (row,) = make_tables(model)["completeness"]
+    assert (row["filter"], row["snr_min"].value, row["injected"], row["found"]) == (
+        "F150W",
+        5,
+        4,
+        3,
+    )
+    assert (row["completeness"], row["purity"]) == (0.75, 0.9)
+
+
 def test_star_without_an_error_has_no_snr(model):
     band = model.bands["F150W"]
     stars = replace(band.fit.stars, flux_err=np.array([0.0, np.nan]))

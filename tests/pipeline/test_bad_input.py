@@ -232,7 +232,7 @@ def write_parameters(parameters):
         ),
         (
             "{iter_jointfit: 3}",
-            r"basefit/iter_jointfit \(did you mean '(iter_basefit|steps/jointfit/iter_jointfit)'",
+            r"basefit/iter_jointfit \(did you mean '(iter_basefit|final_joint|steps)",
         ),
         ("{th_iter: 2.5}", r"'steps/basefit/th_iter': the value \"2.5\" is of the wrong type"),
         ("{star_density: 7}", r"'steps/basefit/star_density': the value \"7.0\" is too big"),

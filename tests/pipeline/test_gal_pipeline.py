@@ -131,7 +131,7 @@ def test_same_result_step_by_step(folder, run, elsewhere):
     Step.from_cmdline(["gal_loadcrop", str(folder / "small.h5"), f"--psf_file={folder / 'psf.h5'}"])
     for before, key in itertools.pairwise(KEYS):
         Step.from_cmdline([f"gal_{key}", f"small_{before}.asdf"])
-    models = {name for name in os.listdir() if name.endswith(".asdf")}
+    models = {name for name in os.listdir() if name.endswith(".asdf")} - {"small_psf.asdf"}
     assert models == {f"small_{key}.asdf" for key in KEYS}
     model = GalaxyModel.open("small_aperphot.asdf")
     for name in FILTERS:

@@ -10,10 +10,6 @@ from dataclasses import dataclass, field
 import numpy as np
 from astropy.convolution import Gaussian2DKernel, convolve_fft
 from astropy.stats import SigmaClip, gaussian_fwhm_to_sigma
-from photutils.background import Background2D, MedianBackground
-from photutils.detection import DAOStarFinder, IRAFStarFinder
-from photutils.segmentation import SourceCatalog, SourceFinder
-from photutils.utils.exceptions import NoDetectionsWarning
 
 from galstep.core.stars import StarRenderer
 from galstep.exceptions import ParameterError
@@ -120,6 +116,8 @@ def image_background(data, mask, box_size):
     level, scatter : (ny, nx) arrays
         Image units.
     """
+    from photutils.background import Background2D, MedianBackground
+
     clip = SigmaClip(sigma=3.0, maxiters=10)
     box = tuple(min(int(box_size), n) for n in data.shape)
     found = Background2D(
@@ -149,6 +147,8 @@ def find_positions(data, mask, options):
     Positions
         Brightest first; empty where there is nothing.
     """
+    from photutils.utils.exceptions import NoDetectionsWarning
+
     if mask.all():
         return Positions.empty()
     level, scatter = image_background(data, mask, options.bkg_boxsize)
@@ -179,6 +179,8 @@ def psf_offset(psf, options):
         x and y, pixels: the mean over places within a pixel; 0 where the
         finder takes the PSF for no star.
     """
+    from photutils.utils.exceptions import NoDetectionsWarning
+
     renderer = StarRenderer(psf)
     half = int(min(renderer.half_size, np.ceil(4 * psf.fwhm)) + 4)
     shape = (2 * half + 1,) * 2
@@ -210,6 +212,8 @@ def _position_errors(peak, noise):
 
 
 def _point_sources(image, mask, options, noise):
+    from photutils.detection import DAOStarFinder, IRAFStarFinder
+
     arguments = dict(
         threshold=options.snr_threshold * noise,
         fwhm=options.kernel_fwhm,
@@ -231,6 +235,8 @@ def _point_sources(image, mask, options, noise):
 
 
 def _segments(image, mask, options, noise):
+    from photutils.segmentation import SourceCatalog, SourceFinder
+
     kernel = Gaussian2DKernel(options.kernel_fwhm * gaussian_fwhm_to_sigma)
     kernel.normalize()
     smooth = convolve_fft(image, kernel, normalize_kernel=False, boundary="fill")
