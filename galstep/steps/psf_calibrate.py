@@ -34,11 +34,6 @@ class PSFCalibrate(GalStep):
     The library PSF is convolved with a kernel that is fitted to bright isolated
     stars, their neighbours included. The base filter comes first; the others
     take its star list as known positions.
-
-    Attributes
-    ----------
-    calibrated : dict of str to `galstep.core.calibrate.CalibrationResult`
-        Of the last run: the filters whose stars were fitted, and with what.
     """
 
     class_alias = "gal_psfcalibrate"
@@ -113,30 +108,30 @@ class PSFCalibrate(GalStep):
             name: EffectivePSF.from_array(band.psf, band.oversample, f"PSF of {name}")
             for name, band in model.bands.items()
         }
-        known, self.calibrated = None, {}
+        known, results = None, {}
         for name in [base, *(name for name in model.bands if name != base)]:
             band = model.bands[name]
             seen = (None, None) if known is None else _seen_in(band, *known)
-            found = self._calibrate(band, libraries[name], *seen)
+            found = self._calibrate(band, libraries[name], *seen, results)
             if known is None and found is not None:
                 known = band, *found
         if self.kernel_fit_objective == "scene":
-            fit_in_scene(model, self.calibrated, base, self.empirical_correction)
+            fit_in_scene(model, results, base, self.empirical_correction)
         self._borrow(model, libraries)
         for band in model.bands.values():
             _note_reason(band)
         self._report(model, base)
-        self._save_psfs(model)
+        self._save_psfs(model, results)
         return model
 
-    def _save_psfs(self, model):
+    def _save_psfs(self, model, results):
         """Write the PSFs and their picture where that is asked for."""
         alone = self.parent is None and bool(self.save_results)
         asdf, hdf5, picture = (
             self.make_output_path(suffix="psf", ext=ext) for ext in (".asdf", ".h5", ".png")
         )
         psfs, figure = (alone if w is None else w for w in (self.save_psfs, self.save_figure))
-        stacks = stacked_stars(model, self.calibrated) if psfs or figure else {}
+        stacks = stacked_stars(model, results) if psfs or figure else {}
         if psfs:
             write_psfs(model, stacks, asdf, hdf5)
         if figure:
@@ -150,8 +145,8 @@ class PSFCalibrate(GalStep):
                 f"{', '.join(model.bands)}"
             )
 
-    def _calibrate(self, band, library, params, positions):
-        """Calibrate one filter.
+    def _calibrate(self, band, library, params, positions, results):
+        """Calibrate one filter and add what came of it to ``results``.
 
         Returns the galaxy's shape and the star positions, for other filters to
         share; None if the fit failed.
@@ -185,7 +180,7 @@ class PSFCalibrate(GalStep):
             )
             return None
         band.psf_kernel = result.kernel
-        self.calibrated[band.name] = result
+        results[band.name] = result
         if fitted and self.kernel_fit_skip_on_convergence and before is not None:
             if distance(before, result.kernel) < self.kernel_skip_threshold:
                 band.psf_kernel = before
