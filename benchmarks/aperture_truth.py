@@ -23,8 +23,8 @@ import h5py
 import numpy as np
 from astropy.table import Table
 
-from galstep.core.aperture_light import GalaxyLight
-from galstep.core.psf import EffectivePSF
+from galstep.core.photometry.aperture_light import GalaxyLight
+from galstep.core.psf.effective import EffectivePSF
 from galstep.datamodels import GalaxyModel
 from galstep.records import PsfKernel, SersicFit, SersicParams
 from galstep.steps import AperPhot

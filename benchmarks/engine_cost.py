@@ -20,12 +20,12 @@ import numpy as np
 from galaxy_fit import FLUX, START, TRUTH, read_psf
 from threadpoolctl import threadpool_limits
 
-from galstep.core import _kernels, _kernels_numpy
-from galstep.core.bounds import ShapeBounds
-from galstep.core.freedom import Freedom
-from galstep.core.render import GalaxyRenderer
-from galstep.core.scene import SceneState, make_band
-from galstep.core.solve import fit_scene
+from galstep.core.engine.bounds import ShapeBounds
+from galstep.core.engine.freedom import Freedom
+from galstep.core.engine.scene import SceneState, make_band
+from galstep.core.engine.solve import fit_scene
+from galstep.core.imaging import _kernels, _kernels_numpy
+from galstep.core.imaging.render import GalaxyRenderer
 
 SIDE, N_STARS, SNR = 160, 100, 200.0
 BOUNDS = ShapeBounds(r_eff=(0.5, 80.0))

@@ -22,7 +22,7 @@ from pathlib import Path
 import numpy as np
 from astropy.table import Table
 
-from galstep.core.forced import forced_photometry
+from galstep.core.fitting.forced import forced_photometry
 from galstep.testing.psfs import default_psf
 from galstep.testing.star_frames import star_frame, star_positions
 

@@ -20,7 +20,7 @@ import numpy as np
 from renderer_accuracy import galsim_image
 from threadpoolctl import threadpool_limits
 
-from galstep.core.psf import EffectivePSF
+from galstep.core.psf.effective import EffectivePSF
 from galstep.records import SersicParams
 
 SIDE = 160

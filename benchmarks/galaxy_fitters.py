@@ -15,15 +15,15 @@ from astropy.modeling.models import Sersic2D
 from scipy.optimize import least_squares
 from scipy.signal import fftconvolve
 
-from galstep.core.bounds import ShapeBounds
-from galstep.core.freedom import Freedom
-from galstep.core.ladder import LadderOptions
-from galstep.core.psf import EffectivePSF
-from galstep.core.scene import SceneState, make_band
-from galstep.core.sersic import amplitude, total_flux
-from galstep.core.shape_chi2 import ShapeChi2
-from galstep.core.simplex import fit_simplex
-from galstep.core.solve import fit_scene
+from galstep.core.detection.ladder import LadderOptions
+from galstep.core.engine.bounds import ShapeBounds
+from galstep.core.engine.freedom import Freedom
+from galstep.core.engine.scene import SceneState, make_band
+from galstep.core.engine.shape_chi2 import ShapeChi2
+from galstep.core.engine.simplex import fit_simplex
+from galstep.core.engine.solve import fit_scene
+from galstep.core.imaging.sersic import amplitude, total_flux
+from galstep.core.psf.effective import EffectivePSF
 from galstep.records import SersicParams
 
 SMALL_PSF = 81

@@ -4,10 +4,11 @@
 
 Synthetic scenes of 81 x 81 pixels, a galaxy of S/N 100 among 12 stars, are fitted from the
 truth, with the true stars, with independent pixels and then with the step of
-`galstep.core.gls`. Noise: white; correlated, smoothed with a Gaussian of 2 pixels FWHM; or a
-carpet of unresolved stars (one in 11 pixels, 1.5 times the pixel noise, the same stars in all
-filters) on white noise. Per quantity: rms of (fit - truth) after over before the step, and rms of
-(fit - truth) / error before and after. Stars count in units of their error before.
+`galstep.core.fitting.gls`. Noise: white; correlated, smoothed with a Gaussian of 2 pixels
+FWHM; or a carpet of unresolved stars (one in 11 pixels, 1.5 times the pixel noise, the same
+stars in all filters) on white noise. Per quantity: rms of (fit - truth) after over before
+the step, and rms of (fit - truth) / error before and after. Stars count in units of their
+error before.
 """
 
 import argparse
@@ -16,13 +17,13 @@ from dataclasses import replace
 
 import numpy as np
 
-from galstep.core.bounds import ShapeBounds
-from galstep.core.covariance import scene_covariance
-from galstep.core.galaxy_covariance import galaxy_covariance
-from galstep.core.gls import gls_step
-from galstep.core.psf import EffectivePSF
-from galstep.core.scene import Freedom, SceneState, make_band
-from galstep.core.solve import fit_scene
+from galstep.core.engine.bounds import ShapeBounds
+from galstep.core.engine.covariance import scene_covariance
+from galstep.core.engine.scene import Freedom, SceneState, make_band
+from galstep.core.engine.solve import fit_scene
+from galstep.core.fitting.gls import gls_step
+from galstep.core.measurement.galaxy_covariance import galaxy_covariance
+from galstep.core.psf.effective import EffectivePSF
 from galstep.testing import make_scene
 
 SHAPE = (81, 81)

@@ -8,8 +8,9 @@ shape go into it at random places away from other galaxies; its own is subtracte
 masked; the stars stay. Each is fitted, one filter at a time, by BaseFit with its defaults,
 in a box of its own. The PSF of injection and of fit is the calibrated one. Drawn evenly in
 the logarithm: S/N 15 to 500, of the flux at known shape, in the noise of the
-frame (`galstep.core.injection.template_error`), r_eff 4 to 15 pixels, n 0.8 to 4; ellipticity
-0.1 to 0.6. Fits that flag themselves (not_fitted, not_converged, at_bound, core_crowded)
+frame (`galstep.core.injection.sources.template_error`), r_eff 4 to 15 pixels, n 0.8 to 4;
+ellipticity 0.1 to 0.6. Fits that flag themselves (not_fitted, not_converged, at_bound,
+core_crowded)
 are counted and left out. ``--rows`` keeps every fit in a table. ``--joint`` puts each galaxy
 into all filters, with a S/N of its own in each, and fits them by the whole chain up to JointFit;
 the shape is then in the table once per filter.
@@ -23,15 +24,15 @@ from pathlib import Path
 import numpy as np
 from astropy.table import Table
 
-from galstep.core.injection import (
+from galstep.core.injection.recovery import summarise
+from galstep.core.injection.rows import FAILED, galaxy_rows
+from galstep.core.injection.sources import (
     InjectedGalaxy,
     clear_corners,
     extended_sources,
     galaxy_image,
     template_error,
 )
-from galstep.core.injection_rows import FAILED, galaxy_rows
-from galstep.core.recovery import summarise
 from galstep.datamodels import GalaxyModel
 from galstep.datamodels.galaxy import Meta
 from galstep.flags import decode

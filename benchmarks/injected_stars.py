@@ -16,8 +16,8 @@ from pathlib import Path
 
 import numpy as np
 
-from galstep.core.injection_rows import SNR_EDGES
-from galstep.core.recovery import summarise
+from galstep.core.injection.recovery import summarise
+from galstep.core.injection.rows import SNR_EDGES
 from galstep.datamodels import GalaxyModel
 from galstep.datamodels.galaxy import Meta
 from galstep.steps import Inject, PSFCalibrate

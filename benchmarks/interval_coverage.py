@@ -23,8 +23,8 @@ from pathlib import Path
 
 import numpy as np
 
-from galstep.core.injection import InjectedGalaxy
-from galstep.core.injection_rows import FAILED, galaxy_rows
+from galstep.core.injection.rows import FAILED, galaxy_rows
+from galstep.core.injection.sources import InjectedGalaxy
 from galstep.records import SersicParams
 from galstep.steps.refit import refit
 from galstep.testing import make_scene

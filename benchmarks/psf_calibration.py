@@ -24,9 +24,9 @@ from pathlib import Path
 import numpy as np
 from astropy.table import Table
 
-from galstep.core.kernel_families import variance
-from galstep.core.psf import EffectivePSF
-from galstep.core.psf_cache import effective_psf
+from galstep.core.psf.cache import effective_psf
+from galstep.core.psf.effective import EffectivePSF
+from galstep.core.psf.kernel_families import variance
 from galstep.datamodels import GalaxyModel
 from galstep.flags import decode
 from galstep.records import PsfKernel

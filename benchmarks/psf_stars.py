@@ -24,8 +24,8 @@ import numpy as np
 from astropy.stats import mad_std
 from scipy.ndimage import map_coordinates
 
-from galstep.core.kernel_families import variance
-from galstep.core.psf_stack import stack_stars
+from galstep.core.calibration.psf_stack import stack_stars
+from galstep.core.psf.kernel_families import variance
 from galstep.datamodels import GalaxyModel
 from galstep.flags import decode
 from galstep.steps.psf_calibrate import PSFCalibrate

@@ -23,10 +23,10 @@ import galsim
 import h5py
 import numpy as np
 
-from galstep.core import _kernels, _kernels_numpy
-from galstep.core.hankel import hankel_table
-from galstep.core.psf import EffectivePSF
-from galstep.core.render import GalaxyRenderer
+from galstep.core.imaging import _kernels, _kernels_numpy
+from galstep.core.imaging.hankel import hankel_table
+from galstep.core.imaging.render import GalaxyRenderer
+from galstep.core.psf.effective import EffectivePSF
 from galstep.records import SersicParams
 
 BAND_LIMITED = galsim.Lanczos(21, conserve_dc=False)

@@ -17,14 +17,14 @@ from photutils.datasets import make_model_image
 from photutils.detection import DAOStarFinder
 from photutils.psf import ImagePSF, IterativePSFPhotometry, PSFPhotometry, SourceGrouper
 
-from galstep.core.freedom import Freedom
-from galstep.core.ladder import LadderOptions, run_ladder
-from galstep.core.psf import EffectivePSF
-from galstep.core.scene import SceneState, make_band
+from galstep.core.detection.ladder import LadderOptions, run_ladder
+from galstep.core.engine.freedom import Freedom
+from galstep.core.engine.scene import SceneState, make_band
+from galstep.core.imaging.stars import StarRenderer
+from galstep.core.psf.effective import EffectivePSF
 from galstep.core.star_field.photometry import StarFieldOptions, fit_star_field
 from galstep.core.star_field.psf import PsfField
 from galstep.core.star_field.tiles import FieldImage
-from galstep.core.stars import StarRenderer
 
 THRESHOLD = 5.0
 SIGMA_PER_FWHM = 1 / 2.3548

@@ -31,7 +31,7 @@ from photutils.detection import DAOStarFinder, IRAFStarFinder
 from photutils.psf import GriddedPSFModel, IterativePSFPhotometry, PSFPhotometry, SourceGrouper
 from scipy.spatial import cKDTree
 
-from galstep.core.psf import EffectivePSF
+from galstep.core.psf.effective import EffectivePSF
 from galstep.core.star_field.photometry import StarFieldOptions, fit_star_field
 from galstep.core.star_field.psf import PsfField
 from galstep.core.star_field.tiles import FieldImage

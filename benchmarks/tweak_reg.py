@@ -16,8 +16,8 @@ import numpy as np
 from astropy.nddata import CCDData, StdDevUncertainty
 from astropy.wcs import WCS
 
-from galstep.core.psf import EffectivePSF
-from galstep.core.stars import StarRenderer
+from galstep.core.imaging.stars import StarRenderer
+from galstep.core.psf.effective import EffectivePSF
 from galstep.datamodels.sky_image import SkyImage
 from galstep.steps import TweakReg
 from galstep.testing.gwcs_models import exposure_gwcs

@@ -162,7 +162,7 @@ class StarList:
 class PsfCorrection:
     """What is added to library PSF and kernel because the stars show it.
 
-    ``coefficients`` are those of the modes of `galstep.core.psf_modes`, of scale
+    ``coefficients`` are those of the modes of `galstep.core.psf.modes`, of scale
     ``scale`` (pixels): 0.01 is a change by 1 % of the PSF. ``gain`` is by how much
     chi2 fell on stars that were not used, ``gain_err`` the scatter of that.
     """

@@ -60,3 +60,35 @@ def test_module_keeps_to_its_layer(path):
 def test_every_part_has_its_rule():
     parts = {path.parts[0].removesuffix(".py") for path in MODULES}
     assert parts - {"__init__", "testing", "data"} == set(ALLOWED)
+
+
+# the parts of core, each with those that it may know
+CORE = {
+    "imaging": set(),
+    "psf": {"imaging"},
+    "engine": {"imaging", "psf"},
+    "noise": {"imaging", "psf", "engine"},
+    "measurement": {"imaging", "psf", "engine", "noise"},
+    "detection": {"imaging", "psf", "engine", "noise", "measurement"},
+    "fitting": {"imaging", "psf", "engine", "noise", "measurement", "detection"},
+    "calibration": {"imaging", "psf", "engine", "noise", "measurement", "detection", "fitting"},
+    "photometry": {"imaging", "psf"},
+    "injection": {"imaging", "psf"},
+    "align": {"imaging"},
+    "star_field": {"imaging", "psf", "calibration"},
+}
+IN_CORE = [path for path in MODULES if path.parts[0] == "core" and len(path.parts) == 3]
+
+
+@pytest.mark.parametrize("path", IN_CORE, ids=str)
+def test_parts_of_core_know_only_those_below(path):
+    names = [name.split(".") for name in imports(path)]
+    used = {name[2] for name in names if name[:2] == ["galstep", "core"] and len(name) > 2}
+    assert used - {path.parts[1]} <= CORE[path.parts[1]]
+
+
+def test_core_has_no_other_parts():
+    assert {path.parts[1] for path in IN_CORE} == set(CORE)
+    assert [
+        path.name for path in MODULES if path.parts[:1] == ("core",) and len(path.parts) == 2
+    ] == ["__init__.py"]

@@ -33,7 +33,7 @@ log = logging.getLogger(__name__)
 
 _LEAST_ZERO_FRACTION = 1e-3
 _SAME_SCALE = 0.01
-_SAME_FIELD = 2.0  # pixels, as galstep.core.affine has it
+_SAME_FIELD = 2.0  # pixels, as galstep.core.imaging.affine has it
 OFF_THE_IMAGE = "the position is off this filter's image"
 NO_PIXEL = "every pixel is masked or not finite"
 

@@ -74,7 +74,7 @@ def write_psfs_asdf(
 
     The tree: ``galstep_psfs`` (version of the layout), ``meta`` and, by filter,
     ``filters``: ``psf``, ``oversample``, ``kernel`` (`galstep.records.PsfKernel`),
-    ``pixel_scale`` (arcsec) and ``stack`` (`galstep.core.psf_stack.StarStack`,
+    ``pixel_scale`` (arcsec) and ``stack`` (`galstep.core.calibration.psf_stack.StarStack`,
     null without stars). Any ASDF reader opens it.
 
     Parameters

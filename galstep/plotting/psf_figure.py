@@ -43,7 +43,7 @@ def psf_figure(model: GalaxyModel, views: Mapping[str, Any]) -> Figure:
         By filter, what is shown: ``library``, ``kernel`` and ``psf`` (arrays of
         the same scale), ``half_size`` (of these arrays, pixels), ``radii``,
         ``energy``, ``library_energy`` and ``stack`` (a
-        `galstep.core.psf_stack.StarStack`, or None).
+        `galstep.core.calibration.psf_stack.StarStack`, or None).
 
     Returns
     -------

@@ -4,10 +4,14 @@ from dataclasses import replace
 
 import numpy as np
 
-from galstep.core.aperture_photometry import ApertureImages, ApertureSettings, mask_outliers
-from galstep.core.background import pixel_noise
-from galstep.core.galaxy_aperture import define_aperture, growth_radii
-from galstep.core.galaxy_photometry import PhotometryBand, measure_galaxy
+from galstep.core.imaging.background import pixel_noise
+from galstep.core.photometry.aperture_photometry import (
+    ApertureImages,
+    ApertureSettings,
+    mask_outliers,
+)
+from galstep.core.photometry.galaxy_aperture import define_aperture, growth_radii
+from galstep.core.photometry.galaxy_photometry import PhotometryBand, measure_galaxy
 from galstep.datamodels import GalaxyModel
 from galstep.exceptions import GalstepError, ParameterError, PrerequisiteError
 from galstep.flags import BandFlag

@@ -2,7 +2,7 @@
 
 import logging
 
-from galstep.core.cutout import central_signal
+from galstep.core.fitting.cutout import central_signal
 from galstep.exceptions import InputError
 
 __all__ = ["choose_base_filter"]
@@ -20,7 +20,7 @@ def choose_base_filter(bands, wanted):
     wanted : str or None
         A filter's name. None, a filter that is not among them, or one without
         usable pixels: the filter with the most signal
-        (`galstep.core.cutout.central_signal`), said in the log.
+        (`galstep.core.fitting.cutout.central_signal`), said in the log.
 
     Returns
     -------

@@ -1,9 +1,9 @@
 """BaseFit: galaxy, stars and sky of the base filter."""
 
-from galstep.core.fits import fit_base
-from galstep.core.galaxy_first import robust_galaxy_fit
-from galstep.core.simplex import fit_simplex
-from galstep.core.solve import fit_scene
+from galstep.core.engine.simplex import fit_simplex
+from galstep.core.engine.solve import fit_scene
+from galstep.core.fitting.fits import fit_base
+from galstep.core.fitting.galaxy_first import robust_galaxy_fit
 from galstep.steps.base import GalStep
 from galstep.steps.base_filter import choose_base_filter
 from galstep.steps.convergence import note_passes

@@ -18,7 +18,7 @@ def note_passes(model, key, history):
     key : str
         Key of the step.
     history : list of dict
-        One per pass, see `galstep.core.ladder.LadderResult`.
+        One per pass, see `galstep.core.detection.ladder.LadderResult`.
     """
     passes = {name: [float(entry[name]) for entry in history] for name in _COUNTS}
     shapes = [SersicParams.from_vector(entry["shape"][:6]) for entry in history]

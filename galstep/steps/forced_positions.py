@@ -5,7 +5,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from galstep.core.forced_list import GivenPositions, one_to_one
+from galstep.core.fitting.forced_list import GivenPositions, one_to_one
 from galstep.datamodels.position_catalog import CatalogColumns, read_position_catalog
 from galstep.exceptions import ParameterError, PrerequisiteError
 from galstep.records import StarList
@@ -26,7 +26,7 @@ class ForcedTargets:
 
     Parameters
     ----------
-    given : `galstep.core.forced_list.GivenPositions`
+    given : `galstep.core.fitting.forced_list.GivenPositions`
         The catalogue's positions first, then the other listed stars.
     stars : `galstep.records.StarList`
         The stars that they make: where the fit starts.

@@ -2,9 +2,9 @@
 
 from dataclasses import replace
 
-from galstep.core.fits import fit_forced
-from galstep.core.forced_fit import ForcedFit
-from galstep.core.forced_list import flagged, forced_rows
+from galstep.core.fitting.fits import fit_forced
+from galstep.core.fitting.forced_fit import ForcedFit
+from galstep.core.fitting.forced_list import flagged, forced_rows
 from galstep.steps.base import GalStep
 from galstep.steps.forced_positions import TargetFinder
 from galstep.steps.grids import pixel_map_between

@@ -2,8 +2,8 @@
 
 from math import log
 
-from galstep.core.priors import PRIOR_NAMES, ShapePrior
-from galstep.core.psf_cache import displaced_psfs
+from galstep.core.engine.priors import PRIOR_NAMES, ShapePrior
+from galstep.core.psf.cache import displaced_psfs
 from galstep.exceptions import ParameterError
 from galstep.filters import filter_wavelength
 
@@ -31,7 +31,7 @@ def shape_priors(step, band):
 
     Returns
     -------
-    tuple of `galstep.core.priors.ShapePrior`
+    tuple of `galstep.core.engine.priors.ShapePrior`
 
     Raises
     ------

@@ -1,13 +1,13 @@
 """Where the pixels of one filter lie on those of another: from their WCS.
 
-Unpacking only; the mathematics are in `galstep.core.affine`.
+Unpacking only; the mathematics are in `galstep.core.imaging.affine`.
 """
 
 import warnings
 
 import numpy as np
 
-from galstep.core.affine import (
+from galstep.core.imaging.affine import (
     fit_pixel_map,
     frame_points,
     map_about_centres,
@@ -36,7 +36,7 @@ def on_band(base, band, x, y):
     Parameters
     ----------
     base, band : `galstep.datamodels.BandData`
-        Without a WCS in both, see `galstep.core.affine.map_about_centres`.
+        Without a WCS in both, see `galstep.core.imaging.affine.map_about_centres`.
     x, y : arrays
 
     Returns

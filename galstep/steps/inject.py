@@ -2,7 +2,16 @@
 
 import numpy as np
 
-from galstep.core.injection import (
+from galstep.core.injection.recovery import faint_star_error, unmatched
+from galstep.core.injection.rows import (
+    MATCH_FWHM,
+    collect,
+    galaxy_rows,
+    rounded,
+    star_rows,
+    summary_of,
+)
+from galstep.core.injection.sources import (
     clear_corners,
     copies_of,
     draw_stars,
@@ -11,15 +20,6 @@ from galstep.core.injection import (
     noise_like,
     star_image,
 )
-from galstep.core.injection_rows import (
-    MATCH_FWHM,
-    collect,
-    galaxy_rows,
-    rounded,
-    star_rows,
-    summary_of,
-)
-from galstep.core.recovery import faint_star_error, unmatched
 from galstep.datamodels import BandData, GalaxyModel
 from galstep.datamodels.galaxy import Meta
 from galstep.exceptions import ParameterError

@@ -1,7 +1,7 @@
 """JointFit: all filters at once."""
 
-from galstep.core.joint import fit_joint
-from galstep.core.ladder import LadderOptions, threshold_ladder
+from galstep.core.detection.ladder import LadderOptions, threshold_ladder
+from galstep.core.fitting.joint import fit_joint
 from galstep.records import JointSummary
 from galstep.steps.base import GalStep
 from galstep.steps.convergence import note_passes

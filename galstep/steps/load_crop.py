@@ -4,9 +4,9 @@ from dataclasses import fields
 
 import numpy as np
 
-from galstep.core.cutout import central_box, crop_box, guess_size
-from galstep.core.spikes import find_spikes
-from galstep.core.stars import StarRenderer
+from galstep.core.detection.spikes import find_spikes
+from galstep.core.fitting.cutout import central_box, crop_box, guess_size
+from galstep.core.imaging.stars import StarRenderer
 from galstep.datamodels import GalaxyModel
 from galstep.datamodels.read_options import ReadOptions
 from galstep.exceptions import InputError

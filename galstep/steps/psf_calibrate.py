@@ -3,14 +3,14 @@
 import numpy as np
 from numpy.linalg import LinAlgError
 
-from galstep.core.anchors import AnchorLimits
-from galstep.core.calibrate import CalibrationOptions, calibrate_psf, galaxy_core
-from galstep.core.field_stars import FieldStars
-from galstep.core.filter_width import ScanOptions
-from galstep.core.galaxy_first import robust_galaxy_fit, scale_galaxy
-from galstep.core.kernel_families import distance, kernel_of_variance, variance
-from galstep.core.kernel_verdict import borrow_kernel, unmeasured_kernel
-from galstep.core.psf import EffectivePSF
+from galstep.core.calibration.anchors import AnchorLimits
+from galstep.core.calibration.calibrate import CalibrationOptions, calibrate_psf, galaxy_core
+from galstep.core.calibration.field_stars import FieldStars
+from galstep.core.calibration.filter_width import ScanOptions
+from galstep.core.calibration.kernel_verdict import borrow_kernel, unmeasured_kernel
+from galstep.core.fitting.galaxy_first import robust_galaxy_fit, scale_galaxy
+from galstep.core.psf.effective import EffectivePSF
+from galstep.core.psf.kernel_families import distance, kernel_of_variance, variance
 from galstep.exceptions import ParameterError
 from galstep.flags import BandFlag
 from galstep.steps.base import GalStep

@@ -6,8 +6,8 @@ from types import SimpleNamespace
 
 import numpy as np
 
-from galstep.core.psf import EffectivePSF
-from galstep.core.psf_stack import encircled_energy, kernel_image, stack_stars
+from galstep.core.calibration.psf_stack import encircled_energy, kernel_image, stack_stars
+from galstep.core.psf.effective import EffectivePSF
 from galstep.datamodels.atomic import replacing
 from galstep.records import PsfKernel
 from galstep.steps.scenes import effective_psf
@@ -26,7 +26,7 @@ def write_psfs(model, stacks, asdf_path, hdf5_path):
     Parameters
     ----------
     model : GalaxyModel
-    stacks : dict of str to `galstep.core.psf_stack.StarStack`
+    stacks : dict of str to `galstep.core.calibration.psf_stack.StarStack`
         From `stacked_stars`.
     asdf_path, hdf5_path : path-like
         See `galstep.datamodels.psf_products`.
@@ -70,12 +70,12 @@ def stacked_stars(model, calibrated):
     ----------
     model : GalaxyModel
         With the kernels that are quoted.
-    calibrated : dict of str to `galstep.core.calibrate.CalibrationResult`
+    calibrated : dict of str to `galstep.core.calibration.calibrate.CalibrationResult`
         Filters that were calibrated.
 
     Returns
     -------
-    dict of str to `galstep.core.psf_stack.StarStack`
+    dict of str to `galstep.core.calibration.psf_stack.StarStack`
     """
     return {
         name: stack_stars(result.frame, model.bands[name].psf_kernel, result.stars, result.anchors)

@@ -4,9 +4,9 @@ import logging
 
 from numpy.linalg import LinAlgError
 
-from galstep.core.galaxy_first import robust_galaxy_fit
-from galstep.core.psf_correction import corrected_kernel
-from galstep.core.scene_kernel import kernel_in_scene
+from galstep.core.calibration.psf_correction import corrected_kernel
+from galstep.core.calibration.scene_kernel import kernel_in_scene
+from galstep.core.fitting.galaxy_first import robust_galaxy_fit
 from galstep.steps.grids import pixel_map_between
 from galstep.steps.scenes import effective_psf, pixel_sigma, scene_band, sky_order_for
 
@@ -22,12 +22,12 @@ def fit_in_scene(model, calibrated, base, empirical_correction):
     ----------
     model : `GalaxyModel`
         With the kernels of the anchors; changed in place.
-    calibrated : dict of str to `galstep.core.calibrate.CalibrationResult`
+    calibrated : dict of str to `galstep.core.calibration.calibrate.CalibrationResult`
         Filters whose kernel was measured on anchors.
     base : str
         The filter that comes first; the others start from its stars.
     empirical_correction : {"none", "auto", "always"}
-        See `galstep.core.psf_correction.corrected_kernel`.
+        See `galstep.core.calibration.psf_correction.corrected_kernel`.
     """
     known = None
     names = [base, *(name for name in model.bands if name != base)]

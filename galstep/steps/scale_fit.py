@@ -1,6 +1,6 @@
 """ScaleFit: the other filters, with the shape of the base."""
 
-from galstep.core.fits import fit_scaled
+from galstep.core.fitting.fits import fit_scaled
 from galstep.exceptions import ParameterError
 from galstep.flags import BandFlag
 from galstep.steps.base import GalStep
@@ -125,7 +125,7 @@ def fit_others(step, kind, model, names, fit, raise_error=False):
     names : sequence of str
         The filters.
     fit : callable
-        ``fit(band)`` returns a `galstep.core.measure.SceneMeasurement`.
+        ``fit(band)`` returns a `galstep.core.measurement.measure.SceneMeasurement`.
     raise_error : bool, optional
         See `galstep.steps.scenes.try_fit`.
 

@@ -1,16 +1,16 @@
 """Between the model that travels and the scene that is fitted.
 
-Unpacking and writing back only; the fits are in `galstep.core.fits`.
+Unpacking and writing back only; the fits are in `galstep.core.fitting.fits`.
 """
 
 from numpy.linalg import LinAlgError
 
-from galstep.core.affine import referred_to_base
-from galstep.core.background import pixel_noise
-from galstep.core.galaxy_first import scale_galaxy
-from galstep.core.psf_cache import effective_psf as core_psf
-from galstep.core.scene import make_band
-from galstep.core.sky_order import frame_sky_order
+from galstep.core.engine.scene import make_band
+from galstep.core.fitting.galaxy_first import scale_galaxy
+from galstep.core.fitting.sky_order import frame_sky_order
+from galstep.core.imaging.affine import referred_to_base
+from galstep.core.imaging.background import pixel_noise
+from galstep.core.psf.cache import effective_psf as core_psf
 from galstep.exceptions import GalstepError, PrerequisiteError
 from galstep.flags import BandFlag
 from galstep.steps.galaxy_options import displaced, log_wavelength

@@ -8,11 +8,11 @@ import re
 
 from astropy.stats import gaussian_fwhm_to_sigma
 
-from galstep.core.detection_background import DetectionBackground
-from galstep.core.final_refit import FinalRefit
-from galstep.core.finder import DAO_KEYWORDS, DaoFinder, MatchedFinder
-from galstep.core.ladder import LadderOptions, threshold_ladder
-from galstep.core.star_cuts import StarCuts
+from galstep.core.detection.detection_background import DetectionBackground
+from galstep.core.detection.final_refit import FinalRefit
+from galstep.core.detection.finder import DAO_KEYWORDS, DaoFinder, MatchedFinder
+from galstep.core.detection.ladder import LadderOptions, threshold_ladder
+from galstep.core.detection.star_cuts import StarCuts
 from galstep.exceptions import ParameterError
 
 __all__ = ["FINDER_SPEC", "ladder_options", "per_filter_spec", "star_spec"]
@@ -127,7 +127,7 @@ def ladder_options(step, options=None, **others):
     options : object, optional
         Where single values are taken from instead (`galstep.steps.per_filter.for_filter`).
     **others
-        Further fields of `galstep.core.ladder.LadderOptions`.
+        Further fields of `galstep.core.detection.ladder.LadderOptions`.
 
     Returns
     -------

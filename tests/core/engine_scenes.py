@@ -4,8 +4,8 @@ from dataclasses import replace
 
 import numpy as np
 
-from galstep.core.psf import EffectivePSF
-from galstep.core.scene import Freedom, SceneState, make_band
+from galstep.core.engine.scene import Freedom, SceneState, make_band
+from galstep.core.psf.effective import EffectivePSF
 from galstep.testing.real_space import SersicImage
 
 ALL_FREE = Freedom()

@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from galstep.core.psf import EffectivePSF
+from galstep.core.psf.effective import EffectivePSF
 from galstep.records import Aperture, SersicParams
 from galstep.testing.psfs import GaussianMixturePSF
 

@@ -3,7 +3,7 @@
 import numpy as np
 from engine_scenes import effective_psf
 
-from galstep.core.scene import SceneState, make_band
+from galstep.core.engine.scene import SceneState, make_band
 from galstep.records import SersicParams
 from galstep.testing import default_psf, make_scene
 from galstep.testing.grids import PixelGrid

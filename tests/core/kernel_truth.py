@@ -12,7 +12,7 @@ from scipy.ndimage import map_coordinates, spline_filter
 from scipy.signal import fftconvolve
 from scipy.special import erf
 
-from galstep.core.psf import EffectivePSF
+from galstep.core.psf.effective import EffectivePSF
 from galstep.records import PsfKernel
 from galstep.testing.psfs import default_psf
 from galstep.testing.star_frames import star_frame, star_positions

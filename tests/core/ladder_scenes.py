@@ -5,9 +5,9 @@ from astropy.table import Table
 from engine_scenes import bands_of, truth_without_stars
 from scipy.spatial import cKDTree
 
-from galstep.core.freedom import Freedom
-from galstep.core.ladder import Ladder, LadderOptions, known_variance, run_ladder
-from galstep.core.solve import ShapeBounds
+from galstep.core.detection.ladder import Ladder, LadderOptions, known_variance, run_ladder
+from galstep.core.engine.freedom import Freedom
+from galstep.core.engine.solve import ShapeBounds
 from galstep.testing import make_scene
 
 PINNED_GALAXY = Freedom(shape=(False,) * 6)

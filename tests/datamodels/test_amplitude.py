@@ -8,7 +8,7 @@ from astropy.modeling.models import Sersic1D
 from sample_models import make_fit
 from scipy.integrate import quad
 
-from galstep.core import sersic
+from galstep.core.imaging import sersic
 from galstep.datamodels.amplitude import amplitude_and_error
 from galstep.records import SersicFit, SersicParams
 

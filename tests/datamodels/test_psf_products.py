@@ -5,7 +5,7 @@ import h5py
 import numpy as np
 import pytest
 
-from galstep.core.psf_stack import StarStack
+from galstep.core.calibration.psf_stack import StarStack
 from galstep.datamodels.psf_library import read_psfs
 from galstep.datamodels.psf_products import write_psfs_asdf, write_psfs_hdf5
 from galstep.exceptions import InputError

@@ -5,7 +5,7 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 
-from galstep.core.kernel_families import variance
+from galstep.core.psf.kernel_families import variance
 from galstep.pipeline import GalPipeline
 from galstep.pipeline.main_loop import MAIN_LOOP, main_loop
 from galstep.records import PsfKernel

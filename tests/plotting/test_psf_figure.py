@@ -5,7 +5,7 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 
-from galstep.core.psf_stack import StarStack
+from galstep.core.calibration.psf_stack import StarStack
 from galstep.plotting.psf_figure import TITLES, psf_figure
 from galstep.records import PsfCorrection, PsfKernel
 

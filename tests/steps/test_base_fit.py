@@ -20,8 +20,8 @@ from galaxy_checks import (
 )
 from numpy.linalg import LinAlgError
 
-from galstep.core.priors import ShapePrior
-from galstep.core.simplex import fit_simplex
+from galstep.core.engine.priors import ShapePrior
+from galstep.core.engine.simplex import fit_simplex
 from galstep.datamodels import GalaxyModel
 from galstep.datamodels.tables import make_tables
 from galstep.exceptions import InputError, ParameterError

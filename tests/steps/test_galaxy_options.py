@@ -6,7 +6,7 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 
-from galstep.core.priors import PRIOR_NAMES, ShapePrior
+from galstep.core.engine.priors import PRIOR_NAMES, ShapePrior
 from galstep.exceptions import ParameterError
 from galstep.records import PsfKernel
 from galstep.steps import BaseFit, JointFit

@@ -7,8 +7,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from galstep.core import kernel_stars
-from galstep.core.kernel_families import variance
+from galstep.core.calibration import kernel_stars
+from galstep.core.psf.kernel_families import variance
 from galstep.datamodels import GalaxyModel
 from galstep.exceptions import ParameterError
 from galstep.flags import BandFlag

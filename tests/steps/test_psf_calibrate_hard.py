@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from galstep.core.kernel_families import variance
+from galstep.core.psf.kernel_families import variance
 from galstep.exceptions import InputError
 from galstep.flags import BandFlag
 from galstep.records import SersicParams

@@ -6,7 +6,7 @@ import asdf
 import numpy as np
 import pytest
 
-from galstep.core.kernel_families import variance
+from galstep.core.psf.kernel_families import variance
 from galstep.datamodels import GalaxyModel
 from galstep.pipeline import GalPipeline
 from galstep.steps.psf_calibrate import PSFCalibrate

@@ -305,7 +305,7 @@ def test_positions_in_the_tables_are_those_of_the_input_frame(unfitted, scene):
 
 class TestSingular:
     def test_one_filter_is_flagged_and_the_rest_measured(self, based, scaled, monkeypatch):
-        from galstep.core.fits import fit_scaled
+        from galstep.core.fitting.fits import fit_scaled
 
         def fails_once(band, *args):
             if band.name == "F090W":

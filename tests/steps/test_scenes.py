@@ -6,9 +6,9 @@ import numpy as np
 import pytest
 from numpy.linalg import LinAlgError
 
-from galstep.core.background import pixel_noise
-from galstep.core.galaxy_first import robust_galaxy_fit
-from galstep.core.psf import EffectivePSF
+from galstep.core.fitting.galaxy_first import robust_galaxy_fit
+from galstep.core.imaging.background import pixel_noise
+from galstep.core.psf.effective import EffectivePSF
 from galstep.exceptions import InputError, PrerequisiteError
 from galstep.flags import BandFlag
 from galstep.records import PsfKernel

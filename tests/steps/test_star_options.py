@@ -7,8 +7,8 @@ import numpy as np
 import pytest
 
 from galstep.configuration.sphot_keys import KEYS
-from galstep.core.finder import DaoFinder, MatchedFinder
-from galstep.core.ladder import LadderOptions
+from galstep.core.detection.finder import DaoFinder, MatchedFinder
+from galstep.core.detection.ladder import LadderOptions
 from galstep.datamodels.tables import make_tables
 from galstep.exceptions import GalstepError, ParameterError
 from galstep.flags import StarFlag

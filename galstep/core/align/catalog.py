@@ -11,7 +11,7 @@ import numpy as np
 from astropy.convolution import Gaussian2DKernel, convolve_fft
 from astropy.stats import SigmaClip, gaussian_fwhm_to_sigma
 
-from galstep.core.stars import StarRenderer
+from galstep.core.imaging.stars import StarRenderer
 from galstep.exceptions import ParameterError
 
 __all__ = ["FinderOptions", "Positions", "find_positions", "image_background", "psf_offset"]
@@ -170,7 +170,7 @@ def psf_offset(psf, options):
 
     Parameters
     ----------
-    psf : `galstep.core.psf.EffectivePSF`
+    psf : `galstep.core.psf.effective.EffectivePSF`
     options : `FinderOptions`
 
     Returns

@@ -121,7 +121,7 @@ def _vertex(before, at, after):
 def matched_filter_peaks(matched, residual, weight, doubt, tile, frame, threshold):
     """Peaks of the matched filter whose pixel is in a tile.
 
-    S = sum(w r P) / sqrt(sum(w P^2)) (see `galstep.core.detect`), divided by
+    S = sum(w r P) / sqrt(sum(w P^2)) (see `galstep.core.detection.detect`), divided by
     sqrt(1 + w doubt^2).
 
     Parameters

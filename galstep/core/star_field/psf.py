@@ -8,8 +8,8 @@ stars of the grid's own PSFs.
 
 import numpy as np
 
-from galstep.core.psf import EffectivePSF
-from galstep.core.stars import StarRenderer
+from galstep.core.imaging.stars import StarRenderer
+from galstep.core.psf.effective import EffectivePSF
 from galstep.exceptions import InputError
 
 __all__ = ["PsfField"]

@@ -11,12 +11,12 @@ from dataclasses import dataclass, replace
 import numpy as np
 from scipy.spatial import cKDTree
 
-from galstep.core import _kernels
-from galstep.core.field_stars import rendering_half_sizes
+from galstep.core.calibration.field_stars import rendering_half_sizes
+from galstep.core.imaging import _kernels
+from galstep.core.imaging.stars import gram_stamps, project_stamps
 from galstep.core.star_field.boxes import boxes_are_cheaper, look_at_boxes, pair_products
 from galstep.core.star_field.sky import SkyMesh, annulus_levels
 from galstep.core.star_field.tiles import Tile
-from galstep.core.stars import gram_stamps, project_stamps
 
 __all__ = ["FieldEquations", "FieldModel", "StarState", "field_equations", "held", "solve_steps"]
 

@@ -1,0 +1,1 @@
+"""The kernel of a PSF, measured on the stars of the frame."""

@@ -1,0 +1,311 @@
+"""All stars of a frame at a given PSF, moved and scaled together.
+
+What PSF calibration needs of star photometry: many stars, quickly, with a PSF
+that is still changing. Fluxes and positions take joint Gauss-Newton steps.
+Their normal matrix is block sparse (only overlapping stars share an entry) and
+is solved by conjugate gradients with block-Jacobi preconditioning.
+"""
+
+from dataclasses import dataclass, field
+
+import numpy as np
+from scipy.sparse import csr_matrix
+from scipy.sparse.linalg import LinearOperator, cg
+from scipy.spatial import cKDTree
+
+from galstep.core.imaging.medians import median
+from galstep.core.imaging.stars import gram_stamps, project_stamps
+
+__all__ = [
+    "MAX_MOVE",
+    "NEGLIGIBLE",
+    "POSITION_PRIOR",
+    "FieldStars",
+    "assemble",
+    "box_medians",
+    "refine_stars",
+    "rendering_half_sizes",
+    "star_normal_blocks",
+]
+
+# Pixels: how well a position is taken to be known at each step, and the
+# longest step.
+POSITION_PRIOR = 0.3
+MAX_MOVE = 0.4
+# What a star leaves out of its stamp, in sigma of a pixel.
+NEGLIGIBLE = 0.2
+
+
+def _no_stars():
+    return np.zeros(0)
+
+
+@dataclass(frozen=True, eq=False)
+class FieldStars:
+    """Positions (pixels) and fluxes (image unit x pixel) of stars, no more."""
+
+    x: np.ndarray = field(default_factory=_no_stars)
+    y: np.ndarray = field(default_factory=_no_stars)
+    flux: np.ndarray = field(default_factory=_no_stars)
+
+    def __len__(self):
+        return len(self.x)
+
+    def select(self, keep):
+        """The stars where ``keep`` (boolean or index array) says so."""
+        return FieldStars(self.x[keep], self.y[keep], self.flux[keep])
+
+    def replaced(self, which, others):
+        """These stars with those at ``which`` replaced by ``others``, in order."""
+        arrays = []
+        for own, new in ((self.x, others.x), (self.y, others.y), (self.flux, others.flux)):
+            own = own.copy()
+            own[which] = new
+            arrays.append(own)
+        return FieldStars(*arrays)
+
+    def joined(self, other):
+        """These stars followed by ``other``."""
+        pairs = ((self.x, other.x), (self.y, other.y), (self.flux, other.flux))
+        return FieldStars(*(np.concatenate(pair) for pair in pairs))
+
+    def away_from(self, others, distance):
+        """Those of these stars with none of ``others`` within ``distance``."""
+        if not len(self) or not len(others):
+            return self
+        tree = cKDTree(np.column_stack([others.x, others.y]))
+        nearest, _ = tree.query(np.column_stack([self.x, self.y]))
+        return self.select(nearest > distance)
+
+
+def box_medians(image, good, size=32):
+    """A smooth level: medians in boxes, joined bilinearly.
+
+    Parameters
+    ----------
+    image : ndarray, shape (ny, nx)
+        Image with all known sources removed.
+    good : ndarray of bool, shape (ny, nx)
+        Pixels that count.
+    size : int, optional
+        Side of a box, pixels. Boxes without good pixels take the median of
+        the frame.
+
+    Returns
+    -------
+    ndarray, shape (ny, nx)
+        The level, constant beyond the centres of the outermost boxes.
+    """
+    shape = image.shape
+    if not good.any():
+        return np.zeros(shape)
+    counts = [max(1, round(n / size)) for n in shape]
+    edges = [np.linspace(0, n, k + 1).astype(int) for n, k in zip(shape, counts, strict=True)]
+    values = np.where(good, image, np.nan)
+    level = np.full(counts, np.nan)
+    for i in range(counts[0]):
+        for j in range(counts[1]):
+            box = values[edges[0][i] : edges[0][i + 1], edges[1][j] : edges[1][j + 1]]
+            box = box[np.isfinite(box)]
+            if box.size >= size * size // 10:
+                level[i, j] = median(box)
+    level[np.isnan(level)] = median(image[good])
+    rows, columns = (_hat_weights(n, edge) for n, edge in zip(shape, edges, strict=True))
+    return rows @ level @ columns.T
+
+
+def _hat_weights(n_pixels, edges):
+    """Linear interpolation weights (n_pixels, n_boxes) between box centres."""
+    centres = (edges[:-1] + edges[1:] - 1) / 2
+    identity = np.eye(len(centres))
+    pixels = np.arange(n_pixels)
+    return np.column_stack([np.interp(pixels, centres, row) for row in identity])
+
+
+def rendering_half_sizes(renderer, flux, level):
+    """Half-size of the stamp beyond which each star is fainter than ``level``.
+
+    Parameters
+    ----------
+    renderer : galstep.core.imaging.stars.StarRenderer
+        Draws the current PSF.
+    flux : ndarray
+        Fluxes of the stars.
+    level : float
+        Surface brightness that does not matter, image units.
+
+    Returns
+    -------
+    ndarray of int64
+        Between 4 px and the edge of the PSF.
+    """
+    envelope = renderer.psf.derived("peak beyond", lambda: _peak_beyond(renderer))
+    reach = len(envelope) - np.searchsorted(envelope[::-1], level / np.maximum(flux, 1e-300))
+    return np.clip(reach, min(4, renderer.half_size), renderer.half_size).astype(np.int64)
+
+
+def _peak_beyond(renderer):
+    """Largest brightness of a unit star in and beyond each square ring of pixels."""
+    psf = renderer.psf
+    row, column = psf.centre
+    ny, nx = psf.array.shape
+    distance = np.maximum(
+        np.abs(np.arange(ny) - row)[:, None], np.abs(np.arange(nx) - column)[None, :]
+    )
+    ring = np.minimum((distance / psf.oversample).astype(int), renderer.half_size)
+    peak = np.zeros(renderer.half_size + 1)
+    np.maximum.at(peak, ring.ravel(), psf.array.ravel() * psf.oversample**2)
+    return np.maximum.accumulate(peak[::-1])[::-1]
+
+
+def star_normal_blocks(weight, stamps, ix, iy):
+    """Blocks of the stars' normal matrix that are not zero by construction.
+
+    Parameters
+    ----------
+    weight : ndarray, shape (ny, nx)
+        Inverse variances, 0 where there are no data.
+    stamps : ndarray, shape (n, 3, 2h+1, 2h+1)
+        Columns of the design: value and two derivatives.
+    ix, iy : ndarray of int64
+        Pixels on which the stamps are centred.
+
+    Returns
+    -------
+    first, second : ndarray of int
+        Pairs of stars; each star with itself first, in order.
+    blocks : ndarray, shape (npairs, 3, 3)
+        The 3 x 3 blocks of those pairs.
+    """
+    own = np.arange(len(ix))
+    tree = cKDTree(np.column_stack([ix, iy]).astype(float))
+    overlap = tree.query_pairs(stamps.shape[-1] - 0.5, p=np.inf, output_type="ndarray")
+    first = np.concatenate([own, overlap[:, 0]])
+    second = np.concatenate([own, overlap[:, 1]])
+    return first, second, gram_stamps(weight, stamps, ix, iy, first, second)
+
+
+def assemble(first, second, blocks):
+    """The symmetric sparse matrix of `star_normal_blocks`.
+
+    Blocks are m x m for any m; the unknowns of a star are neighbours.
+    """
+    n_stars, m = int(first.max()) + 1, blocks.shape[-1]
+    cross = first != second
+    one = np.concatenate([first, second[cross]])
+    two = np.concatenate([second, first[cross]])
+    values = np.concatenate([blocks, blocks[cross].transpose(0, 2, 1)])
+    row = np.broadcast_to(m * one[:, None, None] + np.arange(m)[:, None], values.shape)
+    column = np.broadcast_to(m * two[:, None, None] + np.arange(m), values.shape)
+    size = m * n_stars
+    return csr_matrix((values.ravel(), (row.ravel(), column.ravel())), shape=(size, size))
+
+
+def _solve(first, second, blocks, right):
+    """Block-Jacobi preconditioned conjugate gradients; ``right`` is (n, m)."""
+    n_stars, m = right.shape
+    inverse = np.linalg.inv(blocks[:n_stars])
+
+    def precondition(vector):
+        return np.einsum("nab,nb->na", inverse, vector.reshape(n_stars, m)).ravel()
+
+    size = n_stars * m
+    solution, _ = cg(
+        assemble(first, second, blocks),
+        right.ravel(),
+        rtol=1e-3,
+        maxiter=60,
+        M=LinearOperator((size, size), matvec=precondition),
+    )
+    return solution.reshape(n_stars, m)
+
+
+def refine_stars(
+    image,
+    variance,
+    good,
+    renderer,
+    stars,
+    *,
+    steps=1,
+    move=True,
+    prior=POSITION_PRIOR,
+    model_error=0.02,
+):
+    """Joint Gauss-Newton steps of all stars at a fixed PSF.
+
+    The smooth level under them (`box_medians`) is that at the start. A step
+    is damped as if each position were known to ``prior``,
+    and gated at 0.4 px; fluxes stay at or above zero.
+
+    Parameters
+    ----------
+    image : ndarray, shape (ny, nx)
+        Stars on a nearly flat ground.
+    variance : ndarray, shape (ny, nx)
+        Noise variance of the pixels.
+    good : ndarray of bool, shape (ny, nx)
+        Pixels that count.
+    renderer : galstep.core.imaging.stars.StarRenderer
+        Draws the PSF.
+    stars : FieldStars
+        Start values.
+    steps : int, optional
+        Number of steps.
+    move : bool, optional
+        Whether positions are free; if not, the problem is linear.
+    prior : float, optional
+        How well the positions are known at each step, pixels. Bright stars go
+        where they want to all the same, faint blends are held.
+    model_error : float, optional
+        Error of the PSF model as a fraction of the stars' light, added to
+        the noise in quadrature: bright cores must not dominate.
+
+    Returns
+    -------
+    stars : FieldStars
+        The same stars, refined.
+    rest : ndarray, shape (ny, nx)
+        ``image`` minus stars.
+    """
+    half_size = renderer.matrix_half_size
+    faint = NEGLIGIBLE * np.sqrt(median(variance[good]))
+    ny, nx = image.shape
+    model = _render(image.shape, renderer, stars, faint)
+    level = box_medians(image - model, good)
+    for _ in range(steps if len(stars) else 0):
+        rest = image - model - level
+        weight = np.where(good, 1.0 / (variance + (model_error * model) ** 2), 0.0)
+        stamps, ix, iy = renderer.stamps(stars.x, stars.y, half_size)
+        stamps[:, 1:] *= stars.flux[:, None, None, None]
+        right = project_stamps((weight * rest)[None], stamps, ix, iy)[:, 0]
+        first, second, blocks = star_normal_blocks(weight, stamps, ix, iy)
+        if not move:
+            right, blocks = right[:, :1], blocks[:, :1, :1]
+        _damp(blocks, len(stars), prior)
+        step = np.zeros((len(stars), 3))
+        step[:, : right.shape[1]] = _solve(first, second, blocks, right)
+        stars = FieldStars(
+            np.clip(stars.x + np.clip(step[:, 1], -MAX_MOVE, MAX_MOVE), -3.0, nx + 2.0),
+            np.clip(stars.y + np.clip(step[:, 2], -MAX_MOVE, MAX_MOVE), -3.0, ny + 2.0),
+            np.maximum(stars.flux + step[:, 0], 0.0),
+        )
+        model = _render(image.shape, renderer, stars, faint)
+    return stars, image - model
+
+
+def _render(shape, renderer, stars, faint):
+    sizes = rendering_half_sizes(renderer, stars.flux, faint)
+    return renderer.render(shape, stars.x, stars.y, stars.flux, half_sizes=sizes)
+
+
+def _damp(blocks, n_stars, prior):
+    """Position prior on the stars' own blocks, and a ridge on all of them.
+
+    The ridge of each kind of unknown is measured by its own kind: fluxes and
+    positions have different units.
+    """
+    diagonal = np.einsum("naa->na", blocks[:n_stars])
+    diagonal *= 1.0 + 1e-6
+    diagonal[:, 1:] += 1.0 / prior**2
+    diagonal += 1e-9 * diagonal.max(axis=0, initial=0.0) + 1e-300

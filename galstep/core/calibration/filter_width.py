@@ -1,0 +1,108 @@
+"""How wide the filter should be that stars are detected with.
+
+The matched filter theorem says: as wide as the PSF. In a crowd or in noise that
+is correlated it need not hold, and a PSF that is still wrong is no guide. A
+bracket of widths is tried on the frame itself: stars are detected with each,
+measured, and the width that scores best is taken.
+"""
+
+from dataclasses import dataclass
+
+import numpy as np
+from astropy.stats import mad_std
+
+from galstep.core.calibration.field_stars import refine_stars
+from galstep.core.calibration.star_peaks import find_peaks
+from galstep.exceptions import ParameterError
+
+__all__ = ["METHODS", "METRICS", "ScanOptions", "best_width"]
+
+METHODS = ("lm", "nnls")
+METRICS = ("sum_snr", "resid_mad", "count")
+# Widths beside the one at hand, and how far all of them may go from the PSF's.
+BRACKET = (1.0, 0.7, 1.4)
+WIDTH_RANGE = (0.5, 2.0)
+# Gauss-Newton steps in flux and position; fluxes alone are linear, but clipped at zero.
+STEPS = {"lm": 3, "nnls": 2}
+COUNTED_SNR = 5.0
+
+
+@dataclass(frozen=True)
+class ScanOptions:
+    """How detections with one width are measured and scored.
+
+    Parameters
+    ----------
+    method : str
+        ``lm``: fluxes and positions are fitted; ``nnls``: fluxes alone, at the
+        detected positions. Never below zero.
+    metric : str
+        ``sum_snr``: the sum of flux over its error, to be large; ``resid_mad``:
+        the scatter of what is left of the image, to be small; ``count``: the
+        number of stars of more than 5 sigma, to be large.
+    top_k : int
+        Only so many of the brightest detections count; 0: all.
+
+    Raises
+    ------
+    ParameterError
+        If the method or the metric is not known.
+    """
+
+    method: str = "lm"
+    metric: str = "sum_snr"
+    top_k: int = 100
+
+    def __post_init__(self):
+        for name, known in (("method", METHODS), ("metric", METRICS)):
+            if getattr(self, name) not in known:
+                raise ParameterError(
+                    f"{name} of the scan must be one of {known}, got {getattr(self, name)!r}"
+                )
+
+
+def best_width(frame, working, threshold, centre, options):
+    """The best of three widths of the detection filter.
+
+    Parameters
+    ----------
+    frame : galstep.core.calibration.disc_fit.Frame
+    working : galstep.core.calibration.disc_fit.WorkingPsf
+        The current PSF: it draws the stars, and stretched it is the filter.
+    threshold : float
+        Of the detection, in MAD of the filtered image.
+    centre : float
+        Width in the middle of the bracket, over that of the PSF: 0.7, 1 and 1.4
+        times it are tried, held between 0.5 and 2.
+    options : ScanOptions
+
+    Returns
+    -------
+    float
+        ``centre`` unless another one is better.
+    """
+    widths = np.unique(np.clip(np.multiply(centre, BRACKET), *WIDTH_RANGE))
+    # the middle first: of equal scores the first one counts
+    widths = sorted(widths, key=lambda width: abs(np.log(width / centre)))
+    scores = [_score(frame, working, threshold, width, options) for width in widths]
+    return float(widths[int(np.argmax(scores))])
+
+
+def _score(frame, working, threshold, width, options):
+    """What a width is worth; more is better."""
+    found = find_peaks(frame.image, frame.good, working.renderer, working.fwhm, threshold, width)
+    if options.top_k:
+        found = found.select(slice(options.top_k))
+    stars, rest = refine_stars(
+        frame.image,
+        frame.variance,
+        frame.good,
+        working.renderer,
+        found,
+        steps=STEPS[options.method],
+        move=options.method == "lm",
+    )
+    if options.metric == "resid_mad":
+        return -mad_std(rest[frame.good])
+    snr = stars.flux / working.flux_error(frame.noise)
+    return snr.sum() if options.metric == "sum_snr" else np.count_nonzero(snr > COUNTED_SNR)

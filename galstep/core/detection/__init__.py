@@ -1,0 +1,1 @@
+"""Stars: found, fitted, pruned, from bright to faint."""

@@ -1,0 +1,93 @@
+"""A star on the galaxy's centre that the galaxy has swallowed.
+
+A Sersic profile that is steeper than the galaxy can hide a star in its peak: n and
+flux come out too large, and the residual, from which stars are found, hardly shows
+it. So once the fit stands, a star is put on the centre and fitted with everything
+else. Where there is none that gains nothing; where there is one chi2 falls by its
+S/N squared, marginalised over the shape.
+
+At n > 5 the fit may be in a basin of its own, in which other stars in the core patch
+up what is left; then the galaxy starts anew as well.
+"""
+
+from dataclasses import replace
+
+import numpy as np
+
+from galstep.core.detection.ladder import run_ladder
+from galstep.core.engine.normal import evaluate, wing_half_sizes
+from galstep.core.engine.scene import SceneState
+from galstep.core.engine.solve import fit_scene
+
+__all__ = ["with_core_star"]
+
+# What three more parameters must be worth in chi2: as in `galstep.core.fitting.model_choice`.
+PER_STAR = 33.0
+# A star that is listed this near to the centre (FWHM) is that star.
+ON_CENTRE_FWHM = 0.5
+ITERATIONS = 12
+# Beyond this n the galaxy starts anew: as an ordinary one, somewhat smaller, for the
+# peak made it large. A de Vaucouleurs profile is not beyond it.
+SUSPECT_N, START_N, START_SIZE = 5.0, 1.5, 0.6
+
+
+def with_core_star(result, freedom, options, bounds, base):
+    """A base fit, or that with a star on the centre if it is better.
+
+    Parameters
+    ----------
+    result : `galstep.core.detection.ladder.LadderResult`
+        Of a scene with one galaxy.
+    freedom, options, bounds, base
+        As given to `galstep.core.detection.ladder.run_ladder`.
+
+    Returns
+    -------
+    LadderResult
+    """
+    state, bands = result.solution.state, result.bands
+    if len(state.shapes) != 1 or _listed(bands, state):
+        return result
+    steep = np.exp(state.shapes[0, 5]) > SUSPECT_N
+    start = _anew(bands, state) if steep else state
+    trial = fit_scene(
+        bands,
+        start.with_stars(*start.shapes[:1, :2].T, np.zeros((len(bands), 1))),
+        freedom,
+        bounds=bounds,
+        max_iterations=ITERATIONS,
+        tolerance=1.0,
+    )
+    own = _cost(bands, state, freedom)
+    earned = trial.state.star_flux[:, -1].max() > 0
+    if not steep:
+        earned = earned and _cost(bands, trial.state, freedom) < own
+    if not earned:
+        return result
+    other = run_ladder(bands, trial.state, freedom, options, bounds, base)
+    return other if _cost(bands, other.solution.state, freedom) < own else result
+
+
+def _listed(bands, state):
+    """Whether a star is on the centre already."""
+    x_0, y_0 = state.shapes[0, :2]
+    near = ON_CENTRE_FWHM * min(band.fwhm_in_scene for band in bands)
+    return bool(np.any(np.hypot(state.x - x_0, state.y - y_0) < near))
+
+
+def _anew(bands, state):
+    """An ordinary galaxy in the same place, and the stars outside its core."""
+    shape = state.shapes[0].copy()
+    shape[2] += np.log(START_SIZE)
+    shape[5] = np.log(START_N)
+    outside = np.hypot(state.x - shape[0], state.y - shape[1]) > 2 * np.exp(shape[2])
+    start = SceneState.start(bands, [shape], sky=state.sky, shift=state.shift)
+    kept = state.select_stars(outside)
+    start = start.with_stars(kept.x, kept.y, kept.star_flux, kept.star_id)
+    return replace(start, x_prior=kept.x_prior, y_prior=kept.y_prior)
+
+
+def _cost(bands, state, freedom):
+    """chi2 in the weights of these bands, and what the stars must be worth."""
+    half_sizes = [wing_half_sizes(b, f) for b, f in zip(bands, state.star_flux, strict=True)]
+    return evaluate(bands, state, half_sizes, freedom).chi2 + PER_STAR * state.n_stars

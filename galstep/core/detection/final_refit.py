@@ -1,0 +1,209 @@
+"""The last refits of a ladder: all stars once more, and what they leave.
+
+``none`` leaves the scene as the ladder has fitted it to convergence. ``iterative``
+looks for stars in the residual at a threshold of its own and fits everything
+again, until the residual's scatter stops improving; a fit in which a star's flux
+changes out of all measure is undone. ``nnls`` holds the positions, solves for
+fluxes that are not negative, and looks for what is left with
+`photutils.detection.find_peaks`.
+
+Both need the ladder that they end: see `galstep.core.detection.ladder.Ladder` for what they
+use of it.
+"""
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from galstep.core.detection.nonnegative import fit_nonnegative
+from galstep.core.detection.star_fitters import StarFitter
+from galstep.exceptions import ParameterError
+
+__all__ = ["REFIT_METHODS", "FinalRefit", "catastrophic_star", "refit_stars"]
+
+REFIT_METHODS = ("iterative", "nnls", "none")
+
+
+@dataclass(frozen=True)
+class FinalRefit:
+    """How a ladder ends. Distances are in FWHM of the sharpest band.
+
+    Parameters
+    ----------
+    method : {"iterative", "nnls", "none"}
+    together : bool
+        Whether all stars are fitted at once, with galaxy and sky; otherwise
+        group by group, the rest held (`galstep.core.detection.star_groups`).
+    reach : float, optional
+        Largest distance (pixels) from where a star was before the refit; 0:
+        positions are pinned, None: free.
+    window : int
+        Side (pixels, odd) of the square in whose pixels each star is refitted;
+        0: all that its PSF reaches.
+    iterations : int
+        Largest number of rounds of ``iterative``.
+    threshold, separation : float
+        Of leftovers in ``iterative``: in units of the map's scatter, and from
+        known stars and each other.
+    residual_tol : float
+        The rounds end when one lowers the residual's scatter (MAD) by less than
+        this share.
+    catastrophic_factor : float
+        A round is undone if a star's flux, counted as the noise of a lone star at
+        least, changes by more than this factor; 0: never.
+    leftover_iterations : int
+        Largest number of searches after the first solution of ``nnls``.
+    leftover_threshold, leftover_separation : float
+        As ``threshold`` and ``separation``, of ``nnls``.
+    leftover_box : int
+        Side (pixels) of the square in which a leftover is the highest.
+
+    Raises
+    ------
+    ParameterError
+        If the method is unknown.
+    """
+
+    method: str = "none"
+    together: bool = True
+    reach: float | None = None
+    window: int = 0
+    iterations: int = 5
+    threshold: float = 4.0
+    separation: float = 0.85
+    residual_tol: float = 0.01
+    catastrophic_factor: float = 20.0
+    leftover_iterations: int = 3
+    leftover_threshold: float = 5.0
+    leftover_separation: float = 0.64
+    leftover_box: int = 3
+
+    def __post_init__(self):
+        if self.method not in REFIT_METHODS:
+            raise ParameterError(
+                f"final_refit_method must be one of {', '.join(REFIT_METHODS)}, got {self.method!r}"
+            )
+
+    def fitter(self, plain, group_separation):
+        """What fits the scene at the end.
+
+        Parameters
+        ----------
+        plain : `StarFitter`
+            That of the passes.
+        group_separation : float
+            Stars closer than this are in one group, pixels of the scene.
+
+        Returns
+        -------
+        callable
+            As `galstep.core.engine.solve.fit_scene`.
+        """
+        if self.method != "iterative":
+            return plain
+        return StarFitter(
+            plain.fitter,
+            window=self.window or plain.window,
+            separation=0.0 if self.together else group_separation,
+            reach=self.reach,
+        )
+
+
+def refit_stars(ladder):
+    """End a ladder with a fit to convergence and the refit that is wanted.
+
+    Parameters
+    ----------
+    ladder : `galstep.core.detection.ladder.Ladder`
+        Changed in place.
+    """
+    options = ladder.options.refit
+    if options.method == "iterative":
+        _iterate(ladder, options)
+        return
+    ladder.converge()
+    if options.method == "nnls":
+        _nonnegative(ladder, options)
+
+
+def catastrophic_star(before, after, floor, factor):
+    """The star, in both of two states, whose flux changed most, if by too much.
+
+    Parameters
+    ----------
+    before, after : `galstep.core.engine.scene.SceneState`
+        With an identity for every star.
+    floor : (nb,) array
+        What a flux counts as at least in each band.
+    factor : float
+        0: nothing is too much.
+
+    Returns
+    -------
+    (x, y, ratio) or None
+        Where it was, and the larger flux over the smaller one.
+    """
+    _, old, new = np.intersect1d(before.star_id, after.star_id, return_indices=True)
+    if factor <= 0 or not len(old):
+        return None
+    first, last = (
+        np.maximum(np.abs(flux), floor[:, None])
+        for flux in (before.star_flux[:, old], after.star_flux[:, new])
+    )
+    ratio = np.maximum(first / last, last / first).max(axis=0)
+    worst = int(np.argmax(ratio))
+    if ratio[worst] <= factor:
+        return None
+    return before.x[old[worst]], before.y[old[worst]], float(ratio[worst])
+
+
+def _iterate(ladder, options):
+    ladder.identify()
+    good = ladder.saved()
+    ladder.converge()
+    if _undone(ladder, good, "the refit"):
+        return
+    for number in range(1, options.iterations + 1):
+        good, scatter = ladder.saved(), ladder.residual_scatter()
+        n_found = ladder.add(ladder.leftovers(options.threshold, options.separation))
+        if not n_found:
+            return
+        ladder.identify()
+        ladder.converge()
+        ladder.note_pass(options.threshold, n_found)
+        if _undone(ladder, good, f"round {number} of the refit"):
+            return
+        gained = 1 - ladder.residual_scatter() / scatter
+        if gained < 0:
+            ladder.restore(good)
+        if gained < options.residual_tol:
+            return
+
+
+def _undone(ladder, good, what):
+    """Go back to a saved state if a star's flux ran away from it."""
+    found = catastrophic_star(
+        good.state, ladder.state, ladder.faintest(), ladder.options.refit.catastrophic_factor
+    )
+    if found is None:
+        return False
+    x, y, ratio = found
+    ladder.restore(good)
+    ladder.failed(
+        f"{what} was undone: the flux of the star at x = {x:.1f}, y = {y:.1f} "
+        f"changed by a factor of {ratio:.3g}"
+    )
+    return True
+
+
+def _nonnegative(ladder, options):
+    ladder.final_fitter = fit_nonnegative
+    ladder.converge()
+    for _ in range(options.leftover_iterations):
+        threshold, box = options.leftover_threshold, options.leftover_box
+        n_found = ladder.add(ladder.leftovers(threshold, options.leftover_separation, box))
+        if not n_found:
+            break
+        ladder.converge()
+        ladder.note_pass(threshold, n_found)
+    ladder.drop_zeros()

@@ -1,0 +1,437 @@
+"""Find stars, fit the scene, prune, and again with a lower threshold.
+
+From bright to faint, because a star fitted beside an undetected brighter one
+is not the star that is there. After each fit the stars that do not carry their
+marginal error are dropped, so that a low threshold costs nothing: near bright
+stars and in the galaxy's core a missed star's light has gone into the fit of
+its neighbours, the filter underrates it, and only a fit can decide.
+"""
+
+import logging
+from dataclasses import dataclass, replace
+
+import numpy as np
+from astropy.stats import mad_std
+
+from galstep.core.detection.detect import colour_templates, significance_map
+from galstep.core.detection.final_refit import refit_stars
+from galstep.core.detection.finder import Look
+from galstep.core.detection.ladder_noise import PassNoise
+from galstep.core.detection.ladder_options import LadderOptions, LadderResult, threshold_ladder
+from galstep.core.detection.outliers import discounted_band
+from galstep.core.detection.pruning import merged_pairs, weakest_of_pairs
+from galstep.core.detection.star_cuts import failing_stars
+from galstep.core.detection.star_fitters import StarFitter, with_render_side
+from galstep.core.detection.star_search import StarSearch
+from galstep.core.engine.covariance import covariance_of, scene_covariance
+from galstep.core.engine.normal import evaluate, wing_half_sizes
+from galstep.core.engine.scene import Freedom
+from galstep.core.engine.solve import ShapeBounds
+from galstep.exceptions import GalstepError
+
+__all__ = [
+    "Ladder",
+    "LadderOptions",
+    "LadderResult",
+    "known_variance",
+    "run_ladder",
+    "threshold_ladder",
+]
+
+MAX_FINAL_FITS = 3
+# Weights and residuals agree after a few rounds.
+ROBUST_FITS = 3
+
+log = logging.getLogger("stpipe.galstep.ladder")
+
+
+def known_variance(bands):
+    """Per band the variance of its error plane, None where there is none."""
+    return [1 / np.where(b.mask, 1, b.weight) if b.error_known else None for b in bands]
+
+
+def _shape_change(old, new):
+    """Largest change of a shape parameter, the centre in units of r_eff."""
+    if not len(new):
+        return 0.0
+    change = np.abs(new - old)
+    change[:, :2] /= np.exp(new[:, 2:3])
+    return float(change.max())
+
+
+def _covered_pixels(bands):
+    """Number of the scene's pixels with data in a band at least."""
+    if all(band.in_scene_frame for band in bands):
+        return np.count_nonzero(~np.all([band.mask for band in bands], axis=0))
+    return max(np.count_nonzero(~band.mask) / band.scale**2 for band in bands)
+
+
+def _odd(size):
+    """The next odd whole number, 3 at least; 0 stays 0."""
+    return max(3, 2 * int(np.ceil((size - 1) / 2)) + 1) if size > 0 else 0
+
+
+@dataclass(frozen=True, eq=False)
+class _Saved:
+    """What a ladder goes back to when a refit is undone."""
+
+    bands: list
+    state: object
+    solution: object
+    maps: list
+    images: list
+    scatters: list
+    templates: np.ndarray
+    significance: np.ndarray
+    evaluated: tuple
+
+
+class Ladder:
+    """The moving parts of one run: bands, solution and star significances.
+
+    Parameters
+    ----------
+    bands, base, state, freedom, options, bounds
+        See `run_ladder`.
+
+    Attributes
+    ----------
+    state : `galstep.core.engine.scene.SceneState`
+        The scene as it is fitted now.
+    solution : `galstep.core.engine.solve.Solution`
+        The last fit; stars may have been dropped from ``state`` since.
+    final_fitter : callable
+        What fits the scene at the end.
+    failures, notes : list of str
+        See `LadderResult`.
+    """
+
+    def __init__(self, bands, base, state, freedom, options, bounds):
+        self.bands = [with_render_side(band, options.render_side) for band in bands]
+        self.freedom, self.options, self.bounds = freedom, options, bounds
+        area = min(band.noise_area_in_scene for band in bands)
+        self.fwhm = min(band.fwhm_in_scene for band in bands)
+        max_stars = int(options.density * _covered_pixels(bands) / area)
+        self.search = StarSearch(options, self.fwhm, max_stars)
+        self.templates = colour_templates(state.star_flux[:, :0], state.star_flux[:, :0])
+        self.significance = np.full(state.n_stars, np.inf)
+        self.n_iterations = 0
+        self.history, self.failures, self.notes = [], [], []
+        # where a fitted star was found insignificant at the lowest threshold:
+        # the same peak is not tried again, or the passes would never end
+        self.at_floor = False
+        self.noise = PassNoise(base, options)
+        sharpest = min(band.star_renderer.psf.fwhm for band in bands)
+        self.fitter = StarFitter(options.fitter, window=_odd(options.window * sharpest))
+        self.final_fitter = options.refit.fitter(self.fitter, options.group_separation * self.fwhm)
+        self.solution, self.state, self.maps = None, state, None
+        self.evaluated = None  # the last state with its images
+        self._covariance = None  # of the last fit, where it was wanted
+
+    # ------------------------------------------------------------------ fits
+
+    def look(self):
+        """Measure the noise that the start leaves, before anything is fitted.
+
+        With weights that are wrong by the square of ten, as those of single
+        pixels are in a crowded frame, the first fit would be of no use.
+        """
+        half_sizes = [
+            wing_half_sizes(band, flux)
+            for band, flux in zip(self.bands, self.state.star_flux, strict=True)
+        ]
+        evaluation = evaluate(self.bands, self.state, half_sizes, self.freedom)
+        self.evaluated = self.state, evaluation
+        self.bands, self.maps = self.noise.measure(self.bands, self.state, evaluation)
+
+    def fit(self, final=False):
+        """Fit the scene as it stands and measure the noise it leaves."""
+        options = self.options
+        fitter = self.final_fitter if final else self.fitter
+        self.solution = fitter(
+            self.bands,
+            self.state,
+            self.freedom,
+            bounds=self.bounds,
+            max_iterations=options.final_iterations if final else options.max_iterations,
+            tolerance=options.final_tolerance if final else options.tolerance,
+            reuse=self.evaluated,
+            anticipate=not final,
+        )
+        self.state, evaluation = self.solution.state, self.solution.evaluation
+        self.evaluated = self.state, evaluation
+        self._covariance = None
+        self.n_iterations += self.solution.n_iterations
+        self.bands, self.maps = self.noise.measure(self.bands, self.state, evaluation, anew=final)
+
+    def converge(self):
+        """Fit to convergence; every star left carries its error."""
+        for _ in range(MAX_FINAL_FITS):
+            self.fit(final=True)
+            if not self.prune(self.options.keep):
+                break
+        else:
+            self.fit(final=True)
+
+    # ----------------------------------------------------------------- stars
+
+    def _look(self):
+        map_ = significance_map(self.maps, self.templates)
+        state = self.state
+        noise = self.noise
+        return Look(self.bands, noise.images, state.shift, map_, noise.scatters, state.x, state.y)
+
+    def detect(self, threshold, near):
+        """Candidates of a pass, see `StarSearch.detect`."""
+        bright = self.significance > self.options.near_significance
+        return self.search.detect(self._look(), self.state.shapes, bright, threshold, near)
+
+    def leftovers(self, threshold, separation, box_size=None):
+        """Candidates after a fit, see `StarSearch.leftovers`."""
+        look = self._look()
+        return self.search.leftovers(look, self.state.shapes, threshold, separation, box_size)
+
+    def add(self, found):
+        """Put candidates into the scene; how many they were."""
+        if len(found.x):
+            self.state = self.state.with_stars(found.x, found.y, found.flux)
+        return len(found.x)
+
+    def prune(self, threshold):
+        """Drop insignificant stars, merge close pairs; True if any went."""
+        state = self.state
+        if state.n_stars == 0:
+            return False
+        errors = covariance_of(self.solution.equations, state).star_flux_errors(self.bands)
+        self.templates = colour_templates(state.star_flux, errors)
+        combined = significance_map(self.maps, self.templates)
+        significance = combined.star_significance(state.star_flux, errors)
+        flux, keep = merged_pairs(state, significance, self.options.merge * self.fwhm)
+        # a pair that became one star has the pair's flux and no error yet
+        merged = (flux != state.star_flux).any(axis=0)
+        poor = ~(np.isfinite(significance) & (significance > threshold)) & ~merged
+        keep &= ~weakest_of_pairs(state, poor & keep, ~keep, significance, self.fwhm)
+        self.state = replace(state, star_flux=flux)
+        self.significance = significance
+        return self._select(keep)
+
+    def _select(self, keep):
+        """Only these stars; True if any went."""
+        if self.at_floor:
+            self.search.reject(self.state.x_prior[~keep], self.state.y_prior[~keep])
+        self.state = self.state.select_stars(keep)
+        self.significance = self.significance[keep]
+        return not keep.all()
+
+    # ---------------------------------------------------------------- passes
+
+    def climb(self, threshold, near):
+        """One pass: detect, fit, prune. Number found and change of the shape."""
+        before = self.state.shapes
+        n_found = self.add(self.detect(threshold, near))
+        if n_found:
+            self.fit()
+            self.prune(min(self.options.keep, threshold))
+        self.note_pass(threshold, n_found)
+        return n_found, _shape_change(before, self.state.shapes)
+
+    def note_pass(self, threshold, n_found=0):
+        """Write down how things stand after a pass."""
+        self.history.append(
+            dict(
+                threshold=threshold,
+                n_found=n_found,
+                n_stars=self.state.n_stars,
+                shape=self.state.shapes[:1].ravel(),
+                chi2=self.solution.chi2,
+                noise=[band.sigma for band in self.bands],
+            )
+        )
+        log.debug("%s", self.history[-1])
+
+    def descend(self):
+        """All thresholds from bright to faint."""
+        n_empty = 0
+        for index, threshold in enumerate(self.options.thresholds):
+            n_found, _ = self.climb(threshold, index >= self.options.near_from)
+            n_empty = 0 if n_found else n_empty + 1
+            if n_empty >= self.options.max_empty:
+                break
+
+    def settle(self):
+        """Passes at the lowest threshold until the galaxy stands still."""
+        options, quiet = self.options, 0
+        if not options.thresholds:
+            return
+        self.at_floor = True
+        for index in range(options.floor_passes):
+            n_found, change = self.climb(options.thresholds[-1], near=True)
+            quiet = quiet + 1 if change < options.shape_tolerance else 0
+            if (quiet >= options.patience or not n_found) and index + 1 >= options.min_passes:
+                return
+
+    # ------------------------------------------------------------------- end
+
+    def finish(self):
+        """The final refit, the cuts, and what no model explains."""
+        refit_stars(self)
+        if self.options.background.has_mesh:
+            self._note_background()
+        if self.options.cuts.any:
+            self.cut()
+        if self.options.robust != "none" or self.options.clip > 0:
+            for _ in range(ROBUST_FITS):
+                self._discount_outliers()
+                self.fit(final=True)
+            self._discount_outliers()
+            self._covariance = None  # the weights are others now
+
+    def _note_background(self):
+        """Say what the mesh took off the last detection images."""
+        pairs = zip(self.bands, self.solution.evaluation.residuals, self.noise.images, strict=True)
+        for band, residual, image in pairs:
+            level = (residual - image)[~band.mask]
+            if level.size:
+                self.note(
+                    f"{band.name}: background of the detection image: median "
+                    f"{np.median(level):.3g}, scatter {mad_std(level):.3g}"
+                )
+
+    def cut(self):
+        """Drop the stars that fail the quality cuts, and fit again without them."""
+        state = self.state
+        if not state.n_stars:
+            return
+        failed = failing_stars(self.bands, self.solution, self.covariance(), self.options.cuts)
+        gone = np.any(list(failed.values()), axis=0)
+        if not gone.any():
+            return
+        counts = ", ".join(f"{name} {own.sum()}" for name, own in failed.items() if own.any())
+        self.note(f"quality cuts dropped {gone.sum()} of {state.n_stars} stars: {counts}")
+        self.at_floor = True
+        self._select(~gone)
+        self.converge()
+
+    def _discount_outliers(self):
+        """Robust weights and clipped pixels, from the residuals of the last fit."""
+        options, residuals = self.options, self.solution.evaluation.residuals
+        vectors = [
+            [band.own_vector(vector, self.state.shift[i]) for vector in self.state.shapes_in(band)]
+            for i, band in enumerate(self.bands)
+        ]
+        self.bands = [
+            discounted_band(band, residual, own, options)
+            for band, residual, own in zip(self.bands, residuals, vectors, strict=True)
+        ]
+
+    def covariance(self):
+        """The formal covariance of the last fit."""
+        if self._covariance is None:
+            self._covariance = scene_covariance(self.bands, self.solution, self.freedom)
+        return self._covariance
+
+    def note(self, text):
+        """Say what happened to the stars."""
+        self.notes.append(text)
+        log.info("%s", text)
+
+    def failed(self, text):
+        """Say what went wrong, or raise an error where that is wanted."""
+        if self.options.raise_error:
+            raise GalstepError(f"star fit failed: {text}")
+        self.failures.append(text)
+        log.warning("%s", text)
+
+    # ------------------------------------------------- what the refits need
+
+    def identify(self):
+        """Give stars without an identity one below zero, which is no number yet."""
+        star_id = self.state.star_id.copy()
+        new = np.flatnonzero(star_id == -1)
+        lowest = min(star_id.min(initial=-1), -1)
+        star_id[new] = lowest - 1 - np.arange(len(new))
+        self.state = replace(self.state, star_id=star_id)
+
+    def faintest(self):
+        """Per band the flux error of a star by itself, (nb,)."""
+        areas = [band.star_renderer.psf.noise_area for band in self.bands]
+        return np.array([b.sigma * np.sqrt(a) for b, a in zip(self.bands, areas, strict=True)])
+
+    def residual_scatter(self):
+        """MAD of the residuals in units of the noise of the start, mean of the bands."""
+        pairs = zip(self.bands, self.solution.evaluation.residuals, self.noise.first, strict=True)
+        scatters = [mad_std(own[~b.mask]) / first for b, own, first in pairs if not b.mask.all()]
+        return float(np.mean(scatters))
+
+    def saved(self):
+        """What `restore` goes back to."""
+        return _Saved(
+            self.bands, self.state, self.solution, self.maps, list(self.noise.images),
+            list(self.noise.scatters), self.templates, self.significance, self.evaluated,
+        )  # fmt: skip
+
+    def restore(self, saved):
+        """Go back to what was `saved`."""
+        self.bands, self.state, self.solution = saved.bands, saved.state, saved.solution
+        self.maps, self.noise.images = saved.maps, list(saved.images)
+        self.noise.scatters = list(saved.scatters)
+        self.templates, self.significance = saved.templates, saved.significance
+        self.evaluated, self._covariance = saved.evaluated, None
+        if self.solution.state.n_stars != self.state.n_stars:
+            self.fit()  # stars had been dropped since
+
+    def drop_zeros(self):
+        """Drop stars without any flux: the scene is the same without them."""
+        keep = (self.state.star_flux != 0).any(axis=0)
+        if not keep.all():
+            self._select(keep)
+            self.fit(final=True)
+
+
+def run_ladder(
+    bands, state, freedom=Freedom(), options=LadderOptions(), bounds=ShapeBounds(), base=None
+):
+    """Find and fit all stars of a scene, together with galaxy and sky.
+
+    Parameters
+    ----------
+    bands : sequence of `galstep.core.engine.scene.SceneBand`
+    state : `galstep.core.engine.scene.SceneState`
+        The start; stars in it are kept while they are significant.
+    freedom : `galstep.core.engine.scene.Freedom`, optional
+    options : `LadderOptions`, optional
+    bounds : `galstep.core.engine.solve.ShapeBounds`, optional
+    base : sequence of (ny, nx) arrays or None, optional
+        Per band the variance of its error plane, None where there is none; by
+        default `known_variance` of the bands.
+
+    Returns
+    -------
+    LadderResult
+
+    Raises
+    ------
+    GalstepError
+        If a fit of the stars fails and ``options.raise_error`` is set.
+    """
+    base = known_variance(bands) if base is None else base
+    ladder = Ladder(bands, base, state, freedom, options, bounds)
+    ladder.look()
+    ladder.fit()
+    ladder.prune(min((options.keep, *options.thresholds[:1])))
+    ladder.descend()
+    ladder.settle()
+    ladder.finish()
+    if not ladder.solution.converged and options.raise_error:
+        ladder.failed("chi2 still fell when the steps ran out")
+    return LadderResult(
+        bands=ladder.bands,
+        solution=ladder.solution,
+        covariance=ladder.covariance(),
+        significance=ladder.significance,
+        limited=ladder.search.limited,
+        history=ladder.history,
+        n_iterations=ladder.n_iterations,
+        failures=tuple(ladder.failures),
+        notes=tuple(ladder.notes),
+    )

@@ -1,0 +1,102 @@
+"""The noise of a ladder's bands from pass to pass, and the images to look at."""
+
+from dataclasses import replace
+
+import numpy as np
+
+from galstep.core.detection.detect import maps_on_scene, matched_filter
+from galstep.core.detection.detection_background import detection_maps
+from galstep.core.detection.residual_noise import update_noise
+
+__all__ = ["PassNoise"]
+
+
+class PassNoise:
+    """Noise after each fit, as the options of a ladder want it.
+
+    Parameters
+    ----------
+    base : sequence of (ny, nx) arrays or None
+        Per band the variance of its error plane, None where there is none.
+    options : `galstep.core.detection.ladder_options.LadderOptions`
+
+    Attributes
+    ----------
+    images : list of (ny, nx) arrays
+        The detection images of the last call of `measure`.
+    first : list of float
+        The noise of the first call, 1 sigma per pixel.
+    scatters : list of float
+        What the finder's own noise is, in units of the pixels'.
+    """
+
+    def __init__(self, base, options):
+        self.base, self.options = base, options
+        self.images = [None] * len(base)
+        self.first = [None] * len(base)
+        self.scatters = [None] * len(base)
+        self._first_scatter = [None] * len(base)
+
+    def measure(self, bands, state, evaluation, anew=True):
+        """Weights that agree with the residuals, and the matched filter of these.
+
+        Parameters
+        ----------
+        bands : sequence of `galstep.core.engine.scene.SceneBand`
+        state : `galstep.core.engine.scene.SceneState`
+        evaluation : `galstep.core.engine.normal.Evaluation`
+            Of that state.
+        anew : bool, optional
+            Measure the noise also where the options would keep the first one.
+
+        Returns
+        -------
+        bands : list of SceneBand
+        maps : list of (snr, flux, information)
+            On the scene's frame.
+        """
+        pairs = [
+            self._of_band(i, band, state, evaluation, anew or self.options.measure_noise)
+            for i, band in enumerate(bands)
+        ]
+        return [band for band, _ in pairs], [maps for _, maps in pairs]
+
+    def _of_band(self, i, band, state, evaluation, anew):
+        residual, shift = evaluation.residuals[i], state.shift[i]
+        fresh = anew or self.first[i] is None
+        if fresh:
+            sky = np.tensordot(state.sky[i], band.basis, axes=1)
+            light = band.data - residual - sky
+            core = band.core(state, shift)
+            band, maps = update_noise(
+                band, self.base[i], residual, light, evaluation.stars[i], core, shift
+            )
+            band, maps = self._not_below_floor(i, band, maps)
+        else:
+            maps = maps_on_scene(band, matched_filter(band, residual, shift), shift)
+        self.images[i] = residual
+        if self.options.background.has_mesh:
+            maps, self.images[i] = detection_maps(band, residual, shift, self.options.background)
+        if fresh:
+            self._measure_finder(i, band)
+        return band, maps
+
+    def _measure_finder(self, i, band):
+        """The finder's own scatter, under the same floor."""
+        sigma = band.sigma / band.noise_scale
+        scatter = self.options.finder.scatter(band, self.images[i])
+        if self._first_scatter[i] is None:
+            self._first_scatter[i] = scatter * sigma
+        floor = self.options.noise_floor * self._first_scatter[i]
+        self.scatters[i] = max(scatter, floor / sigma)
+
+    def _not_below_floor(self, i, band, maps):
+        """Weights and maps for a noise of at least a share of the first one."""
+        if self.first[i] is None:
+            self.first[i] = band.sigma
+        factor = self.options.noise_floor * self.first[i] / band.sigma
+        if not factor > 1 or not np.isfinite(factor):
+            return band, maps
+        snr, flux, information = maps
+        band = replace(band, weight=band.weight / factor**2, noise_scale=band.noise_scale * factor)
+        return band, (snr / factor, flux, information / factor**2)

@@ -1,0 +1,64 @@
+"""Which fitted stars stay: significance, pairs that are one star, blends in pieces."""
+
+import numpy as np
+from scipy.spatial import cKDTree
+
+__all__ = ["merged_pairs", "weakest_of_pairs"]
+
+
+def merged_pairs(state, significance, reach):
+    """Stars so close that they are one: the weaker gives its flux to the stronger.
+
+    Parameters
+    ----------
+    state : `galstep.core.engine.scene.SceneState`
+    significance : (n_stars,) array
+    reach : float
+        Pixels of the scene; 0: none.
+
+    Returns
+    -------
+    flux : (nb, n_stars) array
+    keep : (n_stars,) bool array
+    """
+    flux, keep = state.star_flux.copy(), np.ones(state.n_stars, dtype=bool)
+    if state.n_stars > 1 and reach > 0:
+        tree = cKDTree(np.column_stack([state.x, state.y]))
+        for a, b in tree.query_pairs(reach, output_type="ndarray"):
+            if keep[a] and keep[b]:
+                weak, strong = (a, b) if significance[a] < significance[b] else (b, a)
+                keep[weak] = False
+                flux[:, strong] += flux[:, weak]
+    return flux, keep
+
+
+def weakest_of_pairs(state, poor, gone, significance, reach):
+    """Of the poor stars, those that may be dropped now.
+
+    Where stars overlap each is insignificant beside the others; dropping
+    all of them would lose their light. So one of a pair goes at a time, and
+    none beside a star that is going already.
+
+    Parameters
+    ----------
+    state : `galstep.core.engine.scene.SceneState`
+    poor, gone : (n_stars,) bool arrays
+        Stars without significance, and stars that are dropped in any case.
+    significance : (n_stars,) array
+    reach : float
+        How far stars overlap, pixels of the scene.
+
+    Returns
+    -------
+    (n_stars,) bool array
+    """
+    if not poor.any():
+        return poor
+    poor = poor.copy()
+    tree = cKDTree(np.column_stack([state.x, state.y]))
+    for a, b in tree.query_pairs(reach, output_type="ndarray"):
+        if gone[a] or gone[b]:
+            poor[[a, b]] &= gone[[a, b]]
+        elif poor[a] and poor[b]:
+            poor[a if significance[a] > significance[b] else b] = False
+    return poor

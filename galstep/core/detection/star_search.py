@@ -1,0 +1,127 @@
+"""Where the ladder looks for new stars, and which peaks it takes."""
+
+from dataclasses import replace
+
+import numpy as np
+
+from galstep.core.detection.candidates import (
+    leftover_peaks,
+    near_centres,
+    near_places,
+    standing_out,
+)
+from galstep.core.detection.finder import aperture_fluxes
+
+__all__ = ["StarSearch"]
+
+
+class StarSearch:
+    """The rules of a ladder for new stars.
+
+    Parameters
+    ----------
+    options : `galstep.core.detection.ladder_options.LadderOptions`
+    fwhm : float
+        Of the sharpest band, pixels of the scene.
+    max_stars : int
+        Largest number of stars in the scene.
+
+    Attributes
+    ----------
+    limited : bool
+        Whether stars were left because there was no room.
+    """
+
+    def __init__(self, options, fwhm, max_stars):
+        self.options, self.fwhm, self.max_stars = options, fwhm, max_stars
+        self.limited = False
+        self._rejected = np.zeros((0, 2))
+
+    def reject(self, x, y):
+        """Remember places that are not to be tried again."""
+        self._rejected = np.concatenate([self._rejected, np.column_stack([x, y])])
+
+    def detect(self, look, shapes, bright, threshold, near):
+        """Peaks above the threshold; lower ones near bright stars and cores.
+
+        Parameters
+        ----------
+        look : `galstep.core.detection.finder.Look`
+        shapes : (ng, 6) array
+            The galaxies.
+        bright : (n_stars,) bool array
+            Which of the known stars are bright.
+        threshold : float
+            In units of the map's scatter.
+        near : bool
+            Whether lower peaks are looked for at all.
+
+        Returns
+        -------
+        `galstep.core.detection.detect.Candidates`
+        """
+        options = self.options
+        near = near and options.near_threshold < threshold
+        lowest = options.near_threshold if near else threshold
+        found = options.finder.find(look, lowest, options.separation * self.fwhm)
+        found = self._standing_out(look, found)
+        keep = found.significance > threshold
+        if near and len(found.x):
+            core = options.core_radius, options.core_reach * self.fwhm
+            close = near_centres(shapes, found.x, found.y, *core)
+            reach = options.near_radius * self.fwhm
+            close |= near_places(found.x, found.y, look.x[bright], look.y[bright], reach)
+            keep |= close & (found.significance > lowest)
+        return self._allowed(look, shapes, found.select(np.flatnonzero(keep)))
+
+    def leftovers(self, look, shapes, threshold, separation, box_size=None):
+        """Peaks that a fit has left.
+
+        Parameters
+        ----------
+        look, shapes
+            As for `detect`.
+        threshold : float
+            In units of the map's scatter.
+        separation : float
+            From known stars and each other, in FWHM.
+        box_size : int, optional
+            Look with `leftover_peaks` and this box; by default with the finder
+            of the options.
+
+        Returns
+        -------
+        `galstep.core.detection.detect.Candidates`
+        """
+        distance = separation * self.fwhm
+        if box_size is None:
+            found = self.options.finder.find(look, threshold, distance)
+        else:
+            found = leftover_peaks(look, threshold, distance, box_size)
+        found = self._standing_out(look, found)
+        keep = np.flatnonzero(found.significance > threshold)
+        # what would not be kept anyway may be left without being missed
+        return self._allowed(look, shapes, found.select(keep), self.options.keep)
+
+    def _standing_out(self, look, found):
+        if not self.options.background.has_annulus or not len(found.x):
+            return found
+        return standing_out(look, found, self.options.background)
+
+    def _allowed(self, look, shapes, found, missed=-np.inf):
+        """Those not rejected before and outside the mask, as many as there is room for.
+
+        The list is limited if one that is left is more significant than ``missed``.
+        """
+        options = self.options
+        reach = options.separation * self.fwhm
+        gone = near_places(found.x, found.y, *self._rejected.T, reach)
+        gone |= near_centres(shapes, found.x, found.y, np.inf, options.centre_mask * self.fwhm)
+        found = found.select(np.flatnonzero(~gone))
+        room = max(0, self.max_stars - len(look.x))
+        if len(found.x) > room:
+            self.limited |= bool(found.significance[room] > missed)
+            found = found.select(np.arange(room))
+        if options.first_flux > 0:
+            found = replace(found, flux=aperture_fluxes(look, found.x, found.y, options.first_flux))
+        return found

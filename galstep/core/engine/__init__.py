@@ -1,0 +1,1 @@
+"""One scene, one fit: parameters, normal equations, solvers, formal errors."""

@@ -1,0 +1,355 @@
+"""Model, residuals and normal equations of a scene.
+
+Stars are rendered with the full wings of the PSF in the model and in the
+gradient. Every block of the matrix is made from the same truncated stamps: a
+Gram matrix of one set of vectors cannot become indefinite, which one that
+mixes full and truncated wings can. The matrix only steers the steps; where
+they end is decided by the gradient.
+"""
+
+from dataclasses import dataclass
+
+import numpy as np
+from scipy.sparse import coo_matrix, diags
+from scipy.spatial import cKDTree
+
+from galstep.core.engine.border import border_images
+from galstep.core.engine.bordered import BorderedMatrix
+from galstep.core.engine.layout import Layout
+from galstep.core.engine.priors import prior_chi2, prior_equations
+from galstep.core.engine.scene import N_SHAPE
+from galstep.core.imaging.stars import gram_stamps, project_stamps, weighted_stamps
+
+__all__ = [
+    "Evaluation",
+    "NormalEquations",
+    "add_priors",
+    "evaluate",
+    "normal_equations",
+    "star_stamps",
+    "wing_half_sizes",
+]
+
+# In units of the information that a star has on a frame without masked pixels:
+# a prior on the step of star fluxes, which keeps the matrix regular; and the
+# least share of its PSF a star must show in a band to be given a flux there. With less, only
+# wings reach the data, and their fit would follow the noise without end.
+FLUX_RIDGE = 3e-3
+MIN_INFORMATION = 1e-2
+HOLD = 1e8
+
+
+@dataclass(frozen=True, eq=False)
+class Evaluation:
+    """A state's images: what the next normal equations are made from.
+
+    ``galaxies[band]`` is (n_galaxies, 7, ny, nx) of unit-flux images and
+    derivatives with respect to the scene's parameters, or (n_galaxies, 1, ny,
+    nx) without derivatives. ``residuals`` are data - model, 0 where masked.
+    ``chi2`` includes the priors.
+    """
+
+    chi2: float
+    residuals: tuple
+    galaxies: tuple
+    stars: tuple
+
+
+def wing_half_sizes(band, flux):
+    """Stamp half-sizes (pixels) in which stars of these fluxes are rendered.
+
+    A star is carried as far as it can matter: to the edge of the PSF above
+    S/N 100, less below. A pixel outside then holds far less than the noise.
+    """
+    renderer = band.star_renderer
+    noise = band.sigma * np.sqrt(renderer.psf.noise_area)
+    snr = np.abs(flux) / noise
+    small = max(10, renderer.matrix_half_size)
+    tiers = [snr < 3, snr < 10, snr < 30, snr < 100]
+    sizes = np.select(tiers, [small, 16, 25, 40], renderer.half_size)
+    return np.minimum(sizes, renderer.half_size).astype(np.int64)
+
+
+def _galaxy_images(band, shapes, shift, derivatives):
+    matrix = None if band.on_scene_grid else band.matrix
+    images = np.empty((len(shapes), 1 + N_SHAPE * derivatives, *band.shape))
+    for shape, stack in zip(shapes, images, strict=True):
+        vector = band.galaxy_vector(shape, shift)
+        if derivatives:
+            band.galaxy_renderer.image_and_derivatives(vector, matrix, out=stack)
+            if matrix is not None:
+                stack[1:3] = np.tensordot(matrix.T, stack[1:3], axes=1)
+        else:
+            stack[0] = band.galaxy_renderer.image(vector, matrix)
+    return images
+
+
+def _prior_chi2(state, freedom):
+    chi2 = 0.0
+    if freedom.positions and state.n_stars:
+        moved = (state.x - state.x_prior) ** 2 + (state.y - state.y_prior) ** 2
+        chi2 += np.sum(moved / np.square(freedom.position_prior))
+    for band in freedom.registration:
+        chi2 += (state.shift[band] ** 2).sum() / freedom.registration_prior**2
+    chi2 += float(np.square(state.gradients / freedom.gradient_prior).sum())
+    if freedom.shape_priors:
+        chi2 += prior_chi2(freedom.shape_priors, state.shapes[0])
+    return chi2
+
+
+def evaluate(bands, state, half_sizes, freedom, reuse=None):
+    """Model images, residuals and chi2 of a state.
+
+    Parameters
+    ----------
+    bands : sequence of `SceneBand`
+    state : `SceneState`
+    half_sizes : list of int arrays
+        Per band, the half-size in which each star is rendered.
+    freedom : `Freedom`
+        Decides which derivatives are needed and which priors count.
+    reuse : (SceneState, Evaluation), optional
+        A neighbouring state: galaxy images are taken from it where shape and
+        registration are the same.
+
+    Returns
+    -------
+    Evaluation
+    """
+    chi2 = _prior_chi2(state, freedom)
+    residuals, galaxies, stars = [], [], []
+    for i, band in enumerate(bands):
+        derivatives = any(freedom.shape) or i in freedom.registration
+        shapes = state.shapes_in(band)
+        same = (
+            reuse is not None
+            and np.array_equal(reuse[0].shapes_in(band), shapes)
+            and np.array_equal(reuse[0].shift[i], state.shift[i])
+            and reuse[1].galaxies[i].shape[1] >= 1 + N_SHAPE * derivatives
+        )
+        if same:
+            stack = reuse[1].galaxies[i]
+        else:
+            stack = _galaxy_images(band, shapes, state.shift[i], derivatives)
+        x, y = band.to_pixels(state.x, state.y, state.shift[i])
+        star_image = band.star_renderer.render(
+            band.shape, x, y, state.star_flux[i], half_sizes=half_sizes[i]
+        )
+        residual = np.tensordot(state.sky[i], band.basis, axes=1)
+        residual += star_image
+        residual += np.tensordot(state.galaxy_flux[i], stack[:, 0], axes=1)
+        np.subtract(band.data, residual, out=residual)
+        residual[band.mask] = 0.0
+        chi2 += float(np.vdot(band.weight, residual * residual))
+        residuals.append(residual)
+        galaxies.append(stack)
+        stars.append(star_image)
+    return Evaluation(chi2, tuple(residuals), tuple(galaxies), tuple(stars))
+
+
+@dataclass(frozen=True, eq=False)
+class NormalEquations:
+    """matrix . step = gradient, with the places of the parameters."""
+
+    layout: Layout
+    matrix: BorderedMatrix
+    border_gradient: np.ndarray
+    star_gradient: np.ndarray
+
+
+def _star_pairs(ix, iy, half_size):
+    """Indices of overlapping stamps, each star with itself first."""
+    own = np.arange(len(ix))
+    if len(ix) < 2:
+        return own, own
+    tree = cKDTree(np.column_stack([ix, iy]).astype(float))
+    pairs = tree.query_pairs(2 * half_size + 0.5, p=np.inf, output_type="ndarray")
+    return np.concatenate([own, pairs[:, 0]]), np.concatenate([own, pairs[:, 1]])
+
+
+def star_stamps(band, index, state, half_size):
+    """Stamps of a band's stars: unit-flux value, flux-weighted derivatives.
+
+    The derivatives are with respect to x and y in the scene's frame.
+
+    Returns
+    -------
+    stamps, ix, iy
+        As from `galstep.core.imaging.stars.StarRenderer.stamps`.
+    """
+    x, y = band.to_pixels(state.x, state.y, state.shift[index])
+    stamps, ix, iy = band.star_renderer.stamps(x, y, half_size)
+    if not band.on_scene_grid:
+        stamps[:, 1:] = np.einsum("ba,nbij->naij", band.matrix, stamps[:, 1:])
+    stamps[:, 1:] *= state.star_flux[index][:, None, None, None]
+    return stamps, ix, iy
+
+
+class _Sparse:
+    """Entries of the stars' matrix, gathered band by band."""
+
+    def __init__(self):
+        self.rows, self.columns, self.values = [], [], []
+
+    def add(self, rows, columns, values):
+        self.rows.append(rows)
+        self.columns.append(columns)
+        self.values.append(values)
+
+    def matrix(self, size):
+        if not self.rows:
+            return coo_matrix((size, size)).tocsc()
+        entries = (np.concatenate(self.rows), np.concatenate(self.columns))
+        return coo_matrix((np.concatenate(self.values), entries), shape=(size, size)).tocsc()
+
+
+def _add_pairs(sparse, layout, index, i, j, gram):
+    """The 3 x 3 blocks of star pairs, in both orders."""
+    parameters = [index] + [layout.n_bands, layout.n_bands + 1] * layout.positions
+    other = i != j
+    for p, row in enumerate(parameters):
+        for q, column in enumerate(parameters):
+            rows, columns = layout.star(i, row), layout.star(j, column)
+            values = gram[:, p, q]
+            sparse.add(rows, columns, values)
+            sparse.add(columns[other], rows[other], values[other])
+
+
+class _StarPart:
+    """The stars' matrix, coupling and gradient, gathered band by band."""
+
+    def __init__(self, layout):
+        self.layout = layout
+        self.size = layout.block * layout.n_stars
+        self.coupling = np.zeros((layout.n_border, self.size))
+        self.gradient = np.zeros(self.size)
+        self.sparse = _Sparse()
+
+    def add(self, band, index, stamps, images, weighted_residual, wings):
+        """One band's share.
+
+        ``stamps`` are those of `star_stamps`, ``images`` its `BorderImages`,
+        ``wings`` the (x, y, half_sizes) that the stars are rendered with.
+        """
+        layout = self.layout
+        own = np.arange(layout.n_stars)
+        flux = layout.star(own, index)
+        self.gradient[flux] += band.star_renderer.project(weighted_residual[None], *wings)[:, 0]
+        cross = images.projected(weighted_stamps(band.weight, *stamps), *stamps[1:])
+        self.coupling[:, flux] += cross[0]
+        if layout.positions:
+            moved = project_stamps(weighted_residual[None], *stamps)[:, 0]
+            for axis in (0, 1):
+                place = layout.star(own, layout.n_bands + axis)
+                self.gradient[place] += moved[:, 1 + axis]
+                self.coupling[:, place] += cross[1 + axis]
+        self._add_blocks(band, index, stamps, flux)
+
+    def _add_blocks(self, band, index, stamps, flux):
+        i, j = _star_pairs(*stamps[1:], stamps[0].shape[-1] // 2)
+        gram = gram_stamps(band.weight, *stamps, i, j)
+        _add_pairs(self.sparse, self.layout, index, i, j, gram)
+        nominal = 1 / (band.sigma**2 * band.star_renderer.psf.noise_area)
+        unseen = _without_data(band, stamps, gram[: self.layout.n_stars, 0, 0], nominal)
+        self.gradient[flux[unseen]] = 0.0
+        self.sparse.add(flux, flux, np.where(unseen, HOLD, FLUX_RIDGE) * nominal)
+
+    def matrix(self):
+        """The stars' matrix, without priors."""
+        return self.sparse.matrix(self.size)
+
+
+def _without_data(band, stamps, information, nominal):
+    """Stars that have next to no good pixels in a band.
+
+    A weight that is low for another reason (the core of a bright star, where
+    the PSF's error dominates) is no lack of data, so it is the mask that counts.
+    """
+    unseen = information < MIN_INFORMATION * nominal
+    if unseen.any():
+        own = np.flatnonzero(unseen)
+        good = (~band.mask).astype(float)
+        share = gram_stamps(good, *stamps, own, own)[:, 0, 0] * band.star_renderer.psf.noise_area
+        unseen[own] = share < MIN_INFORMATION
+    return unseen
+
+
+def normal_equations(bands, state, evaluation, half_sizes, freedom, half_size=None):
+    """The Gauss-Newton equations of all free parameters.
+
+    Parameters
+    ----------
+    bands, state, evaluation, half_sizes
+        As given to and returned by `evaluate`.
+    freedom : `galstep.core.engine.scene.Freedom`
+    half_size : int, optional
+        Half-size of the stamps in the matrix; by default each PSF's own
+        ``matrix_half_size``. A covariance wants it larger than a step does.
+
+    Returns
+    -------
+    NormalEquations
+        The matrix includes the priors.
+    """
+    layout = Layout.of(bands, state, freedom)
+    border, border_gradient = np.zeros((layout.n_border,) * 2), np.zeros(layout.n_border)
+    part = _StarPart(layout)
+    for i, band in enumerate(bands):
+        stamps = None
+        if layout.n_stars:
+            stamps = star_stamps(band, i, state, half_size or band.star_renderer.matrix_half_size)
+        images = border_images(band, i, state, evaluation, layout, stamps)
+        own, own_gradient = images.normal_equations(band.weight, evaluation.residuals[i])
+        border += own
+        border_gradient += own_gradient
+        if layout.n_stars:
+            wings = (*band.to_pixels(state.x, state.y, state.shift[i]), half_sizes[i])
+            part.add(band, i, stamps, images, band.weight * evaluation.residuals[i], wings)
+    stars, coupling, star_gradient = part.matrix(), part.coupling, part.gradient
+    stars = add_priors(border, border_gradient, stars, star_gradient, state, freedom, layout)
+    matrix = BorderedMatrix(border, coupling, stars)
+    return NormalEquations(layout, matrix, border_gradient, star_gradient)
+
+
+def _add_shape_priors(border, gradient, state, freedom, layout):
+    places = np.flatnonzero(layout.shape.power > 0)
+    precision = 1 / np.square(np.asarray(freedom.gradient_prior)[layout.shape.parameter[places]])
+    border[places, places] += precision
+    gradient[places] -= precision * layout.shape.of_state(state)[places]
+    if not freedom.shape_priors:
+        return
+    own = [(k, layout.shape_place(0, k)) for k in range(N_SHAPE)]
+    free, places = np.array([(k, place) for k, place in own if place is not None]).reshape(-1, 2).T
+    matrix, right = prior_equations(freedom.shape_priors, state.shapes[0])
+    border[np.ix_(places, places)] += matrix[np.ix_(free, free)]
+    gradient[places] += right[free]
+
+
+def add_priors(border, border_gradient, stars, star_gradient, state, freedom, layout):
+    """Add the priors to normal equations: dense parts in place, the stars' returned.
+
+    Parameters
+    ----------
+    border, border_gradient, star_gradient : arrays
+    stars : sparse array
+    state, freedom, layout
+        As in `NormalEquations`.
+
+    Returns
+    -------
+    sparse array
+    """
+    _add_shape_priors(border, border_gradient, state, freedom, layout)
+    for band, places in layout.registration.items():
+        own = np.arange(places.start, places.stop)
+        border[own, own] += 1 / freedom.registration_prior**2
+        border_gradient[own] -= state.shift[band] / freedom.registration_prior**2
+    if not (layout.positions and layout.n_stars):
+        return stars
+    precision = np.zeros(len(star_gradient))
+    moved = (state.x - state.x_prior, state.y - state.y_prior)
+    for axis in (0, 1):
+        place = layout.star(np.arange(layout.n_stars), layout.n_bands + axis)
+        precision[place] = 1 / np.square(freedom.position_prior)
+        star_gradient[place] -= moved[axis] / np.square(freedom.position_prior)
+    return stars + diags(precision, format="csc")

@@ -1,0 +1,1 @@
+"""The fits that steps ask for: one band, forced, all bands at once."""

@@ -1,0 +1,282 @@
+"""How many parameters a galaxy deserves: components, and shapes that change.
+
+chi2 cannot decide this on real frames. Its pixels share the noise of unresolved
+stars, and a difference of some hundred in chi2 may be one sigma. What is known
+of the noise is the covariance that the sandwich gives (`galstep.core.noise.errors`),
+so a parameter theta that the richer model has and the simpler one sets to zero
+is judged by its Wald statistic
+
+    W = theta^T Cov(theta)^-1 theta,
+
+which is the chi2 difference of the two models in the noise that there is. A
+group of k parameters is kept if W is above ``PENALTY`` k.
+"""
+
+from dataclasses import replace
+
+import numpy as np
+
+from galstep.core.detection.ladder import run_ladder
+from galstep.core.engine.covariance import scene_covariance
+from galstep.core.engine.solve import fit_scene
+from galstep.core.measurement.galaxy_covariance import galaxy_covariance, rows_covariance
+from galstep.exceptions import ParameterError
+
+__all__ = [
+    "SHAPE_FREEDOMS",
+    "choose_gradient",
+    "gradient_of",
+    "run_again",
+    "second_is_earned",
+    "with_components",
+    "with_gradient",
+    "with_second_component",
+]
+
+# Each parameter must lower chi2 by more than this: one in a thousand does by chance.
+PENALTY = 11.0
+
+#: What may change with wavelength, by name: degree 1 for these shape parameters.
+SHAPE_FREEDOMS = {
+    "pinned": (0, 0, 0, 0, 0, 0),
+    "r_eff": (0, 0, 1, 0, 0, 0),
+    "n": (0, 0, 0, 0, 0, 1),
+    "r_eff+n": (0, 0, 1, 0, 0, 1),
+    "all": (0, 0, 1, 1, 1, 1),
+}
+
+# A second component starts as the core or as the outskirts of the first:
+# factor of r_eff and value of n of the inner and of the outer one.
+STARTS = (((0.4, 2.0), (1.4, 1.0)), ((0.25, 1.0), (1.1, 1.0)))
+START_ITERATIONS = 12
+GRADIENT_ITERATIONS = 6
+
+
+def gradient_of(name):
+    """Degrees of the polynomials in ln(wavelength) for a name of `SHAPE_FREEDOMS`.
+
+    Raises
+    ------
+    ParameterError
+        If the name is unknown.
+    """
+    if name not in SHAPE_FREEDOMS:
+        known = ", ".join((*SHAPE_FREEDOMS, "auto"))
+        raise ParameterError(f"shape_freedom must be one of {known}, got {name!r}")
+    return SHAPE_FREEDOMS[name]
+
+
+def _wald(values, covariance):
+    """theta^T Cov^-1 theta; 0 for no parameters."""
+    if not len(values):
+        return 0.0
+    scale = np.sqrt(np.diag(covariance))
+    unit = values / scale
+    return float(unit @ np.linalg.solve(covariance / np.outer(scale, scale), unit))
+
+
+def choose_gradient(bands, solution, freedom):
+    """Which shape parameters change with wavelength beyond doubt.
+
+    One fit with all of them free decides: of every choice, those that it sets
+    to zero count with their Wald statistic, those that it keeps with
+    ``PENALTY`` each, and the smallest sum wins.
+
+    Parameters
+    ----------
+    bands : sequence of `galstep.core.engine.scene.SceneBand`
+    solution : `galstep.core.engine.solve.Solution`
+        The best fit with one shape for all bands.
+    freedom : `galstep.core.engine.scene.Freedom`
+        What was free in it.
+
+    Returns
+    -------
+    name : str
+        Of `SHAPE_FREEDOMS`; ``"pinned"`` where all bands have one wavelength.
+    state : `galstep.core.engine.scene.SceneState`
+        Where to start the fit with that freedom.
+    """
+    if len({band.log_wavelength for band in bands}) == 1:
+        return "pinned", solution.state
+    free = replace(freedom, gradient=gradient_of("all"))
+    rich = fit_scene(bands, solution.state, free, max_iterations=GRADIENT_ITERATIONS, tolerance=1.0)
+    covariance = scene_covariance(bands, rich, free)
+    shape = covariance.layout.shape
+    slopes = np.flatnonzero(shape.power > 0)
+    rows = np.eye(covariance.layout.n_border)[slopes]
+    matrix, _ = rows_covariance(bands, rich, covariance, rows)
+    values, parameter = shape.of_state(rich.state)[slopes], shape.parameter[slopes]
+    costs = {}
+    for name, degrees in SHAPE_FREEDOMS.items():
+        kept = np.array(degrees)[parameter] > 0
+        dropped = np.flatnonzero(~kept)
+        statistic = _wald(values[dropped], matrix[np.ix_(dropped, dropped)])
+        costs[name] = PENALTY * np.count_nonzero(kept) + statistic
+    best = min(costs, key=costs.get)
+    start = rich.state if best == "all" else solution.state
+    return best, start
+
+
+def with_second_component(bands, solution, freedom, bounds):
+    """The best fit with two concentric components, the stars as they are.
+
+    Parameters
+    ----------
+    bands, solution, freedom
+        As for `choose_gradient`; the fit with one component.
+    bounds : `galstep.core.engine.bounds.ShapeBounds`
+
+    Returns
+    -------
+    `galstep.core.engine.solve.Solution`
+        The better of a start as bulge and disc and one as nucleus and galaxy.
+    """
+    two = replace(freedom, concentric=True)
+    fits = [
+        fit_scene(
+            bands,
+            _split(solution.state, start, bounds),
+            two,
+            bounds=bounds,
+            max_iterations=START_ITERATIONS,
+            tolerance=1.0,
+        )
+        for start in STARTS
+    ]
+    return min(fits, key=lambda fit: fit.chi2)
+
+
+def _split(state, start, bounds):
+    """The first galaxy as two, with half of its light in each."""
+    shapes = []
+    for factor, n in start:
+        shape = state.shapes[0].copy()
+        shape[2] += np.log(factor)
+        shape[5] = np.log(n)
+        shapes.append(bounds.clip(shape))
+    flux = np.repeat(0.5 * state.galaxy_flux[:, :1], 2, axis=1)
+    gradients = np.repeat(state.gradients[:, :1], 2, axis=1)
+    return replace(state, shapes=np.array(shapes), galaxy_flux=flux, gradients=gradients)
+
+
+def second_is_earned(bands, solution, freedom):
+    """Whether the fainter of two components is there beyond doubt.
+
+    Its fluxes in all bands are the parameters to judge; those that a second
+    shape adds count in the penalty too.
+
+    Parameters
+    ----------
+    bands, solution, freedom
+        The fit with two components.
+
+    Returns
+    -------
+    bool
+    """
+    covariance = scene_covariance(bands, solution, freedom)
+    quantities, matrix, _ = galaxy_covariance(bands, solution, covariance)
+    fluxes = solution.state.galaxy_flux
+    weight = 1 / np.array([matrix[quantities.sky(i), quantities.sky(i)] for i in range(len(bands))])
+    fainter = int(np.argmin(np.sqrt(weight) @ fluxes))
+    rows = [quantities.flux(i, fainter) for i in range(len(bands))]
+    n_shape = int((covariance.layout.shape.galaxy == 1).sum())
+    statistic = _wald(fluxes[:, fainter], matrix[np.ix_(rows, rows)])
+    return statistic > PENALTY * (len(bands) + n_shape)
+
+
+def _ordered(state):
+    """The state with its components from the smallest r_eff to the largest."""
+    order = np.argsort(state.shapes[:, 2], kind="stable")
+    return replace(
+        state,
+        shapes=state.shapes[order],
+        galaxy_flux=state.galaxy_flux[:, order],
+        gradients=state.gradients[:, order],
+    )
+
+
+def run_again(result, state, freedom, options, bounds, base):
+    """The ladder once more from a richer galaxy.
+
+    Stars that made up for what the galaxy lacked lose their significance, and
+    others that it hid appear: one pass at the lowest threshold finds both.
+
+    Parameters
+    ----------
+    result : `galstep.core.detection.ladder.LadderResult`
+        The fit so far, whose weights are taken over.
+    state : `galstep.core.engine.scene.SceneState`
+        Where to start.
+    freedom, options, bounds, base
+        As for `galstep.core.detection.ladder.run_ladder`.
+
+    Returns
+    -------
+    LadderResult
+        Its history and iterations include those of ``result``.
+    """
+    lowest = replace(options, thresholds=options.thresholds[-1:], floor_passes=1)
+    again = run_ladder(result.bands, state, freedom, lowest, bounds, base)
+    return replace(
+        again,
+        history=result.history + again.history,
+        n_iterations=result.n_iterations + again.n_iterations,
+        limited=result.limited or again.limited,
+    )
+
+
+def with_components(result, freedom, options, bounds, base, two):
+    """A fit whose galaxy has a second component if it is wanted, or earns it.
+
+    Parameters
+    ----------
+    result : `galstep.core.detection.ladder.LadderResult`
+    freedom, options, bounds, base
+        What it was made with, see `galstep.core.detection.ladder.run_ladder`.
+    two : {"false", "true", "auto"}
+
+    Returns
+    -------
+    result : LadderResult
+        Components from the smallest r_eff to the largest.
+    freedom : `galstep.core.engine.freedom.Freedom`
+    """
+    if two not in ("false", "true", "auto"):
+        raise ParameterError(f"fit_complex_model must be false, true or auto, got {two!r}")
+    if two == "false" or len(result.solution.state.shapes) != 1:
+        return result, freedom
+    fit = with_second_component(result.bands, result.solution, freedom, bounds)
+    freedom_of_two = replace(freedom, concentric=True)
+    if two == "auto" and not second_is_earned(result.bands, fit, freedom_of_two):
+        return result, freedom
+    state = _ordered(fit.state)
+    return run_again(result, state, freedom_of_two, options, bounds, base), freedom_of_two
+
+
+def with_gradient(result, freedom, options, bounds, base, shape_freedom):
+    """A fit whose shape changes with wavelength as is wanted, or as the data ask.
+
+    Parameters
+    ----------
+    result, freedom, options, bounds, base
+        As for `with_components`.
+    shape_freedom : str
+        A name of `SHAPE_FREEDOMS`, or ``"auto"``.
+
+    Returns
+    -------
+    result : LadderResult
+    freedom : `galstep.core.engine.freedom.Freedom`
+    name : str
+        Of `SHAPE_FREEDOMS`: what was used.
+    """
+    state, name = result.solution.state, shape_freedom
+    if shape_freedom == "auto":
+        name, state = choose_gradient(result.bands, result.solution, freedom)
+    gradient = gradient_of(name)
+    if not any(gradient):
+        return result, freedom, name
+    freedom = replace(freedom, gradient=gradient)
+    return run_again(result, state, freedom, options, bounds, base), freedom, name

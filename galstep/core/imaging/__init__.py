@@ -1,0 +1,1 @@
+"""Images of galaxies and stars: profiles, Fourier transforms, stamps, skies, pixel grids."""

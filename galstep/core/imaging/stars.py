@@ -1,0 +1,282 @@
+"""Stars: the effective PSF at any position, and sums over its pixels.
+
+Between its samples the effective PSF is the cubic B-spline interpolation of
+the oversampled array, as photutils' ``ImagePSF`` has it (up to the norm). A
+star's pixels all lie at the same fraction of a sample, so one star costs
+4 x 4 spline weights and one multiply-add per weight and pixel.
+"""
+
+import numpy as np
+from scipy.ndimage import spline_filter
+
+from galstep.core.imaging import _kernels
+from galstep.core.imaging._kernels_numpy import PAD
+from galstep.exceptions import ParameterError
+
+__all__ = [
+    "StarRenderer",
+    "combined_stamps",
+    "for_kernel",
+    "gram_stamps",
+    "project_stamps",
+    "weighted_stamps",
+]
+
+_MATRIX_ENERGY = 0.997
+_MATRIX_HALF_SIZES = (5, 25)
+
+
+class StarRenderer:
+    """Renders and projects stars of one effective PSF.
+
+    Parameters
+    ----------
+    psf : EffectivePSF
+
+    Attributes
+    ----------
+    half_size : int
+        Native pixels from a star's nearest pixel to the last pixel that the
+        PSF can reach. Beyond its array the PSF is 0.
+    matrix_half_size : int
+        The smallest half-size, 5 to 25, of a box about the centre that holds
+        99.7 % of the sum of P^2: what the normal matrix needs.
+    """
+
+    def __init__(self, psf):
+        self.psf = psf
+        self.half_size = int(max(psf.centre) / psf.oversample + 0.5)
+        self._sizes = np.array(psf.array.shape, dtype=np.int64)
+
+    @property
+    def matrix_half_size(self):
+        """See the class."""
+        return self.psf.derived("matrix half-size", lambda: _energy_half_size(self.psf))
+
+    @property
+    def _phases(self):
+        return self.psf.derived("spline phases", lambda: _polyphase(self.psf))
+
+    def render(self, shape, x, y, flux, half_sizes=None, flux_x=None, flux_y=None):
+        """An image of stars.
+
+        sum_i flux_i P(x - x_i, y - y_i) + flux_x_i dP/dx_i + flux_y_i dP/dy_i
+
+        Parameters
+        ----------
+        shape : (ny, nx)
+        x, y : (N,) array
+            Positions (pixels); stars off the frame give it their wings.
+        flux : (N,) array
+            A star of flux F sums to F over the plane (up to the PSF's
+            undersampling by native pixels).
+        half_sizes : int or (N,) int array, optional
+            Half-size of the box each star is rendered in, about its nearest
+            pixel. Default: all of the PSF.
+        flux_x, flux_y : (N,) array, optional
+            Factors of the derivatives with respect to the star's position.
+
+        Returns
+        -------
+        (ny, nx) float64 array
+
+        Raises
+        ------
+        ParameterError
+            If the arrays do not have one length, or a position is not finite.
+        """
+        x, y = _positions(x, y)
+        factors = np.zeros((len(x), 3))
+        for column, values in enumerate((flux, flux_x, flux_y)):
+            if values is not None:
+                factors[:, column] = _per_star(values, len(x), "flux")
+        image = np.zeros(shape)
+        half = self._half_sizes(half_sizes, len(x))
+        _kernels.render_stars(image, self._phases, self._sizes, x, y, half, factors)
+        return image
+
+    def stamps(self, x, y, half_size, centres=None):
+        """Stars of unit flux with their derivatives, one small box each.
+
+        Parameters
+        ----------
+        x, y : (N,) array
+        half_size : int
+        centres : (ix, iy), optional
+            Middles of the boxes; by default each star's nearest pixel.
+
+        Returns
+        -------
+        stamps : (N, 3, 2h+1, 2h+1) array
+            Value, d/dx_i, d/dy_i; the middle is the star's nearest pixel,
+            unless ``centres`` says otherwise.
+            Boxes are not cut at any frame.
+        ix, iy : (N,) int64 arrays
+            The middles.
+        """
+        x, y = _positions(x, y)
+        ix, iy = (np.rint(v).astype(np.int64) for v in (centres or (x, y)))
+        side = 2 * int(half_size) + 1
+        stamps = np.empty((len(x), 3, side, side))
+        _kernels.make_stamps(self._phases, self._sizes, x, y, ix, iy, stamps)
+        return stamps, ix, iy
+
+    def project(self, images, x, y, half_sizes=None):
+        """Sums over pixels of each unit-flux star times each image.
+
+        Parameters
+        ----------
+        images : (nq, ny, nx) array
+        x, y : (N,) array
+        half_sizes : int or (N,) int array, optional
+            As in `render`.
+
+        Returns
+        -------
+        (N, nq) array
+            Pixels outside the frame count as 0.
+        """
+        x, y = _positions(x, y)
+        images = for_kernel(images)
+        out = np.empty((len(x), len(images)))
+        half = self._half_sizes(half_sizes, len(x))
+        _kernels.project_stars(images, self._phases, self._sizes, x, y, half, out)
+        return out
+
+    def _half_sizes(self, half_sizes, n_stars):
+        if half_sizes is None:
+            half_sizes = self.half_size
+        return _per_star(half_sizes, n_stars, "half_sizes").astype(np.int64)
+
+
+def project_stamps(images, stamps, ix, iy):
+    """Sums over pixels of each stamp times each image, inside the frame.
+
+    Parameters
+    ----------
+    images : (nq, ny, nx) array
+    stamps, ix, iy
+        From `StarRenderer.stamps`.
+
+    Returns
+    -------
+    (N, nq, 3) array
+        For value, d/dx_i, d/dy_i.
+    """
+    images = for_kernel(images)
+    stamps, ix, iy = for_kernel(stamps), for_kernel(ix, np.int64), for_kernel(iy, np.int64)
+    out = np.empty((len(stamps), len(images), 3))
+    _kernels.project_stamps(images, stamps, ix, iy, out)
+    return out
+
+
+def weighted_stamps(weight, stamps, ix, iy):
+    """Stamps times the weights of the pixels under them; 0 outside the frame.
+
+    Parameters
+    ----------
+    weight : (ny, nx) array
+    stamps, ix, iy
+        From `StarRenderer.stamps`.
+
+    Returns
+    -------
+    (N, 3, 2h+1, 2h+1) array
+    """
+    out = np.empty(stamps.shape)
+    _kernels.weight_stamps(for_kernel(weight), for_kernel(stamps), ix, iy, out)
+    return out
+
+
+def combined_stamps(shape, stamps, ix, iy, factors):
+    """Images of stamps added up with different factors.
+
+    Parameters
+    ----------
+    shape : (ny, nx)
+    stamps, ix, iy
+        From `StarRenderer.stamps`.
+    factors : (N, nq, 3) array
+        Of value, d/dx_i, d/dy_i in each image.
+
+    Returns
+    -------
+    (nq, ny, nx) array
+    """
+    factors = for_kernel(factors)
+    images = np.zeros((factors.shape[1], *shape))
+    _kernels.add_stamps(images, for_kernel(stamps), ix, iy, factors)
+    return images
+
+
+def gram_stamps(weight, stamps, ix, iy, pairs_i, pairs_j):
+    """Weighted products of pairs of stamps over their overlap in the frame.
+
+    Parameters
+    ----------
+    weight : (ny, nx) array
+        0 where a pixel does not count.
+    stamps, ix, iy
+        From `StarRenderer.stamps`.
+    pairs_i, pairs_j : (npairs,) int array
+        Indices of the stamps; i = j gives the diagonal blocks.
+
+    Returns
+    -------
+    (npairs, 3, 3) array
+        [p, a, b] = sum over pixels of weight * stamps[i, a] * stamps[j, b].
+    """
+    weight = for_kernel(weight)
+    pairs_i, pairs_j, ix, iy = (for_kernel(v, np.int64) for v in (pairs_i, pairs_j, ix, iy))
+    stamps = for_kernel(stamps)
+    out = np.empty((len(pairs_i), 3, 3))
+    _kernels.gram(weight, stamps, ix, iy, pairs_i, pairs_j, out)
+    return out
+
+
+def _polyphase(psf):
+    """Spline coefficients, times oversample^2, in the order of the kernels."""
+    factor = psf.oversample
+    coefficients = spline_filter(psf.array * factor**2, order=3, mode="mirror")
+    widths = []
+    for size in psf.array.shape:
+        after = PAD + 1
+        widths.append((PAD, after + -(PAD + size + after) % factor))
+    padded = np.pad(coefficients, widths, mode="reflect")
+    ny, nx = (size // factor for size in padded.shape)
+    blocks = padded.reshape(ny, factor, nx, factor).transpose(1, 3, 0, 2)
+    return np.ascontiguousarray(blocks)
+
+
+def _energy_half_size(psf):
+    squares = psf.array**2
+    y, x = (np.abs(np.arange(n) - c) for n, c in zip(squares.shape, psf.centre, strict=True))
+    ring = np.ceil(np.maximum(y[:, None], x) / psf.oversample).astype(int)
+    low, high = _MATRIX_HALF_SIZES
+    inside = np.cumsum(np.bincount(ring.ravel(), weights=squares.ravel()))
+    return int(np.clip(np.searchsorted(inside, _MATRIX_ENERGY * inside[-1]), low, high))
+
+
+def for_kernel(values, dtype=float):
+    """Contiguous and writable arrays: each other kind would be compiled for itself."""
+    return np.require(values, dtype=dtype, requirements=["C", "W"])
+
+
+def _positions(x, y):
+    x, y = np.atleast_1d(np.asarray(x, dtype=float)), np.atleast_1d(np.asarray(y, dtype=float))
+    if x.ndim != 1 or x.shape != y.shape:
+        raise ParameterError(
+            f"x and y must be 1-D arrays of one length, not of shapes {x.shape} and {y.shape}"
+        )
+    if not (np.isfinite(x).all() and np.isfinite(y).all()):
+        raise ParameterError("star positions must be finite, but some of x, y are not")
+    return for_kernel(x), for_kernel(y)
+
+
+def _per_star(values, n_stars, name):
+    values = np.asarray(values)
+    if values.ndim > 1 or (values.ndim == 1 and len(values) != n_stars):
+        raise ParameterError(
+            f"{name} must be one number or one per star ({n_stars}), not of shape {values.shape}"
+        )
+    return np.broadcast_to(values, (n_stars,)).copy()

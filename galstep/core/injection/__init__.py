@@ -1,0 +1,1 @@
+"""Sources of known flux put into real images, and what became of them."""

@@ -1,0 +1,1 @@
+"""From a fitted scene to the records that are reported."""

@@ -1,0 +1,241 @@
+"""From a fitted scene to the records that are reported: values, errors, flags."""
+
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from galstep.core.imaging.background import sky_frame
+from galstep.core.imaging.sersic import enclosed_fraction
+from galstep.core.measurement.galaxy_covariance import galaxy_covariance, scaled_residuals
+from galstep.core.measurement.measure_galaxy import components, matched_fluxes, sky_at
+from galstep.core.measurement.measure_stars import star_list
+from galstep.core.noise.psf_error import relative_star_errors
+from galstep.flags import BandFlag
+from galstep.records import BandFit, SkyModel
+
+__all__ = ["SceneMeasurement", "measure_scene"]
+
+FAINT_SNR = 5.0
+# A galaxy under stars of its own brightness can trade light with them, and no
+# formal error knows of a star that was missed.
+CROWDED_RADIUS = 1.5
+CROWDED_SHARE = 1.0
+
+
+@dataclass(frozen=True, eq=False)
+class SceneMeasurement:
+    """Everything that a fit of a scene reports.
+
+    Parameters
+    ----------
+    fits : list of `galstep.records.BandFit`
+        One per band, positions in that band's pixels.
+    galaxy, stars, sky : lists of (ny, nx) arrays
+        Model images per band.
+    flux_covariance : (nb, nb) array
+        Of the galaxy's total flux, all components, between bands.
+    matched_covariance : (nb, nb) array
+        Of its flux inside the half-light ellipse of the base band.
+    matched_radius : float
+        Semi-major axis of that ellipse (pixels).
+    chi2 : float
+        Priors included.
+    history : list of dict
+        One entry per pass (`galstep.core.detection.ladder.LadderResult`).
+    n_iterations : int
+    shape_freedom : str
+        What of the shape changes with wavelength.
+    """
+
+    fits: list
+    galaxy: list
+    stars: list
+    sky: list
+    flux_covariance: np.ndarray
+    matched_covariance: np.ndarray
+    matched_radius: float
+    chi2: float
+    history: list
+    n_iterations: int
+    shape_freedom: str = "pinned"
+
+
+def _star_share(state, index):
+    """Light of the stars in the first galaxy's core over the galaxy's own there."""
+    x_0, y_0, ln_r_eff = state.shapes[0, :3]
+    near = np.hypot(state.x - x_0, state.y - y_0) < CROWDED_RADIUS * np.exp(ln_r_eff)
+    inside = enclosed_fraction(CROWDED_RADIUS, np.exp(state.shapes[0, 5]))
+    galaxy = max(inside * state.galaxy_flux[index, 0], np.finfo(float).tiny)
+    return float(np.clip(state.star_flux[index, near], 0, None).sum() / galaxy)
+
+
+def _band_flags(state, index, fit, core_masked, at_bound, converged, limited):
+    reasons, flags = [], 0
+    crowded = _star_share(state, index)
+    if crowded > CROWDED_SHARE:
+        flags |= BandFlag.CORE_CROWDED
+        reasons.append(f"stars in the core hold {min(crowded, 99):.1f} times the galaxy's light")
+    if at_bound:
+        flags |= BandFlag.AT_BOUND
+        reasons.append(f"{', '.join(at_bound)} at the bound")
+    if not converged:
+        flags |= BandFlag.NOT_CONVERGED
+        reasons.append("chi2 still fell when the steps ran out")
+    if not fit.flux > FAINT_SNR * fit.flux_err and not _core_seen(fit):
+        flags |= BandFlag.FAINT
+        reasons.append(f"flux {fit.flux:.3g} +- {fit.flux_err:.2g}")
+    if core_masked > 0.1:
+        flags |= BandFlag.GALAXY_MASKED
+        reasons.append(f"{100 * core_masked:.0f} % of the pixels inside 2 r_eff masked")
+    if limited:
+        flags |= BandFlag.STARS_LIMITED
+        reasons.append("star list at its density bound")
+    return int(flags), "; ".join(reasons)
+
+
+def _core_seen(fit):
+    """Whether the light inside the half-light ellipse is beyond doubt.
+
+    A galaxy whose wings run into the sky has a total of any size, but is no
+    faint galaxy for that.
+    """
+    return fit.matched_flux > FAINT_SNR * fit.matched_flux_err
+
+
+def _masked_share(band, vector):
+    yy, xx = np.indices(band.shape)
+    inside = np.hypot(xx - vector[0], yy - vector[1]) < 2 * np.exp(vector[2])
+    return float(band.mask[inside].mean()) if inside.any() else 1.0
+
+
+def measure_scene(result, freedom, step, bounds, first_star_id=1, base_index=0):
+    """Values, errors and flags of a fitted scene.
+
+    Parameters
+    ----------
+    result : `galstep.core.detection.ladder.LadderResult`
+    freedom : `galstep.core.engine.scene.Freedom`
+        What was free in the fit.
+    step : str
+        Key of the step, noted in the records.
+    bounds : `galstep.core.engine.solve.ShapeBounds`
+    first_star_id : int, optional
+        Stars without an identity are numbered from here.
+    base_index : int, optional
+        The band in whose half-light ellipse the matched fluxes are taken.
+
+    Returns
+    -------
+    SceneMeasurement
+    """
+    bands, solution, covariance = result.bands, result.solution, result.covariance
+    state, evaluation = solution.state, solution.evaluation
+    star_id = state.numbered(first_star_id).star_id
+    scaled = scaled_residuals(bands, evaluation)
+    quantities, matrix, white = galaxy_covariance(bands, solution, covariance)
+    galaxy = _GalaxyNumbers.of(bands, state, covariance.layout, quantities, matrix, base_index)
+    flux_errors = _star_flux_errors(bands, state, covariance)
+    fits = []
+    for i, band in enumerate(bands):
+        own = band.own_vector(state.shapes_in(band)[0], state.shift[i])
+        sky, n_good = quantities.sky(i), int((~band.mask).sum())
+        fit = BandFit(
+            step=step,
+            sersic=components(band, i, state, covariance.layout, quantities, matrix),
+            sky=_sky_model(band, state.sky[i], own, matrix[sky, sky]),
+            stars=star_list(band, i, state, covariance, flux_errors, scaled[i], star_id),
+            chi2_reduced=float((scaled[i] ** 2).sum() / max(n_good, 1)),
+            noise_corr=_noise_correlation(quantities.flux(i), matrix, white),
+            noise_sigma=band.sigma / band.noise_scale,
+            offset=tuple(float(v) for v in state.shift[i]),
+            offset_err=covariance.registration_error(i),
+            n_iterations=result.n_iterations,
+            pixel_map=band.pixel_map,
+            **galaxy.of_band(i),
+        )
+        at_bound = _at_bound(bounds, state, band) if any(freedom.shape) else []
+        flags, reason = _band_flags(
+            state, i, fit, _masked_share(band, own), at_bound, solution.converged, result.limited
+        )
+        fits.append(replace(fit, flags=flags, reason=reason))
+    return SceneMeasurement(
+        fits=fits,
+        galaxy=_galaxy_images(bands, state, evaluation),
+        stars=list(evaluation.stars),
+        sky=[np.tensordot(state.sky[i], b.basis, axes=1) for i, b in enumerate(bands)],
+        flux_covariance=galaxy.total_covariance,
+        matched_covariance=galaxy.matched_covariance,
+        matched_radius=galaxy.radius,
+        chi2=solution.chi2,
+        n_iterations=result.n_iterations,
+        history=result.history,
+    )
+
+
+@dataclass(frozen=True, eq=False)
+class _GalaxyNumbers:
+    """Fluxes of the galaxy in all bands: in total and inside one ellipse."""
+
+    total: np.ndarray
+    total_covariance: np.ndarray
+    matched: np.ndarray
+    matched_covariance: np.ndarray
+    radius: float
+
+    @classmethod
+    def of(cls, bands, state, layout, quantities, matrix, base_index):
+        sums = quantities.total_fluxes()
+        matched = matched_fluxes(bands, state, layout, quantities, matrix, base_index)
+        return cls(state.galaxy_flux.sum(axis=1), sums @ matrix @ sums.T, *matched)
+
+    def of_band(self, band):
+        """Fields of `galstep.records.BandFit`."""
+
+        def error(covariance):
+            variance = covariance[band, band]
+            return float(np.sqrt(max(variance, 0.0))) if np.isfinite(variance) else np.nan
+
+        return dict(
+            flux=float(self.total[band]),
+            flux_err=error(self.total_covariance),
+            matched_flux=float(self.matched[band]),
+            matched_flux_err=error(self.matched_covariance),
+            matched_radius=self.radius,
+        )
+
+
+def _at_bound(bounds, state, band):
+    """Names of the parameters of any component that sit at a bound in this band."""
+    shapes = state.shapes_in(band)
+    return list(dict.fromkeys(name for shape in shapes for name in bounds.at_bound(shape)))
+
+
+def _noise_correlation(rows, matrix, white):
+    """Quoted over white error of the galaxy's flux, of its brightest-known component."""
+    variance = np.diag(matrix)[rows]
+    return float(np.sqrt(np.max(np.maximum(variance, 0.0) / white[rows])))
+
+
+def _star_flux_errors(bands, state, covariance):
+    """Formal errors and the PSF's, added in quadrature; (n_bands, n_stars)."""
+    errors = covariance.star_flux_errors(bands)
+    relative = np.array([relative_star_errors(band) for band in bands])
+    return np.hypot(errors, relative[:, None] * state.star_flux)
+
+
+def _galaxy_images(bands, state, evaluation):
+    return [
+        np.tensordot(state.galaxy_flux[i], evaluation.galaxies[i][:, 0], axes=1)
+        for i in range(len(bands))
+    ]
+
+
+def _sky_model(band, coefficients, vector, variance):
+    order = {1: 0, 3: 1, 6: 2}[len(coefficients)]
+    return SkyModel(
+        coefficients=tuple(float(c) for c in coefficients),
+        order=order,
+        **dict(zip(("x_ref", "y_ref", "scale"), sky_frame(band.shape), strict=True)),
+        level=float(coefficients @ sky_at(band, vector)),
+        level_err=float(np.sqrt(max(variance, 0.0))),
+    )

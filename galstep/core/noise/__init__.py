@@ -1,0 +1,1 @@
+"""The noise that frames have, and errors that know of it."""

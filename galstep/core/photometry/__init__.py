@@ -1,0 +1,1 @@
+"""Apertures: what they are, what they hold, what their sums are worth."""

@@ -1,0 +1,361 @@
+"""Aperture photometry of one filter, with every term of its error."""
+
+from dataclasses import dataclass, replace
+
+import numpy as np
+from astropy.stats import mad_std
+
+from galstep.core.photometry.aperture_errors import (
+    ErrorTerms,
+    light_variance,
+    model_terms,
+    pixel_noise_error,
+    star_error,
+)
+from galstep.core.photometry.aperture_light import GalaxyLight
+from galstep.core.photometry.aperture_noise import EmptyApertures, empty_apertures
+from galstep.core.photometry.apertures import fill_stamp, overlap
+from galstep.flags import BandFlag
+from galstep.pixel_map import PixelMap
+from galstep.records import ApertureFlux
+from galstep.units import MAG_PER_LN
+
+__all__ = [
+    "ApertureImages",
+    "ApertureSettings",
+    "BandPhotometer",
+    "Measurement",
+    "mask_outliers",
+]
+
+OUTLIER_SIGMA = 15.0
+UNCERTAIN_SKY = 0.1  # of the flux
+
+
+@dataclass(frozen=True, eq=False)
+class ApertureImages:
+    """What is measured on; all (ny, nx), in image units.
+
+    Parameters
+    ----------
+    data : array
+        The image to sum, the sky already subtracted.
+    mask : bool array
+        True = bad.
+    residual, residual_mask : array, bool array
+        The image in which empty apertures are laid out, and its bad pixels.
+    error : array
+        1-sigma error of single pixels, as if they were independent.
+    crowding : array, optional
+        The model of the stars, where these hold so much of the light in the
+        galaxy's core that the fit may take one for the other. Then what apertures
+        laid over the stars elsewhere scatter is added to the error.
+    """
+
+    data: np.ndarray
+    mask: np.ndarray
+    residual: np.ndarray
+    residual_mask: np.ndarray
+    error: np.ndarray
+    crowding: np.ndarray | None = None
+
+
+@dataclass(frozen=True)
+class ApertureSettings:
+    """Choices of the measurement.
+
+    Parameters
+    ----------
+    center_mask : float
+        No empty aperture has its centre within so many semi-axes.
+    fill_max_nan_frac : float
+        An aperture of which more than this share is bad is not measured;
+        below 1, so that something is left.
+    fill_replace_with : {"median", "sersic_modelimg"}
+        What stands in for bad pixels, see `galstep.core.photometry.apertures.fill_stamp`.
+    empirical_noise : bool
+        Whether the noise is the scatter of the empty apertures; otherwise it
+        is that of ``error``.
+    stars_subtracted : bool
+        Whether the image that is summed is without its stars. If not, the sum
+        depends on no model but the sky's, and stars and model add no error.
+    """
+
+    center_mask: float = 4.0
+    fill_max_nan_frac: float = 0.7
+    fill_replace_with: str = "median"
+    empirical_noise: bool = True
+    stars_subtracted: bool = True
+
+
+@dataclass(frozen=True, eq=False)
+class Measurement:
+    """A flux, and what ties it to those of other filters.
+
+    Parameters
+    ----------
+    flux : galstep.records.ApertureFlux
+    slopes : (n, 7) array
+        Derivatives of the model's light in the aperture, seen through the
+        reference PSF, by the parameters of each component
+        (`galstep.core.photometry.aperture_light.GalaxyLight.slopes`).
+    empty : EmptyApertures or None
+    """
+
+    flux: ApertureFlux
+    slopes: np.ndarray
+    empty: EmptyApertures | None = None
+
+
+def mask_outliers(residual, mask, n_sigma=OUTLIER_SIGMA):
+    """The mask with pixels beyond ``n_sigma`` robust sigma of the residual added.
+
+    Parameters
+    ----------
+    residual : ndarray, shape (ny, nx)
+        NaN allowed where masked.
+    mask : ndarray of bool, shape (ny, nx)
+        True = bad.
+    n_sigma : float, optional
+
+    Returns
+    -------
+    ndarray of bool, shape (ny, nx)
+    """
+    bad = mask | ~np.isfinite(residual)
+    if bad.all():
+        return bad
+    values = np.where(bad, 0.0, residual)
+    return bad | (np.abs(values) > n_sigma * mad_std(residual[~bad]))
+
+
+class BandPhotometer:
+    """Measures a galaxy in one filter, in any number of apertures.
+
+    Parameters
+    ----------
+    images : ApertureImages
+    fit : galstep.records.BandFit
+    psf, reference_psf : galstep.core.psf.effective.EffectivePSF
+        This filter's, and the one to which magnitudes are corrected.
+    apertures : sequence of galstep.records.Aperture
+        All that will be asked for, in this filter's pixels.
+    settings : ApertureSettings
+    reference_map : galstep.pixel_map.PixelMap, optional
+        From this filter's pixels to those of ``reference_psf``.
+    """
+
+    def __init__(
+        self, images, fit, psf, reference_psf, apertures, settings, reference_map=PixelMap()
+    ):
+        self.images, self.fit, self.psf, self.settings = images, fit, psf, settings
+        # what is mostly off the frame is refused, and need not be rendered
+        wanted = [a for a in apertures if self._outside(a) <= settings.fill_max_nan_frac]
+        shape = images.mask.shape
+        self._light = GalaxyLight(fit.sersic, psf, shape, wanted)
+        self._reference = self._light
+        if reference_psf is not psf:
+            # where the pixels are the same, so is the frame
+            same = reference_map.is_translation
+            where = {} if same else {"pixel_map": PixelMap(reference_map.matrix)}
+            self._reference = GalaxyLight(
+                fit.sersic, reference_psf, shape if same else (1, 1), wanted, **where
+            )
+        self._total = sum(c.flux for c in fit.sersic)
+        self._pixel_sigma = float(np.nanmedian(np.where(images.mask, np.nan, images.error)))
+
+    def _outside(self, aperture):
+        """The least share of an aperture that is off the frame, whatever its place."""
+        return 1 - self.images.mask.size / (np.pi * aperture.a * aperture.b)
+
+    def measure(self, aperture, kind="petrosian", correction=None):
+        """Flux of the galaxy inside an ellipse.
+
+        flux = sum(share x data) - area x level, with ``level`` what the empty
+        apertures say is left of the sky. Its error is the quadratic sum of
+
+        - the noise of the sum: the scatter of the empty apertures; or, if that
+          is not wanted or none fits, that of the pixels times ``fit.noise_corr``
+          (white noise made as large as it is for the fit's own flux);
+        - sky, stars and model, see `galstep.core.photometry.aperture_errors`; the sky has
+          the error of ``level`` added, the stars that of ``images.crowding``;
+        - the pixels that were filled in: the difference between filling them
+          from their rings and from the model.
+
+        Parameters
+        ----------
+        aperture : galstep.records.Aperture
+            In this filter's pixels; one of those announced, or inside the frame.
+        kind : str, optional
+            What to call it.
+        correction : float, optional
+            To the reference PSF (mag), if it is not to be the model's.
+
+        Returns
+        -------
+        Measurement
+            ``petrosian_radius`` and ``covariance`` are left to the caller. If
+            too few pixels are good the flux is NaN, with `BandFlag.NO_APERTURE`
+            and the reason.
+        """
+        outside = self._outside(aperture)
+        if outside > self.settings.fill_max_nan_frac:
+            return _not_measured(ApertureFlux(aperture, np.nan, kind=kind), outside)
+        model = self._total * self._light.stamp(aperture)
+        filled = self._filled(aperture, model, self.settings.fill_replace_with)
+        slopes = self._reference.slopes(aperture)
+        result = self._corrected_by(
+            ApertureFlux(
+                aperture,
+                np.nan,
+                frac_enclosed=self._light.share(aperture),
+                kind=kind,
+                flags=_gap_flags(filled),
+                extra={"masked_fraction": filled.masked, "off_frame_fraction": filled.off_frame},
+            ),
+            correction,
+        )
+        bad = filled.masked + filled.off_frame
+        if bad > self.settings.fill_max_nan_frac:
+            return _not_measured(result, bad)
+        empty = empty_apertures(
+            self.images.residual, self.images.residual_mask, aperture, self.settings.center_mask
+        )
+        terms, flags = self._errors(aperture, model, filled, empty)
+        result = _with_sky(result, filled, empty, terms)
+        result = self._with_corrected_flux(replace(result, flags=result.flags | flags), slopes)
+        return Measurement(result, slopes, empty)
+
+    def _filled(self, aperture, model, replace_with):
+        return fill_stamp(self.images.data, self.images.mask, aperture, model, replace_with)
+
+    def _corrected_by(self, result, correction):
+        """With the correction to the reference PSF.
+
+        dm = -2.5 log10(E_ref / E), E and E_ref the light of the *same* galaxy
+        that the aperture holds through this and through the reference PSF. The
+        galaxy is this filter's own model, so a colour gradient does not enter.
+        """
+        aperture = result.aperture
+        here, there = self._light.share(aperture), self._reference.share(aperture)
+        if not (here > 0 and there > 0):
+            return result
+        gradient = self._reference.log_share_slopes(aperture)
+        gradient -= self._light.log_share_slopes(aperture)
+        error = MAG_PER_LN * np.sqrt(light_variance(self.fit.sersic, gradient))
+        if correction is None:
+            correction = -2.5 * np.log10(there / here)
+        return replace(
+            result,
+            psf_correction=float(correction),
+            psf_correction_err=float(error),
+        )
+
+    def _errors(self, aperture, model, filled, empty):
+        """`ErrorTerms`, and flags."""
+        noise, uncertain = self._noise(aperture, empty)
+        area = filled.share.sum()
+        # a level that no fit has an error for counts through the empty apertures alone
+        sky, star, rest = area * np.nan_to_num(self.fit.sky.level_err), 0.0, 0.0
+        if self.settings.stars_subtracted:
+            star = star_error(self.fit.stars, self.psf, aperture, self._pixel_sigma)
+            variance = light_variance(self.fit.sersic, self._light.slopes(aperture))
+            uncertain |= not np.isfinite(variance)
+            sky, star, rest = model_terms(variance, sky, star)
+            star = np.hypot(star, self._crowding(aperture))
+        level_err = 0.0 if empty is None else empty.level_err
+        terms = ErrorTerms(
+            noise=float(noise),
+            sky=float(np.hypot(sky, area * level_err)),
+            star=float(star),
+            model=float(rest),
+            fill=self._fill_error(aperture, model, filled),
+        )
+        return terms, int(BandFlag.ERRORS_UNCERTAIN) if uncertain else 0
+
+    def _crowding(self, aperture):
+        """Scatter of the stars' light in the aperture, if they may pass for the galaxy."""
+        if self.images.crowding is None:
+            return 0.0
+        over_stars = empty_apertures(
+            self.images.crowding, self.images.mask, aperture, self.settings.center_mask
+        )
+        return 0.0 if over_stars is None else over_stars.scatter
+
+    def _noise(self, aperture, empty):
+        """1 sigma of the sum from the noise of the pixels; whether that is a guess."""
+        if self.settings.empirical_noise and empty is not None:
+            return empty.scatter, False
+        corr = self.fit.noise_corr
+        images = self.images
+        return pixel_noise_error(images.error, images.mask, aperture, corr), not np.isfinite(corr)
+
+    def _fill_error(self, aperture, model, filled):
+        """How much the sum depends on what the bad pixels are filled with."""
+        if filled.masked + filled.off_frame == 0:
+            return 0.0
+        (other,) = {"median", "sersic_modelimg"} - {self.settings.fill_replace_with}
+        return abs(self._filled(aperture, model, other).total - filled.total)
+
+    def _with_corrected_flux(self, result, slopes):
+        """The flux as the reference PSF would have it, and its error.
+
+        The model's part of the error is that of its light through the reference
+        PSF; that of the residual grows with the flux.
+        """
+        if not np.isfinite(result.psf_correction):
+            return result
+        factor = 10 ** (-0.4 * result.psf_correction)
+        variance = factor**2 * result.flux_err**2
+        if self.settings.stars_subtracted:
+            own = light_variance(self.fit.sersic, self._light.slopes(result.aperture))
+            seen = light_variance(self.fit.sersic, slopes)
+            if np.isfinite(own):
+                variance = factor**2 * (result.flux_err**2 - own) + seen
+        return replace(
+            result,
+            flux_corr=factor * result.flux,
+            flux_corr_err=float(np.sqrt(max(variance, 0.0))),
+        )
+
+
+def _not_measured(result, bad):
+    reason = f"{100 * bad:.0f} % of the aperture is masked or off the frame"
+    flagged = replace(result, flags=int(result.flags | BandFlag.NO_APERTURE), reason=reason)
+    return Measurement(flagged, np.zeros((0, 7)))
+
+
+def _gap_flags(filled):
+    flags = BandFlag(0)
+    if filled.masked > 0:
+        flags |= BandFlag.APERTURE_FILLED
+    if filled.off_frame > 0:
+        flags |= BandFlag.APERTURE_TRUNCATED
+    return int(flags)
+
+
+def _with_sky(result, filled, empty, terms):
+    """The result with what is left of the sky taken off, its errors and sky flag."""
+    level, level_err = (0.0, 0.0) if empty is None else (empty.level, empty.level_err)
+    flux = float(filled.total - overlap(result.aperture).data.sum() * level)
+    flags = BandFlag(result.flags)
+    if terms.sky > UNCERTAIN_SKY * abs(flux):
+        flags |= BandFlag.SKY_UNCERTAIN
+    extra = result.extra | {
+        "sky_level": level,
+        "sky_level_err": level_err,
+        "n_sky_apertures": 0.0 if empty is None else empty.n_independent,
+        "sky_aperture_scale": np.nan if empty is None else empty.scale,
+    }
+    return replace(
+        result,
+        flux=flux,
+        flux_err=terms.total,
+        noise_err=terms.noise,
+        sky_err=terms.sky,
+        star_err=terms.star,
+        model_err=terms.model,
+        fill_err=terms.fill,
+        flags=int(flags),
+        extra=extra,
+    )

@@ -1,0 +1,160 @@
+"""The aperture of a galaxy: its isophotes, and the Petrosian radius among them."""
+
+from dataclasses import dataclass
+
+import numpy as np
+from scipy.special import gammaincinv
+
+from galstep.core.imaging.render import GalaxyRenderer
+from galstep.core.imaging.sersic import sersic_bn
+from galstep.core.photometry.aperture_light import component_weights
+from galstep.core.photometry.isophotes import Isophotes, data_isophotes, model_isophotes
+from galstep.core.photometry.kron import kron_radius
+from galstep.core.photometry.petrosian import petrosian_radius
+from galstep.exceptions import GalstepError, ParameterError
+
+__all__ = ["GalaxyAperture", "define_aperture", "growth_radii"]
+
+N_LEVELS = 30
+
+
+@dataclass(frozen=True, eq=False)
+class GalaxyAperture:
+    """The family of ellipses of a galaxy and the one chosen to measure in.
+
+    Parameters
+    ----------
+    isophotes : galstep.core.photometry.isophotes.Isophotes
+    aperture : galstep.records.Aperture
+    petrosian_radius : float
+        Its semi-major axis (pixels), NaN where there is no such radius and
+        ``aperture`` is the outermost isophote.
+    reason : str
+        Why it is not what was asked for ("" if it is).
+    kron_radius : float
+        Semi-major axis (pixels), NaN where the light has none.
+    """
+
+    isophotes: Isophotes
+    aperture: object
+    petrosian_radius: float
+    reason: str = ""
+    kron_radius: float = np.nan
+
+
+def define_aperture(components, psf, shape, eta, frac_min=0.05, frac_max=0.95, data=None):
+    """Isophotes and Petrosian aperture of a fitted galaxy.
+
+    Parameters
+    ----------
+    components : sequence of galstep.records.SersicFit
+        The galaxy in the base filter.
+    psf : galstep.core.psf.effective.EffectivePSF
+        Of that filter.
+    shape : tuple of int
+        (ny, nx) of the frame; no isophote is larger than it.
+    eta : float
+        The Petrosian ratio, see `galstep.core.photometry.petrosian`.
+    frac_min, frac_max : float, optional
+        Share of the galaxy's light in the innermost and outermost isophote.
+    data : ndarray, shape (ny, nx), optional
+        Image without sky, stars and gaps. If given, isophotes and ratio are
+        measured on it instead of on the model, which carries no noise.
+
+    Returns
+    -------
+    GalaxyAperture
+        In the pixels of the base filter.
+
+    Raises
+    ------
+    ParameterError
+        If ``eta`` or the shares are out of range.
+    GalstepError
+        If the model has no isophotes.
+    """
+    image, x, y = _model_image(components, psf, shape, frac_max)
+    fractions = np.linspace(frac_min, frac_max, N_LEVELS)
+    isophotes = model_isophotes(image, x, y, fractions, total=1.0)
+    centre, reasons = components[0].params, []
+    if data is not None:
+        try:
+            isophotes = _follow_data(data, _on_frame(isophotes, centre))
+            image = data
+        except GalstepError as error:
+            reasons.append(f"isophotes are those of the model: {error}")
+    try:
+        radius = petrosian_radius(image, isophotes, eta)
+    except ParameterError:
+        raise
+    except GalstepError as error:
+        radius = np.nan
+        reasons.append(f"aperture is the outermost isophote: {error}")
+    try:
+        kron = kron_radius(image, isophotes)
+    except GalstepError:
+        kron = np.nan
+    isophotes = _on_frame(isophotes, centre)
+    chosen = isophotes.at(radius if np.isfinite(radius) else isophotes.a[-1])
+    return GalaxyAperture(isophotes, chosen, radius, "; ".join(reasons), kron)
+
+
+def growth_radii(isophotes, shape, number):
+    """Semi-major axes from the innermost isophote to the edge of the frame.
+
+    Parameters
+    ----------
+    isophotes : galstep.core.photometry.isophotes.Isophotes
+        In the frame's pixels.
+    shape : tuple of int
+        (ny, nx) of the frame.
+    number : int
+        How many; in equal ratios.
+
+    Returns
+    -------
+    ndarray
+        Pixels. The last reaches the nearest edge of the frame; empty if the
+        innermost isophote does already.
+    """
+    ny, nx = shape
+    x, y = isophotes.x, isophotes.y
+    edge = min(x, y, nx - 1 - x, ny - 1 - y) + 0.5
+    if number == 0 or not edge > isophotes.a[0]:
+        return np.zeros(0)
+    return np.geomspace(isophotes.a[0], edge, number)
+
+
+def _follow_data(data, isophotes):
+    """Isophotes of the data in the range of those of the model."""
+    start = isophotes.at(isophotes.a[len(isophotes) // 3])
+    outermost = min(isophotes.a[-1], max(data.shape) / 2)
+    return data_isophotes(data, start, isophotes.a[0], outermost)
+
+
+def _on_frame(isophotes, centre):
+    return Isophotes(centre.x_0, centre.y_0, isophotes.a, isophotes.e1, isophotes.e2)
+
+
+def _model_image(components, psf, shape, fraction):
+    """The galaxy, unit flux, alone on a frame that holds this share of its light.
+
+    Returns the image and the place of the first component's centre in it.
+    """
+    widest = max(_radius_with(fraction, c.params) for c in components)
+    # the annulus of the Petrosian ratio reaches 1.25 times as far
+    half = int(np.clip(np.ceil(1.3 * widest + 3 * psf.fwhm), 10, max(shape)))
+    renderer = GalaxyRenderer((2 * half + 1, 2 * half + 1), psf)
+    first = components[0].params
+    dx, dy = half - round(first.x_0), half - round(first.y_0)
+    image = sum(
+        weight * renderer.image(c.params.moved(dx, dy).to_vector())
+        for weight, c in zip(component_weights(components), components, strict=True)
+    )
+    return image, first.x_0 + dx, first.y_0 + dy
+
+
+def _radius_with(fraction, params):
+    """Semi-major axis that holds ``fraction`` of a Sersic profile's light."""
+    n = params.n
+    return params.r_eff * (gammaincinv(2 * n, fraction) / sersic_bn(n)) ** n
