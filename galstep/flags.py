@@ -15,6 +15,8 @@ __all__ = ["BandFlag", "StarFlag", "decode"]
 class _DescribedFlag(IntFlag):
     """An ``IntFlag`` whose members carry a sentence in ``text``."""
 
+    text: str
+
     def __new__(cls, value, text=""):
         member = int.__new__(cls, value)
         member._value_ = value

@@ -1,6 +1,9 @@
 """AperPhot: aperture photometry of every filter in one Petrosian ellipse, and others."""
 
+from __future__ import annotations
+
 from dataclasses import replace
+from typing import Any
 
 import numpy as np
 
@@ -53,7 +56,7 @@ class AperPhot(GalStep):
     growth = integer(min=0, max=200, default=0)     # Number of further ellipses from the innermost isophote to the edge of the frame, in equal ratios: the curve of growth
     """
 
-    def process(self, input):
+    def process(self, input: Any) -> GalaxyModel:
         """Measure every filter that has been fitted.
 
         Parameters
@@ -246,7 +249,7 @@ class AperPhot(GalStep):
                 base.name, 100 * found.frac_enclosed,
             )  # fmt: skip
 
-    def save_model(self, model, *args, **kwargs):
+    def save_model(self, model: Any, *args: Any, **kwargs: Any) -> Any:
         """Save the model; run on its own also tables, regions and picture beside it."""
         path = super().save_model(model, *args, **kwargs)
         if path is not None and self.parent is None and isinstance(model, GalaxyModel):

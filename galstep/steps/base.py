@@ -5,10 +5,13 @@ in it what was done, and save it under a name of their own. For parameters see
 `galstep.steps.configurable`.
 """
 
+from __future__ import annotations
+
 import logging
 import os
 import time
 from contextlib import nullcontext
+from typing import Any
 
 from stpipe import config_parser
 from threadpoolctl import threadpool_limits
@@ -64,25 +67,26 @@ class GalStep(ConfigurableStep):
     """
 
     works_on_galaxy_model = True
+    save_results: bool | None  # of the spec; for the checker
 
-    def __init__(self, *args, **kws):
+    def __init__(self, *args: Any, **kws: Any) -> None:
         super().__init__(*args, **kws)
         self._started = time.perf_counter()
         self._status = None
 
     @staticmethod
-    def get_stpipe_loggers():
+    def get_stpipe_loggers() -> tuple[str, ...]:
         """Names of the loggers that stpipe is to show."""
         return ("galstep", "stpipe", "photutils", "py.warnings")
 
     @property
-    def key(self):
+    def key(self) -> str:
         """The step's name in products: its key in the pipeline, or its class in lower case."""
         # a hook has a parent as well, but no key
         is_in_pipeline = self.name in getattr(self.parent, "step_defs", ())
         return self.name if is_in_pipeline else type(self).__name__.lower()
 
-    def own_parameters(self):
+    def own_parameters(self) -> dict[str, Any]:
         """The parameters that are this step's own, not those that all steps have.
 
         Returns
@@ -98,7 +102,7 @@ class GalStep(ConfigurableStep):
 
     # ----------------------------------------------------------------- input
 
-    def run(self, *args):
+    def run(self, *args: Any) -> Any:
         """Run the step: a parameter file in ``args`` is dropped, input looked for.
 
         Parameters
@@ -168,7 +172,7 @@ class GalStep(ConfigurableStep):
     def _datamodels_open(cls, init, **kwargs):
         return GalaxyModel.open(init)
 
-    def prepare_output(self, input, **options):
+    def prepare_output(self, input: Any, **options: Any) -> GalaxyModel:
         """The model to work on, which may be changed freely.
 
         Parameters
@@ -201,7 +205,7 @@ class GalStep(ConfigurableStep):
 
     # ---------------------------------------------------------------- status
 
-    def complete(self, model, **numbers):
+    def complete(self, model: Any, **numbers: Any) -> None:
         """Record that the step ran.
 
         Parameters
@@ -216,7 +220,7 @@ class GalStep(ConfigurableStep):
             said = ", ".join(f"{name} {_short(value)}" for name, value in numbers.items())
             self._logger.info("%s: %s", self.key, said)
 
-    def skipped(self, model, reason):
+    def skipped(self, model: GalaxyModel, reason: str) -> None:
         """Record that the step could not run on this model.
 
         Parameters
@@ -239,7 +243,7 @@ class GalStep(ConfigurableStep):
 
     # ---------------------------------------------------------------- output
 
-    def finalize_result(self, result, reference_files_used):
+    def finalize_result(self, result: Any, reference_files_used: Any) -> None:
         """Check the result, note time and version; called by stpipe before saving.
 
         Raises
@@ -262,12 +266,12 @@ class GalStep(ConfigurableStep):
         result.meta.version = __version__
         result.meta.history.append(f"{self.key}: {self._status} (galstep {__version__})")
 
-    def default_suffix(self):
+    def default_suffix(self) -> str:
         """What is added to the names of output files."""
         return self.key
 
     @staticmethod
-    def remove_suffix(name):
+    def remove_suffix(name: str) -> tuple[str, str]:
         """``name`` without a suffix of galstep's, and the separator.
 
         Parameters
@@ -295,7 +299,7 @@ class GalStep(ConfigurableStep):
                     f"output_dir {folder!r} cannot be made: {error.strerror}"
                 ) from error
 
-    def save_model(self, model, *args, **kwargs):
+    def save_model(self, model: Any, *args: Any, **kwargs: Any) -> Any:
         """Save a result; see ``stpipe.Step``.
 
         A `GalaxyModel` is written as ASDF or HDF5 also where a host asks for

@@ -1,16 +1,24 @@
 """Which filter the others are measured against."""
 
+from __future__ import annotations
+
 import logging
+from typing import TYPE_CHECKING
 
 from galstep.core.fitting.cutout import central_signal
 from galstep.exceptions import InputError
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from galstep.datamodels import BandData
 
 __all__ = ["choose_base_filter"]
 
 log = logging.getLogger("stpipe.galstep.base_filter")
 
 
-def choose_base_filter(bands, wanted):
+def choose_base_filter(bands: Mapping[str, BandData], wanted: str | None) -> str:
     """The filter asked for, or the one in which the galaxy is seen best.
 
     Parameters

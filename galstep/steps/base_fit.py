@@ -1,5 +1,9 @@
 """BaseFit: galaxy, stars and sky of the base filter."""
 
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
 from galstep.core.engine.simplex import fit_simplex
 from galstep.core.engine.solve import fit_scene
 from galstep.core.fitting.fits import fit_base
@@ -17,6 +21,9 @@ from galstep.steps.scenes import (
     try_fit,
 )
 from galstep.steps.star_options import FINDER_SPEC, ladder_options, star_spec
+
+if TYPE_CHECKING:
+    from galstep.datamodels import GalaxyModel
 
 __all__ = ["BaseFit"]
 
@@ -53,7 +60,7 @@ class BaseFit(GalStep):
         + FINDER_SPEC
     )
 
-    def process(self, input):
+    def process(self, input: Any) -> GalaxyModel:
         """Fit the base filter.
 
         Parameters

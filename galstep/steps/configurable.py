@@ -6,13 +6,21 @@ server (CRDS) is asked. Relative paths in a parameter file are relative to that
 file, others to the current folder. What is wrong is told in one line.
 """
 
+from __future__ import annotations
+
 import logging
 import os
+from typing import TYPE_CHECKING, Any, Self
 
 from stpipe import Step, config_parser
 
 from galstep.exceptions import InputError, ParameterFileError
 from galstep.steps import parameter_files, validation
+
+if TYPE_CHECKING:
+    from configobj import ConfigObj, Section
+
+    from galstep.hints import PathLike
 
 __all__ = ["ConfigurableStep"]
 
@@ -24,7 +32,14 @@ class ConfigurableStep(Step):
 
     spec = ""
 
-    def __init__(self, name=None, parent=None, config_file=None, _validate_kwds=True, **kws):
+    def __init__(
+        self,
+        name: str | None = None,
+        parent: Step | None = None,
+        config_file: str | None = None,
+        _validate_kwds: bool = True,
+        **kws: Any,
+    ) -> None:
         spec = self.load_spec_file()
         with validation.explained(spec, kws if _validate_kwds else None):
             super().__init__(name, parent, config_file, _validate_kwds, **kws)
@@ -36,7 +51,9 @@ class ConfigurableStep(Step):
         return cls._empty_config()
 
     @classmethod
-    def get_config_from_reference(cls, dataset, disable=None, crds_observatory=None):
+    def get_config_from_reference(
+        cls, dataset: Any, disable: Any = None, crds_observatory: Any = None
+    ) -> ConfigObj:
         """Parameters from the first argument, if that is a parameter file.
 
         Parameters
@@ -86,7 +103,7 @@ class ConfigurableStep(Step):
         return cls.merge_config(config, path)
 
     @classmethod
-    def merge_config(cls, config, config_file):
+    def merge_config(cls, config: ConfigObj, config_file: str | None) -> ConfigObj:
         """Make the relative paths of a parameter file absolute.
 
         Parameters
@@ -107,7 +124,7 @@ class ConfigurableStep(Step):
         return config
 
     @classmethod
-    def build_config(cls, input, **kwargs):
+    def build_config(cls, input: Any, **kwargs: Any) -> tuple[ConfigObj, str | None]:
         """Parameters of `call`: first argument < ``config_file`` < keywords.
 
         Parameters
@@ -137,7 +154,9 @@ class ConfigurableStep(Step):
         return config, config_file
 
     @classmethod
-    def from_config_file(cls, config_file, parent=None, name=None):
+    def from_config_file(
+        cls, config_file: PathLike, parent: Step | None = None, name: str | None = None
+    ) -> Self:
         """A step made from a parameter file; see ``stpipe.Step``."""
         with validation.reported():
             path = os.path.abspath(os.fspath(config_file))
@@ -146,7 +165,13 @@ class ConfigurableStep(Step):
             return super().from_config_file(path, parent, name)
 
     @classmethod
-    def from_config_section(cls, config, parent=None, name=None, config_file=None):
+    def from_config_section(
+        cls,
+        config: Section,
+        parent: Step | None = None,
+        name: str | None = None,
+        config_file: str | None = None,
+    ) -> Self:
         """A step made from a configuration; see ``stpipe.Step``.
 
         Raises
@@ -183,7 +208,7 @@ class ConfigurableStep(Step):
                     config[name] = os.path.abspath(expanded)
         return config
 
-    def get_pars(self, full_spec=True):
+    def get_pars(self, full_spec: bool = True) -> dict[str, Any]:
         """The parameters as plain dicts and lists; see ``stpipe.Step``."""
         with validation.explained():
             parameters = parameter_files.plain(super().get_pars(full_spec=full_spec))
@@ -191,7 +216,7 @@ class ConfigurableStep(Step):
             parameters["input_dir"] = None
         return parameters
 
-    def without_parameter_file(self, args):
+    def without_parameter_file(self, args: tuple) -> tuple:
         """``args`` of `run` without the parameter file that may stand in front.
 
         Raises

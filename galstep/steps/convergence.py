@@ -1,6 +1,13 @@
 """How the main loop of a fit went, kept for the picture of it."""
 
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
 from galstep.records import SersicParams
+
+if TYPE_CHECKING:
+    from galstep.datamodels import GalaxyModel
 
 __all__ = ["note_passes"]
 
@@ -8,7 +15,7 @@ _COUNTS = ("threshold", "n_found", "n_stars", "chi2")
 _SHAPE = ("x_0", "y_0", "r_eff", "n", "ellip", "theta")
 
 
-def note_passes(model, key, history):
+def note_passes(model: GalaxyModel, key: str, history: list[dict]) -> None:
     """Write the passes of a fit into ``model.meta.convergence``.
 
     Parameters

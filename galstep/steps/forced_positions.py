@@ -1,7 +1,10 @@
 """Which stars ForcedScaleFit measures in a filter: listed ones, a catalogue's, or both."""
 
+from __future__ import annotations
+
 import copy
 from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -10,6 +13,11 @@ from galstep.datamodels.position_catalog import CatalogColumns, read_position_ca
 from galstep.exceptions import ParameterError, PrerequisiteError
 from galstep.records import StarList
 from galstep.steps.scenes import effective_psf
+
+if TYPE_CHECKING:
+    import logging
+
+    from galstep.datamodels import BandData, GalaxyModel
 
 __all__ = ["ForcedTargets", "TargetFinder"]
 
@@ -38,7 +46,7 @@ class ForcedTargets:
     stars: StarList
     source: str
 
-    def as_base(self, base):
+    def as_base(self, base: BandData) -> BandData:
         """The base filter with these stars in place of its own."""
         changed = copy.copy(base)
         changed.fit = replace(base.fit, stars=self.stars)
@@ -57,12 +65,12 @@ class TargetFinder:
     log : `logging.Logger`
     """
 
-    def __init__(self, model, first_id, log):
+    def __init__(self, model: GalaxyModel, first_id: int, log: logging.Logger) -> None:
         self.model, self.log = model, log
         self.base = model.bands[model.meta.base_filter]
         self.next_id, self.catalogs = first_id, {}
 
-    def targets(self, options, fwhm):
+    def targets(self, options: Any, fwhm: float) -> ForcedTargets:
         """The targets with these parameters of the step.
 
         Parameters

@@ -1,6 +1,9 @@
 """ForcedScaleFit: fluxes at positions that are known already."""
 
+from __future__ import annotations
+
 from dataclasses import replace
+from typing import TYPE_CHECKING, Any
 
 from galstep.core.fitting.fits import fit_forced
 from galstep.core.fitting.forced_fit import ForcedFit
@@ -17,6 +20,9 @@ from galstep.steps.scenes import (
     scaled_scene,
     try_fit,
 )
+
+if TYPE_CHECKING:
+    from galstep.datamodels import GalaxyModel
 
 __all__ = ["ForcedScaleFit"]
 
@@ -63,7 +69,7 @@ class ForcedScaleFit(GalStep):
     registration = boolean(default=None)        # registration of this filter
     """
 
-    def process(self, input):
+    def process(self, input: Any) -> GalaxyModel:
         """Fit each named filter in turn.
 
         Parameters

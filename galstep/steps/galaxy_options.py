@@ -1,11 +1,20 @@
 """Parameters of the galaxy's model that BaseFit and JointFit share, and their meaning."""
 
+from __future__ import annotations
+
 from math import log
+from typing import TYPE_CHECKING
 
 from galstep.core.engine.priors import PRIOR_NAMES, ShapePrior
 from galstep.core.psf.cache import displaced_psfs
 from galstep.exceptions import ParameterError
 from galstep.filters import filter_wavelength
+
+if TYPE_CHECKING:
+    from stpipe import Step
+
+    from galstep.core.psf.effective import EffectivePSF
+    from galstep.datamodels import BandData
 
 __all__ = ["PRIOR_SPEC", "displaced", "log_wavelength", "shape_priors"]
 
@@ -19,7 +28,7 @@ PRIOR_SPEC = """
 """
 
 
-def shape_priors(step, band):
+def shape_priors(step: Step, band: BandData) -> tuple[ShapePrior, ...]:
     """The priors that a step's parameters ask for.
 
     Parameters
@@ -61,12 +70,12 @@ def _two_numbers(argument, given):
     return mean, sigma
 
 
-def log_wavelength(name, base_name):
+def log_wavelength(name: str, base_name: str) -> float:
     """ln(wavelength / wavelength of the base), 0 where a name does not tell it."""
     own, base = filter_wavelength(name), filter_wavelength(base_name)
     return 0.0 if own is None or base is None else log(own / base)
 
 
-def displaced(band):
+def displaced(band: BandData) -> tuple[EffectivePSF, ...]:
     """The PSF of a `BandData` moved by 1 sigma along each error of its kernel."""
     return displaced_psfs(band.psf, band.oversample, band.psf_kernel, f"psf of {band.name!r}")

@@ -3,7 +3,10 @@
 Unpacking only; the mathematics are in `galstep.core.imaging.affine`.
 """
 
+from __future__ import annotations
+
 import warnings
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -18,6 +21,9 @@ from galstep.exceptions import InputError
 from galstep.flags import BandFlag
 from galstep.pixel_map import PixelMap
 
+if TYPE_CHECKING:
+    from galstep.datamodels import BandData
+
 __all__ = ["box_in", "mask_unseen", "on_band", "pixel_map_between"]
 
 # Pixels by which an affine map may miss the WCS anywhere in the crop. Beyond the
@@ -30,7 +36,9 @@ SAME_SCALE = 0.01
 LEAST_SHIFT = 0.5
 
 
-def on_band(base, band, x, y):
+def on_band(
+    base: BandData, band: BandData, x: np.ndarray, y: np.ndarray
+) -> tuple[np.ndarray, np.ndarray]:
     """Positions in the base filter's array in that of another filter, by their WCS.
 
     Parameters
@@ -62,10 +70,10 @@ def on_band(base, band, x, y):
         raise InputError(f"{nowhere}: its distortion cannot be inverted there") from error
     if not np.isfinite(places).all():
         raise InputError(nowhere)
-    return tuple(np.asarray(place, dtype=float) for place in places)
+    return tuple(np.asarray(place, dtype=float) for place in places)  # type: ignore[return-value]
 
 
-def pixel_map_between(base, band):
+def pixel_map_between(base: BandData, band: BandData) -> tuple[PixelMap, str]:
     """The affine map from the base filter's array to that of another filter.
 
     Parameters
@@ -123,7 +131,7 @@ def _registered(pixel_map, band):
     return PixelMap(pixel_map.matrix, (float(x), float(y)))
 
 
-def box_in(base, band, box):
+def box_in(base: BandData, band: BandData, box: tuple[slice, ...]) -> tuple[slice, ...]:
     """The part of a filter that covers the sky in a box of the base filter.
 
     Parameters
@@ -148,7 +156,7 @@ def box_in(base, band, box):
     return mapped_box(*on_band(base, band, x + columns.start, y + rows.start), band.shape)
 
 
-def mask_unseen(base, band):
+def mask_unseen(base: BandData, band: BandData) -> None:
     """Mask the pixels of a filter beyond the edge of the base filter's array.
 
     The scene ends there: no star is looked for outside.

@@ -1,7 +1,10 @@
 """`ImageStep`: what the steps share that work on whole images as well as on galaxies."""
 
+from __future__ import annotations
+
 import importlib.util
 import time
+from typing import Any
 
 from galstep import __version__
 from galstep.datamodels import GalaxyModel
@@ -11,7 +14,7 @@ from galstep.steps.base import GalStep
 __all__ = ["ImageStep", "needs_package"]
 
 
-def needs_package(name, extra, what):
+def needs_package(name: str, extra: str, what: str) -> None:
     """Raise a `GalstepError` that says what to install if a package is missing.
 
     Parameters
@@ -40,7 +43,7 @@ class ImageStep(GalStep):
     spec = ""
     result_class: type | None = None
 
-    def finalize_result(self, result, reference_files_used):
+    def finalize_result(self, result: Any, reference_files_used: Any) -> None:
         """Note time and version; called by stpipe before saving."""
         if isinstance(result, GalaxyModel) or self.skip or not self._is_result(result):
             super().finalize_result(result, reference_files_used)
@@ -52,7 +55,7 @@ class ImageStep(GalStep):
     def _is_result(self, result):
         return self.result_class is not None and isinstance(result, self.result_class)
 
-    def save_model(self, model, *args, **kwargs):
+    def save_model(self, model: Any, *args: Any, **kwargs: Any) -> Any:
         """Save a result; tables of images are ECSV. See ``stpipe.Step``."""
         if self._is_result(model):
             kwargs["ext"] = ".ecsv"

@@ -1,5 +1,9 @@
 """Inject: copies of the galaxy and stars in the real image, measured again."""
 
+from __future__ import annotations
+
+from typing import Any
+
 import numpy as np
 
 from galstep.core.injection.recovery import faint_star_error, unmatched
@@ -60,7 +64,7 @@ class Inject(GalStep):
     seed = integer(min=0, default=1)            # Of places, angles and fluxes: the same seed gives the same numbers
     """
 
-    def process(self, input):
+    def process(self, input: Any) -> GalaxyModel:
         """Inject into the filters that have been fitted.
 
         Parameters

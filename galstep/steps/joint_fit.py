@@ -1,5 +1,9 @@
 """JointFit: all filters at once."""
 
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
 from galstep.core.detection.ladder import LadderOptions, threshold_ladder
 from galstep.core.fitting.joint import fit_joint
 from galstep.records import JointSummary
@@ -7,6 +11,9 @@ from galstep.steps.base import GalStep
 from galstep.steps.convergence import note_passes
 from galstep.steps.galaxy_options import PRIOR_SPEC, shape_priors
 from galstep.steps.scenes import fitted_base, scene_band, store, try_fit
+
+if TYPE_CHECKING:
+    from galstep.datamodels import GalaxyModel
 
 __all__ = ["JointFit"]
 
@@ -39,7 +46,7 @@ class JointFit(GalStep):
         + PRIOR_SPEC
     )
 
-    def process(self, input):
+    def process(self, input: Any) -> GalaxyModel:
         """Fit all filters that have been fitted singly.
 
         Parameters

@@ -1,6 +1,9 @@
 """LoadCrop: read the galaxy and cut out the part of the frame that is fitted."""
 
+from __future__ import annotations
+
 from dataclasses import fields
+from typing import Any
 
 import numpy as np
 
@@ -48,7 +51,7 @@ class LoadCrop(GalStep):
     reproject_to = string(default=None)         # Filter onto whose grid all images are resampled, which correlates their noise (needs reproject; default: each keeps its pixels)
     """
 
-    def process(self, input):
+    def process(self, input: Any) -> GalaxyModel:
         """Read, guess the size, crop.
 
         Parameters
@@ -84,7 +87,7 @@ class LoadCrop(GalStep):
         self._report(model, guess, base.origin)
         return model
 
-    def reading_options(self):
+    def reading_options(self) -> dict[str, Any]:
         """How images are read: the parameters that `GalaxyModel.open` takes.
 
         Returns

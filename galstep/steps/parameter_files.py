@@ -6,9 +6,12 @@ stpipe reads it; what is wrong with it is told here, in one line, because
 stpipe's own reader falls back on another format and complains about that.
 """
 
+from __future__ import annotations
+
 import os
 import re
 import warnings
+from typing import TYPE_CHECKING, Any
 
 import asdf
 import yaml
@@ -16,6 +19,11 @@ from configobj import ConfigObjError, Section
 from stpipe import config_parser
 
 from galstep.exceptions import ParameterFileError
+
+if TYPE_CHECKING:
+    from configobj import ConfigObj
+
+    from galstep.hints import PathLike
 
 __all__ = [
     "FOLDER_NAMES",
@@ -38,7 +46,7 @@ _PATH_CHECKS = ("input_file", "output_file")
 FOLDER_NAMES = ("input_dir", "output_dir")
 
 
-def is_parameter_file(source):
+def is_parameter_file(source: object) -> bool:
     """Whether ``source`` is the path of an existing parameter file.
 
     Parameters
@@ -66,7 +74,7 @@ def is_parameter_file(source):
     return True
 
 
-def check_parameter_file(path):
+def check_parameter_file(path: PathLike) -> None:
     """Raise `ParameterFileError` unless ``path`` can be read as parameters.
 
     Parameters
@@ -123,7 +131,7 @@ def _kind(value):
     return "nothing" if value is None else type(value).__name__
 
 
-def load_parameters(path):
+def load_parameters(path: PathLike) -> ConfigObj:
     """Read a parameter file.
 
     Parameters
@@ -156,7 +164,7 @@ def load_parameters(path):
         raise ParameterFileError(f"parameter file {path}: {reason}") from error
 
 
-def absolute_paths(config, spec, folder):
+def absolute_paths(config: Section, spec: Section, folder: PathLike) -> None:
     """Make the relative paths in ``config`` absolute, in place.
 
     Concerned are parameters whose type in ``spec`` is ``input_file`` or
@@ -192,7 +200,7 @@ def _is_written(value):
     return type(value) is str and value != "" or isinstance(value, os.PathLike)
 
 
-def plain(value):
+def plain(value: Any) -> Any:
     """``value`` with sections as dicts and sequences as lists, all the way down.
 
     A ``configobj.Section`` drags the whole configuration along, which the log

@@ -7,16 +7,25 @@ that may differ, each with the same check and no default. In a parameter file::
     per_filter: {F160W: {th_min: 6}}
 """
 
+from __future__ import annotations
+
 from types import SimpleNamespace
+from typing import TYPE_CHECKING
 
 from galstep.steps.validation import suggestion
+
+if TYPE_CHECKING:
+    import logging
+
+    from galstep.datamodels import GalaxyModel
+    from galstep.steps.base import GalStep
 
 __all__ = ["check_filters", "for_filter"]
 
 SECTION = "per_filter"
 
 
-def for_filter(step, name):
+def for_filter(step: GalStep, name: str) -> SimpleNamespace:
     """The parameters of a step as they are for one filter.
 
     Parameters
@@ -40,7 +49,7 @@ def for_filter(step, name):
     )
 
 
-def check_filters(step, model, logger):
+def check_filters(step: GalStep, model: GalaxyModel, logger: logging.Logger) -> None:
     """Warn of values for filters that the galaxy does not have.
 
     No error: many galaxies may share a parameter file, and not all have all

@@ -1,13 +1,23 @@
 """The files that are saved beside a model: tables, regions, images, pictures."""
 
+from __future__ import annotations
+
 import importlib.util
 import logging
 import os
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from galstep.datamodels.atomic import replacing
 from galstep.datamodels.products import write_products
 from galstep.exceptions import ParameterError
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from astropy.table import Table
+
+    from galstep.datamodels import GalaxyModel
 
 __all__ = ["PICTURES", "chosen_pictures", "write_beside"]
 
@@ -17,7 +27,7 @@ log = logging.getLogger("stpipe.galstep.products")
 PICTURES = ("qa", "profiles", "sed", "stars", "growth", "convergence", "completeness")
 
 
-def chosen_pictures(names):
+def chosen_pictures(names: Sequence[str] | None) -> list[str]:
     """The names of pictures that a parameter asks for.
 
     Parameters
@@ -45,7 +55,14 @@ def chosen_pictures(names):
     return names
 
 
-def write_beside(model, path, suffix=None, pictures=("qa",), save_fits=False, magnitudes=None):
+def write_beside(
+    model: GalaxyModel,
+    path: str,
+    suffix: str | None = None,
+    pictures: Sequence[str] = ("qa",),
+    save_fits: bool = False,
+    magnitudes: Table | None = None,
+) -> None:
     """Write what belongs to a saved model; every file whole or not at all.
 
     Parameters

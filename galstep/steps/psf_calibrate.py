@@ -1,5 +1,9 @@
 """PSFCalibrate: the kernel that turns each library PSF into that of the image."""
 
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
 import numpy as np
 from numpy.linalg import LinAlgError
 
@@ -20,6 +24,9 @@ from galstep.steps.per_filter import check_filters, for_filter
 from galstep.steps.psf_products import stacked_stars, write_psf_figure, write_psfs
 from galstep.steps.psf_scene import fit_in_scene
 from galstep.steps.scenes import pixel_sigma
+
+if TYPE_CHECKING:
+    from galstep.datamodels import GalaxyModel
 
 __all__ = ["PSFCalibrate"]
 
@@ -79,7 +86,7 @@ class PSFCalibrate(GalStep):
     max_loops = integer(min=1, max=20, default=None)  # max_loops of this filter
     """
 
-    def process(self, input):
+    def process(self, input: Any) -> GalaxyModel:
         """Calibrate every filter that has data.
 
         Parameters
@@ -272,7 +279,7 @@ def _first_galaxy(band, library, params):
     return first.params, first.galaxy + first.sky
 
 
-def _seen_in(band, first, params, positions):
+def _seen_in(band, first, params, positions) -> tuple[Any, Any]:
     """A galaxy's shape and star positions in one filter, in the pixels of another."""
     pixel_map, _ = pixel_map_between(first, band)
     return pixel_map.params(params), None if positions is None else pixel_map.points(*positions)

@@ -1,8 +1,11 @@
 """What PSFCalibrate writes beside the model: the PSFs and their picture."""
 
+from __future__ import annotations
+
 import importlib.util
 import logging
 from types import SimpleNamespace
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -12,6 +15,14 @@ from galstep.datamodels.atomic import replacing
 from galstep.records import PsfKernel
 from galstep.steps.scenes import effective_psf
 
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from galstep.core.calibration.calibrate import CalibrationResult
+    from galstep.core.calibration.psf_stack import StarStack
+    from galstep.datamodels import GalaxyModel
+    from galstep.hints import PathLike
+
 __all__ = ["stacked_stars", "write_psf_figure", "write_psfs"]
 
 log = logging.getLogger("stpipe.galstep.psfcalibrate")
@@ -20,7 +31,9 @@ LARGEST_RADIUS = 40.0  # pixels, of the encircled energy
 SHOWN_IN_FWHM = 2.5
 
 
-def write_psfs(model, stacks, asdf_path, hdf5_path):
+def write_psfs(
+    model: GalaxyModel, stacks: Mapping[str, StarStack], asdf_path: PathLike, hdf5_path: PathLike
+) -> None:
     """Write the calibrated PSFs.
 
     Parameters
@@ -43,7 +56,7 @@ def write_psfs(model, stacks, asdf_path, hdf5_path):
         log.info("Saved %s", path)
 
 
-def write_psf_figure(model, stacks, path):
+def write_psf_figure(model: GalaxyModel, stacks: Mapping[str, StarStack], path: PathLike) -> None:
     """Draw the calibrated PSFs, if matplotlib is installed.
 
     Parameters
@@ -63,7 +76,9 @@ def write_psf_figure(model, stacks, path):
     log.info("Saved %s", path)
 
 
-def stacked_stars(model, calibrated):
+def stacked_stars(
+    model: GalaxyModel, calibrated: Mapping[str, CalibrationResult]
+) -> dict[str, StarStack]:
     """The stacked stars of each filter that has some.
 
     Parameters

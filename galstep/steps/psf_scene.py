@@ -1,6 +1,9 @@
 """PSFCalibrate with the objective ``scene``: filter after filter, unpacked and written back."""
 
+from __future__ import annotations
+
 import logging
+from typing import TYPE_CHECKING
 
 from numpy.linalg import LinAlgError
 
@@ -10,12 +13,23 @@ from galstep.core.fitting.galaxy_first import robust_galaxy_fit
 from galstep.steps.grids import pixel_map_between
 from galstep.steps.scenes import effective_psf, pixel_sigma, scene_band, sky_order_for
 
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from galstep.core.calibration.calibrate import CalibrationResult
+    from galstep.datamodels import GalaxyModel
+
 __all__ = ["fit_in_scene"]
 
 log = logging.getLogger("stpipe.galstep.psfcalibrate")
 
 
-def fit_in_scene(model, calibrated, base, empirical_correction):
+def fit_in_scene(
+    model: GalaxyModel,
+    calibrated: Mapping[str, CalibrationResult],
+    base: str,
+    empirical_correction: str,
+) -> None:
     """Fit each filter's kernel together with its galaxy, stars and sky.
 
     Parameters

@@ -1,13 +1,21 @@
 """The fit steps once more, on other data, with the parameters of the run."""
 
+from __future__ import annotations
+
 import logging
 from contextlib import contextmanager
 from dataclasses import replace
+from typing import TYPE_CHECKING
 
 from galstep.steps.base_fit import BaseFit
 from galstep.steps.forced_scale_fit import ForcedScaleFit
 from galstep.steps.joint_fit import JointFit
 from galstep.steps.scale_fit import ScaleFit
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from galstep.datamodels import BandData, GalaxyModel
 
 __all__ = ["refit", "with_exact_psf"]
 
@@ -22,7 +30,9 @@ _BY_DEFAULT = ("basefit", "scalefit", "jointfit")
 _OF_ONE_GALAXY = ("prior_x_0", "prior_y_0", "prior_theta")
 
 
-def refit(model, parameters, base_filter, joint=True):
+def refit(
+    model: GalaxyModel, parameters: Mapping[str, dict], base_filter: str, joint: bool = True
+) -> GalaxyModel:
     """Fit a model as another one was fitted.
 
     Parameters
@@ -85,7 +95,7 @@ def _step(key, parameters, **own):
     return _CHAIN[key](**given | own)
 
 
-def with_exact_psf(band):
+def with_exact_psf(band: BandData) -> BandData:
     """A filter whose PSF counts as known: what is injected has that very PSF.
 
     Parameters

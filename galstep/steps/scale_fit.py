@@ -1,5 +1,9 @@
 """ScaleFit: the other filters, with the shape of the base."""
 
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
 from galstep.core.fitting.fits import fit_scaled
 from galstep.exceptions import ParameterError
 from galstep.flags import BandFlag
@@ -7,6 +11,12 @@ from galstep.steps.base import GalStep
 from galstep.steps.per_filter import check_filters, for_filter
 from galstep.steps.scenes import fit_in_own_pixels, fitted_base, scaled_scene, store, try_fit
 from galstep.steps.star_options import FINDER_SPEC, ladder_options, per_filter_spec, star_spec
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+    from galstep.core.measurement.measure import SceneMeasurement
+    from galstep.datamodels import BandData, GalaxyModel
 
 __all__ = ["ScaleFit", "fit_others", "next_star_id", "scaled_filters"]
 
@@ -44,7 +54,7 @@ class ScaleFit(GalStep):
         + per_filter_spec(_OWN_SPEC + _STARS)
     )
 
-    def process(self, input):
+    def process(self, input: Any) -> GalaxyModel:
         """Fit each filter in turn.
 
         Parameters
@@ -83,7 +93,7 @@ class ScaleFit(GalStep):
         return [name for name in model.bands if name not in (model.meta.base_filter, *forced)]
 
 
-def scaled_filters(model, names):
+def scaled_filters(model: GalaxyModel, names: Sequence[str]) -> list[BandData]:
     """The usable bands of these names, never the base; the others are flagged.
 
     Raises
@@ -106,13 +116,20 @@ def scaled_filters(model, names):
     return usable
 
 
-def next_star_id(model):
+def next_star_id(model: GalaxyModel) -> int:
     """A number above that of every star in the model."""
     highest = [int(b.fit.stars.star_id.max(initial=0)) for b in model.bands.values() if b.fitted]
     return max(highest, default=0) + 1
 
 
-def fit_others(step, kind, model, names, fit, raise_error=False):
+def fit_others(
+    step: str,
+    kind: str,
+    model: GalaxyModel,
+    names: Sequence[str],
+    fit: Callable[[BandData], SceneMeasurement],
+    raise_error: bool = False,
+) -> str:
     """Fit filters other than the base, one after the other.
 
     Parameters

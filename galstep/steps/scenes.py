@@ -3,6 +3,10 @@
 Unpacking and writing back only; the fits are in `galstep.core.fitting.fits`.
 """
 
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
 from numpy.linalg import LinAlgError
 
 from galstep.core.engine.scene import make_band
@@ -15,6 +19,18 @@ from galstep.exceptions import GalstepError, PrerequisiteError
 from galstep.flags import BandFlag
 from galstep.steps.galaxy_options import displaced, log_wavelength
 from galstep.steps.grids import pixel_map_between
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+    import numpy as np
+
+    from galstep.core.engine.scene import SceneBand
+    from galstep.core.fitting.galaxy_first import GalaxyFirst
+    from galstep.core.measurement.measure import SceneMeasurement
+    from galstep.core.psf.effective import EffectivePSF
+    from galstep.datamodels import BandData, GalaxyModel
+    from galstep.records import BandFit
 
 __all__ = [
     "effective_psf",
@@ -32,19 +48,19 @@ __all__ = [
 SINGULAR = "the normal equations are singular"
 
 
-def effective_psf(band):
+def effective_psf(band: BandData) -> EffectivePSF:
     """The library PSF of a filter convolved with its kernel, if it has one."""
     return core_psf(band.psf, band.oversample, band.psf_kernel, f"psf of filter {band.name!r}")
 
 
-def scene_band(band, sky_order=1, base=None):
+def scene_band(band: BandData, sky_order: int = 1, base: BandData | None = None) -> SceneBand:
     """A `BandData` as the engine sees it.
 
     The error plane is used where there is one; without one the noise of single
     pixels is the first guess, and the fit measures the rest. The scene's frame is
     that of the filter ``base``, or the band's own.
     """
-    place = {}
+    place: dict[str, Any] = {}
     if base is not None:
         pixel_map, _ = pixel_map_between(base, band)
         place = dict(
@@ -65,17 +81,19 @@ def scene_band(band, sky_order=1, base=None):
     )
 
 
-def pixel_sigma(band):
+def pixel_sigma(band: BandData) -> np.ndarray | float:
     """The error plane, or the noise of single pixels where there is none."""
     return pixel_noise(band.data, band.mask) if band.err is None else band.err
 
 
-def sky_order_for(band, wanted, first):
+def sky_order_for(band: BandData, wanted: str, first: GalaxyFirst) -> int:
     """Degree of the sky: ``wanted``, or what the frame asks for if it is auto."""
     return frame_sky_order(band.data, band.mask, first) if wanted == "auto" else int(wanted)
 
 
-def fit_in_own_pixels(band, base, fit):
+def fit_in_own_pixels(
+    band: BandData, base: BandData, fit: Callable[[BandFit], SceneMeasurement]
+) -> SceneMeasurement:
     """Fit another filter than the base in its own pixels.
 
     Parameters
@@ -95,7 +113,7 @@ def fit_in_own_pixels(band, base, fit):
     return referred_to_base(fit(pixel_map.fit(base.fit)), pixel_map)
 
 
-def scaled_scene(band, base_fit, wanted):
+def scaled_scene(band: BandData, base_fit: BandFit, wanted: str) -> SceneBand:
     """The scene of another filter than the base, with the sky that it needs.
 
     ``base_fit`` is the base's fit in the pixels of this filter.
@@ -108,7 +126,7 @@ def scaled_scene(band, base_fit, wanted):
     return scene_band(band, sky_order_for(band, wanted, first))
 
 
-def fitted_base(model, step):
+def fitted_base(model: GalaxyModel, step: str) -> BandData:
     """The base filter's `BandData`, which must have been fitted.
 
     Raises
@@ -124,7 +142,7 @@ def fitted_base(model, step):
     return base
 
 
-def store(band, measured, index=0):
+def store(band: BandData, measured: SceneMeasurement, index: int = 0) -> None:
     """Write one band of a `SceneMeasurement` back."""
     band.fit = measured.fits[index]
     band.galaxy = measured.galaxy[index]
@@ -132,7 +150,14 @@ def store(band, measured, index=0):
     band.sky = measured.sky[index]
 
 
-def try_fit(step, bands, fit, *args, raise_error=False, **kwargs):
+def try_fit(
+    step: str,
+    bands: Sequence[BandData],
+    fit: Callable[..., Any],
+    *args: Any,
+    raise_error: bool = False,
+    **kwargs: Any,
+) -> Any:
     """Call a fit; a singular problem becomes a flag and a reason.
 
     Parameters

@@ -4,7 +4,10 @@ The names are those of the section ``[psf]`` of a sphot configuration. Lengths i
 ``psfsigma`` are in units of the FWHM of the effective PSF / 2.3548.
 """
 
+from __future__ import annotations
+
 import re
+from typing import TYPE_CHECKING, Any
 
 from astropy.stats import gaussian_fwhm_to_sigma
 
@@ -14,6 +17,9 @@ from galstep.core.detection.finder import DAO_KEYWORDS, DaoFinder, MatchedFinder
 from galstep.core.detection.ladder import LadderOptions, threshold_ladder
 from galstep.core.detection.star_cuts import StarCuts
 from galstep.exceptions import ParameterError
+
+if TYPE_CHECKING:
+    from galstep.steps.base import GalStep
 
 __all__ = ["FINDER_SPEC", "ladder_options", "per_filter_spec", "star_spec"]
 
@@ -81,7 +87,7 @@ FINDER_SPEC = """
 _LINE = re.compile(r"^ *(\w+) = (\w+)\((.*)\) +# (.*)$")
 
 
-def star_spec(th_max, th_max_text, th_iter):
+def star_spec(th_max: float, th_max_text: str, th_iter: int) -> str:
     """The parameters of the stars, with the defaults that differ between steps.
 
     Parameters
@@ -99,7 +105,7 @@ def star_spec(th_max, th_max_text, th_iter):
     return _STAR_SPEC.format(th_max=th_max, th_max_text=th_max_text, th_iter=th_iter)
 
 
-def per_filter_spec(spec):
+def per_filter_spec(spec: str) -> str:
     """Lines for a section ``[per_filter]`` with ``[[__many__]]``: without defaults.
 
     Parameters that are lists are the same in all filters.
@@ -117,7 +123,7 @@ def per_filter_spec(spec):
     return "\n".join(lines) + "\n"
 
 
-def ladder_options(step, options=None, **others):
+def ladder_options(step: GalStep, options: Any = None, **others: Any) -> LadderOptions:
     """The ladder that a step's parameters ask for.
 
     Parameters

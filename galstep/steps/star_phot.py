@@ -1,7 +1,10 @@
 """StarPhot: PSF photometry of a whole star field."""
 
+from __future__ import annotations
+
 import importlib.util
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -58,7 +61,7 @@ class StarPhot(ImageStep):
     qa_figure = boolean(default=True)           # Write the picture <name>_starphot.png (needs matplotlib)
     """
 
-    def process(self, input, psf=None):
+    def process(self, input: Any, psf: Any = None) -> StarFieldModel:
         """Measure an image.
 
         Parameters
@@ -155,7 +158,7 @@ class StarPhot(ImageStep):
             "position_frame": "0-based pixels, centres at integers",
         }
 
-    def save_model(self, model, *args, **kwargs):
+    def save_model(self, model: Any, *args: Any, **kwargs: Any) -> Any:
         """Save catalogue, residual, regions and picture. See `GalStep.save_model`."""
         path = super().save_model(model, *args, **kwargs)
         if path is not None and self._is_result(model) and self.qa_figure:

@@ -1,8 +1,11 @@
 """TweakReg: images aligned by their stars."""
 
+from __future__ import annotations
+
 import os
 from dataclasses import fields, replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -95,7 +98,7 @@ class TweakReg(ImageStep):
     base_filter = string(default='F150W')       # Filter of a galaxy to which the others are aligned, unless an earlier step has chosen one; not in the data: the filter with the most signal
     """
 
-    def process(self, *inputs):
+    def process(self, *inputs: Any) -> GalaxyModel | ImageList:
         """Align.
 
         Parameters

@@ -1,8 +1,18 @@
 """The tables that TweakReg writes: what became of each image, and its stars."""
 
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
 import numpy as np
 from astropy import units as u
 from astropy.table import QTable
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from galstep.core.align.catalog import Positions
+    from galstep.core.align.images import Alignment
 
 __all__ = ["catalog_table", "summary_table"]
 
@@ -18,7 +28,9 @@ _COLUMNS = (
 )
 
 
-def summary_table(names, relative, absolute):
+def summary_table(
+    names: Sequence[str], relative: Sequence[Alignment | None], absolute: Sequence[Alignment | None]
+) -> QTable:
     """One row per image; what was not measured is NaN.
 
     Parameters
@@ -72,7 +84,7 @@ def _counts(alignment):
     return alignment.n_stars, alignment.n_matches, alignment.quality.n_chance
 
 
-def catalog_table(stars, wcs):
+def catalog_table(stars: Positions, wcs: Any) -> QTable:
     """The stars of an image: pixels, flux, and the sky by the corrected WCS.
 
     Parameters

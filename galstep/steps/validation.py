@@ -5,22 +5,28 @@ the first unknown parameter, without a hint at the right name, and breaks on a
 mapping where a single value is needed. Both are looked for here beforehand.
 """
 
+from __future__ import annotations
+
 import difflib
 import logging
 import re
 from contextlib import contextmanager
+from typing import TYPE_CHECKING
 
 from configobj import ConfigObjError
 from stpipe.exceptions import ValidationError
 
 from galstep.exceptions import GalstepError, ParameterError
 
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator, Mapping
+
 __all__ = ["check_structure", "explained", "reported", "suggestion"]
 
 log = logging.getLogger("stpipe.galstep.parameters")
 
 
-def check_structure(config, spec):
+def check_structure(config: Mapping, spec: Mapping) -> None:
     """Raise `ParameterError` for every name and section that ``spec`` lacks.
 
     Parameters
@@ -68,14 +74,14 @@ def _paths_of(key, spec, where):
             yield from _paths_of(key, check, (*where, name))
 
 
-def suggestion(name, known):
+def suggestion(name: object, known: Iterable[str]) -> str:
     """`` (did you mean 'x'?)`` with the name in ``known`` nearest to ``name``, or ``""``."""
     near = difflib.get_close_matches(str(name), [k for k in known if k != "__many__"], 1)
     return f" (did you mean {near[0]!r}?)" if near else ""
 
 
 @contextmanager
-def explained(spec=None, config=None):
+def explained(spec: Mapping | None = None, config: Mapping | None = None) -> Iterator[None]:
     """Turn stpipe's validation errors into `ParameterError`.
 
     Parameters
@@ -112,7 +118,7 @@ def _with_need(line, spec):
 
 
 @contextmanager
-def reported():
+def reported() -> Iterator[None]:
     """Log a `GalstepError` that is raised before ``run``.
 
     There ``strun`` takes the exit code from it and says nothing.

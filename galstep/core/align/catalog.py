@@ -4,8 +4,11 @@ The finders are those of photutils. The background is taken off first, and its
 scatter sets the threshold.
 """
 
+from __future__ import annotations
+
 import warnings
 from dataclasses import dataclass, field
+from typing import Any
 
 import numpy as np
 from astropy.convolution import Gaussian2DKernel, convolve_fft
@@ -42,15 +45,15 @@ class Positions:
     flux: np.ndarray
     error: np.ndarray
 
-    def __len__(self):
+    def __len__(self) -> int:
         return len(self.x)
 
     @classmethod
-    def empty(cls):
+    def empty(cls) -> Positions:
         """No stars."""
         return cls(*(np.zeros(0) for _ in range(4)))
 
-    def select(self, keep):
+    def select(self, keep: np.ndarray) -> Positions:
         """The stars where ``keep`` (boolean or index array) says so."""
         return Positions(self.x[keep], self.y[keep], self.flux[keep], self.error[keep])
 
@@ -84,7 +87,7 @@ class FinderOptions:
     bkg_boxsize: int = 400
     extra: dict = field(default_factory=dict)
 
-    def __post_init__(self):
+    def __post_init__(self) -> None:
         if self.starfinder not in ("dao", "iraf", "segmentation"):
             raise ParameterError(
                 f"starfinder must be dao, iraf or segmentation, got {self.starfinder!r}"
@@ -99,7 +102,9 @@ class FinderOptions:
                 )
 
 
-def image_background(data, mask, box_size):
+def image_background(
+    data: np.ndarray, mask: np.ndarray, box_size: int
+) -> tuple[np.ndarray, np.ndarray]:
     """Sky and its scatter, from sigma-clipped boxes.
 
     Parameters
@@ -131,7 +136,7 @@ def image_background(data, mask, box_size):
     return found.background, found.background_rms
 
 
-def find_positions(data, mask, options):
+def find_positions(data: np.ndarray, mask: np.ndarray, options: FinderOptions) -> Positions:
     """Stars of an image.
 
     Parameters
@@ -163,7 +168,7 @@ def find_positions(data, mask, options):
     return found.select(np.argsort(-found.flux, kind="stable"))
 
 
-def psf_offset(psf, options):
+def psf_offset(psf: Any, options: FinderOptions) -> np.ndarray:
     """Where the finder sees a star of this PSF, minus where the star is.
 
     Not zero for a PSF whose light is not centred in its array.

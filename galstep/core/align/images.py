@@ -6,9 +6,12 @@ corrects the WCS. The matcher that it is given (`StarMatch`) adds what a match
 needs before it is believed: see `galstep.core.align.match`.
 """
 
+from __future__ import annotations
+
 import logging
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from astropy.table import Table
@@ -28,6 +31,9 @@ from galstep.core.align.match import (
     refine_pairs,
 )
 from galstep.core.align.tangent_plane import make_corrector
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
 
 __all__ = [
     "AlignImage",
@@ -57,7 +63,7 @@ class AlignImage:
 
     name: str
     shape: tuple
-    wcs: object
+    wcs: Any
     stars: Positions
     wcsinfo: dict | None = None
 
@@ -112,7 +118,7 @@ class Alignment:
 
     name: str
     status: str
-    wcs: object
+    wcs: Any
     reason: str = ""
     shift: np.ndarray = field(default_factory=lambda: np.full(2, np.nan))
     pixel_shift: np.ndarray = field(default_factory=lambda: np.full(2, np.nan))
@@ -124,7 +130,7 @@ class Alignment:
     quality: MatchQuality = MatchQuality()
     correction: tuple = ()
 
-    def corrected_header(self, wcs, shape):
+    def corrected_header(self, wcs: WCS, shape: tuple[int, int]) -> WCS:
         """A FITS WCS of the same image with the same correction.
 
         Parameters
@@ -168,12 +174,12 @@ class StarMatch(MatchCatalogs):
         The same for each image, by its number; the catalogues' ids carry it.
     """
 
-    def __init__(self, options, pixel):
+    def __init__(self, options: MatchOptions, pixel: float) -> None:
         self.options, self.pixel = options, float(pixel)
         self.quality, self.reason = MatchQuality(), ""
         self.by_image = {}
 
-    def __call__(self, refcat, imcat, **kwargs):
+    def __call__(self, refcat: Table, imcat: Table, **kwargs: Any) -> tuple[np.ndarray, np.ndarray]:
         """Indices of the pairs in both catalogues; empty if the match is not to be trusted."""
         reference, image = _plane(refcat), _plane(imcat)
         first, second = self._pairs(reference, image)
@@ -183,7 +189,7 @@ class StarMatch(MatchCatalogs):
             return none, none
         return first, second
 
-    def fit(self, reference, image):
+    def fit(self, reference: np.ndarray, image: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """(matrix, shift) that bring ``image`` to ``reference``, clipped."""
         geometry = self.options.fitgeometry if len(image) > 3 else "shift"
         fitted = iter_linear_fit(
@@ -241,7 +247,7 @@ class StarMatch(MatchCatalogs):
         return self.fit(reference[first], image[second])
 
 
-def common_plane(images):
+def common_plane(images: Sequence[AlignImage]) -> FITSWCSCorrector:
     """The tangent plane at the middle of the images: x east, y north, arcsec.
 
     Parameters
@@ -276,7 +282,7 @@ def _sky(wcs, x, y):
     return np.array(wcs.all_pix2world(x, y, 0), dtype=float)
 
 
-def pixel_side(wcs, shape):
+def pixel_side(wcs: Any, shape: tuple[int, int]) -> float:
     """Side of a pixel at the middle of the image, arcsec."""
     ny, nx = shape
     x, y = (nx - 1) / 2 + np.array([0.0, 1, 0]), (ny - 1) / 2 + np.array([0.0, 0, 1])
@@ -332,7 +338,12 @@ def _said_once():
         logger.removeHandler(handler)
 
 
-def align_images(images, options, enforce_user_order=False, expand_refcat=False):
+def align_images(
+    images: Sequence[AlignImage],
+    options: MatchOptions,
+    enforce_user_order: bool = False,
+    expand_refcat: bool = False,
+) -> list[Alignment]:
     """Align images with one another.
 
     Parameters
@@ -372,7 +383,9 @@ def align_images(images, options, enforce_user_order=False, expand_refcat=False)
     return [results[image.name] for image in images]
 
 
-def align_to_catalog(images, catalog, options):
+def align_to_catalog(
+    images: Sequence[AlignImage], catalog: Table, options: MatchOptions
+) -> list[Alignment]:
     """Bring images that are aligned with one another onto a catalogue, as one.
 
     Parameters
@@ -461,6 +474,6 @@ def _axis_rms(info):
     return float(info["rmse"] / np.sqrt(2))
 
 
-def rotation_of(matrix):
+def rotation_of(matrix: np.ndarray) -> float:
     """Angle of a 2 x 2 matrix without its scale, radians counter-clockwise."""
     return np.arctan2(matrix[1, 0] - matrix[0, 1], matrix[0, 0] + matrix[1, 1])

@@ -7,11 +7,17 @@ compared with that at offsets which are certainly wrong: unrelated fields have
 as many there.
 """
 
+from __future__ import annotations
+
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import numpy as np
 from scipy.spatial import cKDTree
 from scipy.stats import poisson
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
 
 __all__ = [
     "MatchQuality",
@@ -57,17 +63,19 @@ class MatchQuality:
     radius: float = 0.0
 
     @property
-    def is_real(self):
+    def is_real(self) -> bool:
         """Whether chance is ruled out."""
         return self.probability < CHANCE_LIMIT
 
 
-def apply_affine(matrix, shift, xy):
+def apply_affine(matrix: np.ndarray, shift: np.ndarray, xy: np.ndarray) -> np.ndarray:
     """matrix @ xy + shift for (N, 2) positions."""
     return xy @ np.asarray(matrix).T + np.asarray(shift)
 
 
-def close_pairs(reference, image, radius):
+def close_pairs(
+    reference: np.ndarray, image: np.ndarray, radius: float
+) -> tuple[np.ndarray, np.ndarray]:
     """Mutual nearest neighbours closer than ``radius``.
 
     Parameters
@@ -114,7 +122,14 @@ def _votes(reference_tree, reference, image, reach, step):
     return best, int(support.max())
 
 
-def guess_transform(reference, image, reach, step, rotate, start=(0.0, 0.0)):
+def guess_transform(
+    reference: np.ndarray,
+    image: np.ndarray,
+    reach: float,
+    step: float,
+    rotate: bool,
+    start: tuple[float, float] = (0.0, 0.0),
+) -> tuple[np.ndarray, np.ndarray, float]:
     """A transformation that brings ``image`` close to ``reference``.
 
     Parameters
@@ -157,7 +172,15 @@ def guess_transform(reference, image, reach, step, rotate, start=(0.0, 0.0)):
     return best[1], best[2], len(angles) * max(1.0, (reach / step) ** 2)
 
 
-def refine_pairs(reference, image, fit, matrix, shift, radius, least):
+def refine_pairs(
+    reference: np.ndarray,
+    image: np.ndarray,
+    fit: Callable[[np.ndarray, np.ndarray], tuple[np.ndarray, np.ndarray]],
+    matrix: np.ndarray,
+    shift: np.ndarray,
+    radius: float,
+    least: float,
+) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray, float]:
     """Match more and more closely.
 
     Parameters
@@ -196,7 +219,9 @@ def refine_pairs(reference, image, fit, matrix, shift, radius, least):
     return *pairs, matrix, shift, radius
 
 
-def match_quality(reference, moved, radius, n_trials):
+def match_quality(
+    reference: np.ndarray, moved: np.ndarray, radius: float, n_trials: float
+) -> MatchQuality:
     """Compare the pairs with those at offsets that are wrong.
 
     Parameters

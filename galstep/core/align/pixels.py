@@ -3,6 +3,10 @@
 The same stars, matched and fitted as in `galstep.core.align.images`, in pixels.
 """
 
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
 import numpy as np
 from astropy.table import Table
 from tweakwcs.linearfit import SUPPORTED_FITGEOM_MODES, iter_linear_fit
@@ -10,10 +14,20 @@ from tweakwcs.linearfit import SUPPORTED_FITGEOM_MODES, iter_linear_fit
 from galstep.core.align.images import StarMatch, rotation_of
 from galstep.records import Registration
 
+if TYPE_CHECKING:
+    from galstep.core.align.catalog import Positions
+    from galstep.core.align.images import MatchOptions
+
 __all__ = ["register"]
 
 
-def register(reference, image, centre, pixel_scale, options):
+def register(
+    reference: Positions,
+    image: Positions,
+    centre: tuple[float, float],
+    pixel_scale: float,
+    options: MatchOptions,
+) -> Registration:
     """Where a filter lies against the base filter.
 
     Parameters

@@ -5,7 +5,10 @@ has only pixels and sky, so here the correction is put on the sky side: project
 to the tangent plane, affine map, back.
 """
 
+from __future__ import annotations
+
 from copy import deepcopy
+from typing import TYPE_CHECKING, Any
 
 import gwcs
 import numpy as np
@@ -20,6 +23,10 @@ from tweakwcs import FITSWCSCorrector, JWSTWCSCorrector
 from tweakwcs.correctors import WCSCorrector
 
 from galstep.exceptions import InputError
+
+if TYPE_CHECKING:
+    from astropy.modeling import CompoundModel
+    from astropy.wcs import WCS
 
 __all__ = ["SkyPlaneCorrector", "make_corrector"]
 
@@ -40,7 +47,7 @@ class SkyPlaneCorrector(WCSCorrector):
 
     units = "arcsec"
 
-    def __init__(self, wcs, plane, meta=None):
+    def __init__(self, wcs: gwcs.WCS, plane: FITSWCSCorrector, meta: dict | None = None) -> None:
         super().__init__(wcs, meta)
         self._plane = plane
 
@@ -63,32 +70,32 @@ class SkyPlaneCorrector(WCSCorrector):
         self._wcs = corrected
         super().set_correction(matrix, shift, meta=meta, **kwargs)
 
-    def det_to_world(self, x, y):
+    def det_to_world(self, x: Any, y: Any) -> Any:
         """Sky position (degrees) of pixels."""
         return self._wcs(x, y, with_bounding_box=False)
 
-    def world_to_det(self, ra, dec):
+    def world_to_det(self, ra: Any, dec: Any) -> Any:
         """Pixel of sky positions (degrees)."""
         return self._wcs.invert(ra, dec, with_bounding_box=False)
 
-    def det_to_tanp(self, x, y):
+    def det_to_tanp(self, x: Any, y: Any) -> Any:
         """Place of pixels in the plane (arcsec)."""
         return self._plane.world_to_tanp(*self.det_to_world(x, y))
 
-    def tanp_to_det(self, x, y):
+    def tanp_to_det(self, x: Any, y: Any) -> Any:
         """Pixel of places in the plane."""
         return self.world_to_det(*self._plane.tanp_to_world(x, y))
 
-    def world_to_tanp(self, ra, dec):
+    def world_to_tanp(self, ra: Any, dec: Any) -> Any:
         """Place of sky positions in the plane."""
         return self._plane.world_to_tanp(ra, dec)
 
-    def tanp_to_world(self, x, y):
+    def tanp_to_world(self, x: Any, y: Any) -> Any:
         """Sky position of places in the plane."""
         return self._plane.tanp_to_world(x, y)
 
     @property
-    def bounding_box(self):
+    def bounding_box(self) -> tuple[tuple[float, float], tuple[float, float]] | None:
         """((x_min, x_max), (y_min, y_max)) of the image, None if it is not known."""
         if self._owcs.pixel_shape is None:
             return None
@@ -96,7 +103,7 @@ class SkyPlaneCorrector(WCSCorrector):
         return (-0.5, nx - 0.5), (-0.5, ny - 0.5)
 
 
-def sky_affine(plane, matrix, shift):
+def sky_affine(plane: WCS, matrix: np.ndarray, shift: np.ndarray) -> CompoundModel:
     """The correction of the sky that is affine in a tangent plane, as a model.
 
     Parameters
@@ -129,7 +136,13 @@ def sky_affine(plane, matrix, shift):
     )
 
 
-def make_corrector(name, wcs, shape, plane, wcsinfo=None):
+def make_corrector(
+    name: str,
+    wcs: WCS | gwcs.WCS,
+    shape: tuple[int, int],
+    plane: FITSWCSCorrector,
+    wcsinfo: dict | None = None,
+) -> WCSCorrector:
     """What `tweakwcs` corrects a WCS with.
 
     Parameters

@@ -7,6 +7,8 @@ are subtracted and held. Small discs with constants, not a frame with a
 smooth sky, are what keeps the wings of undetected stars out of the kernel.
 """
 
+from __future__ import annotations
+
 from dataclasses import dataclass
 
 import numpy as np
@@ -49,7 +51,15 @@ class AnchorLimits:
     enough: int = 12
 
 
-def choose_anchors(x, y, flux, snr, allowed, fwhm, limits=AnchorLimits()):
+def choose_anchors(
+    x: np.ndarray,
+    y: np.ndarray,
+    flux: np.ndarray,
+    snr: np.ndarray,
+    allowed: np.ndarray,
+    fwhm: float,
+    limits: AnchorLimits = AnchorLimits(),
+) -> np.ndarray:
     """Pick the brightest isolated stars.
 
     Parameters
@@ -100,7 +110,7 @@ def _neighbour_light(x, y, flux, close, wide):
     return sums
 
 
-def disc_labels(shape, x, y, radius):
+def disc_labels(shape: tuple[int, int], x: np.ndarray, y: np.ndarray, radius: float) -> np.ndarray:
     """Number the pixels of discs; a shared pixel belongs to the nearest centre.
 
     Parameters
@@ -134,7 +144,15 @@ def disc_labels(shape, x, y, radius):
     return labels
 
 
-def stars_near_discs(x, y, flux, anchors, radius, pad, max_neighbours):
+def stars_near_discs(
+    x: np.ndarray,
+    y: np.ndarray,
+    flux: np.ndarray,
+    anchors: np.ndarray,
+    radius: float,
+    pad: float,
+    max_neighbours: int,
+) -> np.ndarray:
     """Which stars are fitted together with the anchors.
 
     Parameters

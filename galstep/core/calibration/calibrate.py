@@ -8,9 +8,12 @@ a PSF that is too sharp splits every star into several that fit it without any
 blur, and the loop would stay there; one that is too broad only merges pairs.
 """
 
+from __future__ import annotations
+
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from math import nan
+from typing import TYPE_CHECKING
 
 import numpy as np
 from astropy.stats import mad_std
@@ -34,6 +37,9 @@ from galstep.core.psf.effective import EffectivePSF
 from galstep.core.psf.kernel_families import kernel_of_variance, scaled_kernel, variance
 from galstep.exceptions import InputError
 from galstep.records import PsfKernel
+
+if TYPE_CHECKING:
+    from galstep.records import SersicParams
 
 __all__ = ["CalibrationOptions", "CalibrationResult", "calibrate_psf", "galaxy_core"]
 
@@ -139,23 +145,23 @@ class CalibrationResult:
     filter_width: float = 1.0
 
     @cached_property
-    def psf(self):
+    def psf(self) -> EffectivePSF:
         """The effective PSF: library convolved with the kernel."""
         return self.library.convolved(self.kernel)
 
 
 def calibrate_psf(
-    data,
-    mask,
-    sigma,
-    psf,
-    galaxy,
-    exclude,
-    start=None,
-    options=CalibrationOptions(),
-    neighbours=None,
-    initial=None,
-):
+    data: np.ndarray,
+    mask: np.ndarray,
+    sigma: float | np.ndarray | None,
+    psf: EffectivePSF,
+    galaxy: np.ndarray,
+    exclude: np.ndarray,
+    start: PsfKernel | None = None,
+    options: CalibrationOptions = CalibrationOptions(),
+    neighbours: tuple[np.ndarray, np.ndarray] | None = None,
+    initial: PsfKernel | None = None,
+) -> CalibrationResult:
     """Measure the kernel that turns a library PSF into that of the image.
 
     Parameters
@@ -272,7 +278,9 @@ def _stand_in(run, start, bootstrap, options):
     return unmeasured_kernel(start, n_anchors, reason, options.prior_error)
 
 
-def galaxy_core(shape, params, in_r_eff=1.5, least_radius=0.0):
+def galaxy_core(
+    shape: tuple[int, int], params: SersicParams, in_r_eff: float = 1.5, least_radius: float = 0.0
+) -> np.ndarray:
     """Pixels too close to a galaxy's centre for stars to be trusted.
 
     Parameters

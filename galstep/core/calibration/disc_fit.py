@@ -6,6 +6,8 @@ with as its core only: wings beyond it are smooth on the scale of a disc, whose
 constant takes them. Fluxes are totals outside, core fluxes inside.
 """
 
+from __future__ import annotations
+
 from dataclasses import dataclass, replace
 from functools import cached_property
 
@@ -64,7 +66,7 @@ class Frame:
     library: EffectivePSF
 
     @cached_property
-    def noise(self):
+    def noise(self) -> float:
         """Typical 1 sigma of a pixel."""
         return float(np.sqrt(np.median(self.variance[self.good])))
 
@@ -86,7 +88,7 @@ class DiscFit:
         Its stars carry core fluxes.
     """
 
-    working: "WorkingPsf"
+    working: WorkingPsf
     anchors: np.ndarray
     stars: FieldStars
     disc_data: DiscData
@@ -107,22 +109,24 @@ class WorkingPsf:
         Pixels.
     """
 
-    def __init__(self, library, kernel, half_size=WORKING_HALF_SIZE):
+    def __init__(
+        self, library: EffectivePSF, kernel: PsfKernel, half_size: int = WORKING_HALF_SIZE
+    ) -> None:
         core, self.share = library_core(library, half_size)
         self.kernel = kernel
         self.renderer = StarRenderer(core.convolved(kernel))
 
     @cached_property
-    def fwhm(self):
+    def fwhm(self) -> float:
         """FWHM, pixels."""
         return self.renderer.psf.fwhm
 
-    def flux_error(self, noise):
+    def flux_error(self, noise: float) -> float:
         """1 sigma of an isolated star's core flux in white noise."""
         return noise * np.sqrt(self.renderer.psf.noise_area)
 
 
-def library_core(psf, half_size):
+def library_core(psf: EffectivePSF, half_size: int) -> tuple[EffectivePSF, float]:
     """The PSF within ``half_size`` px of its centre, and its share of the light.
 
     Parameters
@@ -145,20 +149,20 @@ def library_core(psf, half_size):
 
 
 def fit_discs(
-    frame,
-    working,
-    stars,
-    anchors,
+    frame: Frame,
+    working: WorkingPsf,
+    stars: FieldStars,
+    anchors: np.ndarray,
     *,
-    radius_in_fwhm=1.2,
-    kernel=None,
-    least_half_size=8,
-    neighbour_pad=4.0,
-    max_neighbours=15,
-    neighbour_prior=POSITION_PRIOR,
-    max_steps=10,
-    errors=True,
-):
+    radius_in_fwhm: float = 1.2,
+    kernel: PsfKernel | None = None,
+    least_half_size: int = 8,
+    neighbour_pad: float = 4.0,
+    max_neighbours: int = 15,
+    neighbour_prior: float = POSITION_PRIOR,
+    max_steps: int = 10,
+    errors: bool = True,
+) -> DiscFit:
     """Fit kernel, anchors, their neighbours and the disc constants.
 
     Parameters
@@ -228,7 +232,7 @@ def _all_light(frame, working, stars):
     return working.renderer.render(frame.image.shape, stars.x, stars.y, flux, half_sizes=sizes)
 
 
-def gain_of_kernel(frame, discs):
+def gain_of_kernel(frame: Frame, discs: DiscFit) -> float:
     """By how much the kernel lowers chi2, against the same discs without one.
 
     Parameters

@@ -6,7 +6,10 @@ Their normal matrix is block sparse (only overlapping stars share an entry) and
 is solved by conjugate gradients with block-Jacobi preconditioning.
 """
 
+from __future__ import annotations
+
 from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
 
 import numpy as np
 from scipy.sparse import csr_matrix
@@ -15,6 +18,9 @@ from scipy.spatial import cKDTree
 
 from galstep.core.imaging.medians import median
 from galstep.core.imaging.stars import gram_stamps, project_stamps
+
+if TYPE_CHECKING:
+    from galstep.core.imaging.stars import StarRenderer
 
 __all__ = [
     "MAX_MOVE",
@@ -48,14 +54,14 @@ class FieldStars:
     y: np.ndarray = field(default_factory=_no_stars)
     flux: np.ndarray = field(default_factory=_no_stars)
 
-    def __len__(self):
+    def __len__(self) -> int:
         return len(self.x)
 
-    def select(self, keep):
+    def select(self, keep: np.ndarray | slice) -> FieldStars:
         """The stars where ``keep`` (boolean or index array) says so."""
         return FieldStars(self.x[keep], self.y[keep], self.flux[keep])
 
-    def replaced(self, which, others):
+    def replaced(self, which: np.ndarray, others: FieldStars) -> FieldStars:
         """These stars with those at ``which`` replaced by ``others``, in order."""
         arrays = []
         for own, new in ((self.x, others.x), (self.y, others.y), (self.flux, others.flux)):
@@ -64,12 +70,12 @@ class FieldStars:
             arrays.append(own)
         return FieldStars(*arrays)
 
-    def joined(self, other):
+    def joined(self, other: FieldStars) -> FieldStars:
         """These stars followed by ``other``."""
         pairs = ((self.x, other.x), (self.y, other.y), (self.flux, other.flux))
         return FieldStars(*(np.concatenate(pair) for pair in pairs))
 
-    def away_from(self, others, distance):
+    def away_from(self, others: FieldStars, distance: float) -> FieldStars:
         """Those of these stars with none of ``others`` within ``distance``."""
         if not len(self) or not len(others):
             return self
@@ -78,7 +84,7 @@ class FieldStars:
         return self.select(nearest > distance)
 
 
-def box_medians(image, good, size=32):
+def box_medians(image: np.ndarray, good: np.ndarray, size: int = 32) -> np.ndarray:
     """A smooth level: medians in boxes, joined bilinearly.
 
     Parameters
@@ -122,7 +128,7 @@ def _hat_weights(n_pixels, edges):
     return np.column_stack([np.interp(pixels, centres, row) for row in identity])
 
 
-def rendering_half_sizes(renderer, flux, level):
+def rendering_half_sizes(renderer: StarRenderer, flux: np.ndarray, level: float) -> np.ndarray:
     """Half-size of the stamp beyond which each star is fainter than ``level``.
 
     Parameters
@@ -158,7 +164,9 @@ def _peak_beyond(renderer):
     return np.maximum.accumulate(peak[::-1])[::-1]
 
 
-def star_normal_blocks(weight, stamps, ix, iy):
+def star_normal_blocks(
+    weight: np.ndarray, stamps: np.ndarray, ix: np.ndarray, iy: np.ndarray
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Blocks of the stars' normal matrix that are not zero by construction.
 
     Parameters
@@ -185,7 +193,7 @@ def star_normal_blocks(weight, stamps, ix, iy):
     return first, second, gram_stamps(weight, stamps, ix, iy, first, second)
 
 
-def assemble(first, second, blocks):
+def assemble(first: np.ndarray, second: np.ndarray, blocks: np.ndarray) -> csr_matrix:
     """The symmetric sparse matrix of `star_normal_blocks`.
 
     Blocks are m x m for any m; the unknowns of a star are neighbours.
@@ -221,17 +229,17 @@ def _solve(first, second, blocks, right):
 
 
 def refine_stars(
-    image,
-    variance,
-    good,
-    renderer,
-    stars,
+    image: np.ndarray,
+    variance: np.ndarray,
+    good: np.ndarray,
+    renderer: StarRenderer,
+    stars: FieldStars,
     *,
-    steps=1,
-    move=True,
-    prior=POSITION_PRIOR,
-    model_error=0.02,
-):
+    steps: int = 1,
+    move: bool = True,
+    prior: float = POSITION_PRIOR,
+    model_error: float = 0.02,
+) -> tuple[FieldStars, np.ndarray]:
     """Joint Gauss-Newton steps of all stars at a fixed PSF.
 
     The smooth level under them (`box_medians`) is that at the start. A step

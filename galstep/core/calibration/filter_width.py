@@ -6,7 +6,10 @@ bracket of widths is tried on the frame itself: stars are detected with each,
 measured, and the width that scores best is taken.
 """
 
+from __future__ import annotations
+
 from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from astropy.stats import mad_std
@@ -14,6 +17,9 @@ from astropy.stats import mad_std
 from galstep.core.calibration.field_stars import refine_stars
 from galstep.core.calibration.star_peaks import find_peaks
 from galstep.exceptions import ParameterError
+
+if TYPE_CHECKING:
+    from galstep.core.calibration.disc_fit import Frame, WorkingPsf
 
 __all__ = ["METHODS", "METRICS", "ScanOptions", "best_width"]
 
@@ -53,7 +59,7 @@ class ScanOptions:
     metric: str = "sum_snr"
     top_k: int = 100
 
-    def __post_init__(self):
+    def __post_init__(self) -> None:
         for name, known in (("method", METHODS), ("metric", METRICS)):
             if getattr(self, name) not in known:
                 raise ParameterError(
@@ -61,7 +67,9 @@ class ScanOptions:
                 )
 
 
-def best_width(frame, working, threshold, centre, options):
+def best_width(
+    frame: Frame, working: WorkingPsf, threshold: float, centre: float, options: ScanOptions
+) -> float:
     """The best of three widths of the detection filter.
 
     Parameters
@@ -81,7 +89,7 @@ def best_width(frame, working, threshold, centre, options):
     float
         ``centre`` unless another one is better.
     """
-    widths = np.unique(np.clip(np.multiply(centre, BRACKET), *WIDTH_RANGE))
+    widths: Any = np.unique(np.clip(np.multiply(centre, BRACKET), *WIDTH_RANGE))
     # the middle first: of equal scores the first one counts
     widths = sorted(widths, key=lambda width: abs(np.log(width / centre)))
     scores = [_score(frame, working, threshold, width, options) for width in widths]

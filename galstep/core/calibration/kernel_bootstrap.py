@@ -8,7 +8,10 @@ Not that with the largest sum of signal-to-noise: too sharp a PSF splits
 stars into several, which then count several times.
 """
 
+from __future__ import annotations
+
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -17,6 +20,9 @@ from galstep.core.calibration.field_stars import FieldStars, box_medians, refine
 from galstep.core.calibration.star_peaks import find_peaks
 from galstep.core.psf.kernel_families import kernel_of_variance, with_scale_error
 from galstep.records import PsfKernel
+
+if TYPE_CHECKING:
+    from galstep.core.calibration.disc_fit import Frame
 
 __all__ = ["Bootstrap", "bootstrap_kernel"]
 
@@ -36,7 +42,13 @@ class Bootstrap:
     n_stars: int
 
 
-def bootstrap_kernel(frame, family, drizzle_width=1.0, least_stars=3, least_gain=10.0):
+def bootstrap_kernel(
+    frame: Frame,
+    family: str,
+    drizzle_width: float = 1.0,
+    least_stars: int = 3,
+    least_gain: float = 10.0,
+) -> Bootstrap | None:
     """Choose the kernel's width from a grid, by the chi2 of the brightest stars.
 
     Parameters

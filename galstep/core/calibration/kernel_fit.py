@@ -11,6 +11,8 @@ is sparse; t touches all. With C the cross terms and D the matrix of t alone the
 step of t comes from the Schur complement S = D - C^T N^-1 C.
 """
 
+from __future__ import annotations
+
 from dataclasses import dataclass
 
 import numpy as np
@@ -105,8 +107,16 @@ class _State:
 
 
 def fit_kernel(
-    disc_data, psf, kernel, stars, *, fixed=False, max_steps=10, tolerance=3e-3, errors=True
-):
+    disc_data: DiscData,
+    psf: EffectivePSF,
+    kernel: PsfKernel,
+    stars: FieldStars,
+    *,
+    fixed: bool = False,
+    max_steps: int = 10,
+    tolerance: float = 3e-3,
+    errors: bool = True,
+) -> KernelFit:
     """Fit kernel, stars and disc constants together.
 
     Parameters

@@ -22,7 +22,10 @@ What it loses is their safety: stars that are too faint to be found lie in the
 wings of those that are, and a kernel fitted to the whole frame takes them.
 """
 
+from __future__ import annotations
+
 from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.linalg import LinAlgError
@@ -35,6 +38,12 @@ from galstep.core.imaging.render import GalaxyRenderer
 from galstep.core.imaging.stars import StarRenderer, combined_stamps, project_stamps
 from galstep.core.psf.effective import EffectivePSF
 from galstep.core.psf.kernel_families import bounded_step, n_free
+
+if TYPE_CHECKING:
+    from galstep.core.engine.freedom import Freedom
+    from galstep.core.engine.scene import SceneBand, SceneState
+    from galstep.core.engine.solve import Solution
+    from galstep.records import PsfKernel
 
 __all__ = ["KernelScene", "fit_kernel_scene", "with_psf"]
 
@@ -69,9 +78,9 @@ class KernelScene:
     converged : bool
     """
 
-    kernel: object
-    band: object
-    solution: object
+    kernel: PsfKernel
+    band: SceneBand
+    solution: Solution
     covariance: np.ndarray
     sandwich: np.ndarray
     flux_follows: np.ndarray
@@ -80,8 +89,16 @@ class KernelScene:
 
 
 def fit_kernel_scene(
-    band, library, kernel, state, freedom, bounds=ShapeBounds(), *, max_steps=8, tolerance=0.1
-):
+    band: SceneBand,
+    library: EffectivePSF,
+    kernel: PsfKernel,
+    state: SceneState,
+    freedom: Freedom,
+    bounds: ShapeBounds = ShapeBounds(),
+    *,
+    max_steps: int = 8,
+    tolerance: float = 0.1,
+) -> KernelScene:
     """Fit a filter's kernel together with its scene.
 
     Parameters
@@ -137,7 +154,7 @@ def fit_kernel_scene(
     )
 
 
-def with_psf(band, psf):
+def with_psf(band: SceneBand, psf: EffectivePSF) -> SceneBand:
     """The band seen through another PSF."""
     return replace(
         band, galaxy_renderer=GalaxyRenderer(band.shape, psf), star_renderer=StarRenderer(psf)
@@ -152,9 +169,9 @@ class _Step:
     followed, (n, ny, nx); ``flux_follows`` what the galaxies' fluxes did.
     """
 
-    kernel: object
-    band: object
-    solution: object
+    kernel: PsfKernel
+    band: SceneBand
+    solution: Solution
     images: np.ndarray
     flux_follows: np.ndarray
 

@@ -5,9 +5,21 @@ splits a star into several, too broad a one merges pairs. So the first two loops
 search from scratch, unless another filter has told where the stars are.
 """
 
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
 from galstep.core.calibration.field_stars import POSITION_PRIOR, FieldStars, refine_stars
 from galstep.core.calibration.filter_width import best_width
 from galstep.core.calibration.star_peaks import find_peaks, forced_stars
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    import numpy as np
+
+    from galstep.core.calibration.disc_fit import Frame, WorkingPsf
+    from galstep.core.calibration.filter_width import ScanOptions
 
 __all__ = ["StarSearch"]
 
@@ -44,12 +56,19 @@ class StarSearch:
         Width of the detection filter of the last loop.
     """
 
-    def __init__(self, frame, thresholds, neighbours=None, width=1.0, scan=None):
+    def __init__(
+        self,
+        frame: Frame,
+        thresholds: Sequence[float],
+        neighbours: tuple[np.ndarray, np.ndarray] | None = None,
+        width: float = 1.0,
+        scan: ScanOptions | None = None,
+    ) -> None:
         self.frame, self.neighbours, self.scan = frame, neighbours, scan
         self.bright, self.faint = tuple(thresholds[:2]), tuple(thresholds[2:])
         self.stars, self.width = FieldStars(), width
 
-    def find(self, working, loop):
+    def find(self, working: WorkingPsf, loop: int) -> FieldStars:
         """The stars with the PSF of this loop; also kept.
 
         Parameters
@@ -94,7 +113,7 @@ class StarSearch:
     def _forced_thresholds(self, loop):
         return (self.bright[1:], self.faint[:1], ())[min(loop, N_SEARCHES)]
 
-    def snr(self, working):
+    def snr(self, working: WorkingPsf) -> np.ndarray:
         """Signal-to-noise of each star, were it alone.
 
         Returns
@@ -103,6 +122,6 @@ class StarSearch:
         """
         return self.stars.flux * working.share / working.flux_error(self.frame.noise)
 
-    def is_real(self, snr):
+    def is_real(self, snr: np.ndarray) -> np.ndarray:
         """Which stars are bright enough to be drawn."""
         return snr > (LEAST_SNR if self.neighbours is None else LEAST_FORCED_SNR)

@@ -1,6 +1,9 @@
 """What a fitted kernel is worth: blur or none, PSF or crowd, measured or prior."""
 
+from __future__ import annotations
+
 from dataclasses import replace
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -14,6 +17,15 @@ from galstep.core.psf.kernel_families import (
 )
 from galstep.flags import BandFlag
 from galstep.records import PsfKernel
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from galstep.core.calibration.calibrate import CalibrationOptions
+    from galstep.core.calibration.disc_fit import DiscFit, Frame
+    from galstep.core.calibration.kernel_bootstrap import Bootstrap
+    from galstep.core.calibration.kernel_fit import KernelFit
+    from galstep.core.psf.effective import EffectivePSF
 
 __all__ = [
     "borrow_kernel",
@@ -36,7 +48,7 @@ GROWTH_STEPS = 2
 BORROWED_ERROR = (0.5, 1.0)
 
 
-def variance_error(fit):
+def variance_error(fit: KernelFit) -> float:
     """1 sigma of a fitted kernel's variance per axis (px^2).
 
     The larger of the errors for white noise and from the scatter between the
@@ -75,7 +87,14 @@ def _excess(fit):
     return max(1.0, np.trace(fit.sandwich) / np.trace(fit.covariance))
 
 
-def judge_kernel(frame, discs, kernel, start, options, how):
+def judge_kernel(
+    frame: Frame,
+    discs: DiscFit,
+    kernel: PsfKernel,
+    start: PsfKernel | None,
+    options: CalibrationOptions,
+    how: dict[str, Any],
+) -> tuple[PsfKernel, float]:
     """The kernel that is quoted, with errors, flags and a reason.
 
     Parameters
@@ -160,7 +179,9 @@ def _with_prior(kernel, error, prior, relative_error):
     return kernel, float(weights.sum() ** -0.5)
 
 
-def unmeasured_kernel(start, n_anchors, reason, prior_error=0.0):
+def unmeasured_kernel(
+    start: PsfKernel | None, n_anchors: int, reason: str, prior_error: float = 0.0
+) -> PsfKernel:
     """The prior if there is one, else none: flagged, with the reason.
 
     Parameters
@@ -186,7 +207,7 @@ def unmeasured_kernel(start, n_anchors, reason, prior_error=0.0):
     return replace(kernel, n_anchors=n_anchors, flags=int(flag), reason=reason)
 
 
-def guessed_kernel(bootstrap, n_anchors, reason):
+def guessed_kernel(bootstrap: Bootstrap, n_anchors: int, reason: str) -> PsfKernel:
     """The best of a grid of widths, where no star is alone: flagged, with the reason.
 
     Parameters
@@ -209,7 +230,9 @@ def guessed_kernel(bootstrap, n_anchors, reason):
     )
 
 
-def borrow_kernel(library, kernel, measured):
+def borrow_kernel(
+    library: EffectivePSF, kernel: PsfKernel, measured: Mapping[str, tuple[EffectivePSF, PsfKernel]]
+) -> PsfKernel:
     """A kernel for a filter without a measurement, from its neighbours.
 
     The kernel of the filter whose library PSF has the most similar FWHM is

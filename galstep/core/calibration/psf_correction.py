@@ -11,7 +11,10 @@ each is tested with the correction from the others, and the sum of the gains
 must exceed its scatter several times.
 """
 
+from __future__ import annotations
+
 from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -20,6 +23,12 @@ from galstep.core.calibration.psf_discs import disc_equations
 from galstep.core.psf.modes import correction_array, mode_arrays, mode_shape
 from galstep.flags import BandFlag
 from galstep.records import PsfCorrection
+
+if TYPE_CHECKING:
+    from galstep.core.calibration.disc_fit import Frame
+    from galstep.core.calibration.field_stars import FieldStars
+    from galstep.core.calibration.psf_discs import DiscEquations
+    from galstep.records import PsfKernel
 
 __all__ = ["HeldOut", "corrected_kernel", "held_out_gain"]
 
@@ -49,7 +58,9 @@ class HeldOut:
     gain_err: float
 
 
-def corrected_kernel(frame, kernel, stars, anchors, when="auto"):
+def corrected_kernel(
+    frame: Frame, kernel: PsfKernel, stars: FieldStars, anchors: np.ndarray, when: str = "auto"
+) -> PsfKernel:
     """The kernel with an empirical correction, if there is a case for one.
 
     Parameters
@@ -92,7 +103,7 @@ def corrected_kernel(frame, kernel, stars, anchors, when="auto"):
     return replace(kernel, correction=_not_negative(correction, psf))
 
 
-def held_out_gain(equations, strength):
+def held_out_gain(equations: DiscEquations, strength: float) -> HeldOut:
     """By how much corrections lower chi2 on stars that they were not fitted to.
 
     Parameters

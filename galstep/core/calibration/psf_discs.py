@@ -12,7 +12,10 @@ a_j lower chi2. Discs share no pixel, so sums over discs may be split at will:
 one part to fit, another to test.
 """
 
+from __future__ import annotations
+
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -25,6 +28,9 @@ from galstep.core.calibration.field_stars import (
 )
 from galstep.core.imaging.stars import StarRenderer
 from galstep.core.psf.effective import EffectivePSF
+
+if TYPE_CHECKING:
+    from galstep.core.calibration.disc_fit import Frame, WorkingPsf
 
 __all__ = ["DiscEquations", "disc_equations"]
 
@@ -49,13 +55,20 @@ class DiscEquations:
     matrix: np.ndarray
     gradient: np.ndarray
 
-    def gain(self, coefficients):
+    def gain(self, coefficients: np.ndarray) -> np.ndarray:
         """By how much chi2 falls on each disc, (n_discs,), its stars following."""
         linear = self.gradient @ coefficients
         return 2 * linear - np.einsum("kij,i,j->k", self.matrix, coefficients, coefficients)
 
 
-def disc_equations(frame, working, stars, anchors, modes, radius):
+def disc_equations(
+    frame: Frame,
+    working: WorkingPsf,
+    stars: FieldStars,
+    anchors: np.ndarray,
+    modes: np.ndarray,
+    radius: float,
+) -> DiscEquations:
     """The normal equations of some changes of a PSF.
 
     Parameters

@@ -8,7 +8,10 @@ in small squares about the star; the PSFs at the very same pixels likewise, so
 that nothing is left that is not a difference of light.
 """
 
+from __future__ import annotations
+
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import numpy as np
 from astropy.stats import mad_std
@@ -20,6 +23,10 @@ from galstep.core.calibration.field_stars import NEGLIGIBLE, rendering_half_size
 from galstep.core.imaging.stars import StarRenderer
 from galstep.core.psf.effective import EffectivePSF
 from galstep.records import PsfKernel
+
+if TYPE_CHECKING:
+    from galstep.core.calibration.disc_fit import Frame
+    from galstep.core.calibration.field_stars import FieldStars
 
 __all__ = ["StarStack", "encircled_energy", "kernel_image", "stack_stars"]
 
@@ -71,7 +78,9 @@ class StarStack:
     fwhm: float
 
 
-def stack_stars(frame, kernel, stars, anchors):
+def stack_stars(
+    frame: Frame, kernel: PsfKernel, stars: FieldStars, anchors: np.ndarray
+) -> StarStack:
     """Stack the anchors of a calibration.
 
     Parameters
@@ -99,7 +108,7 @@ def stack_stars(frame, kernel, stars, anchors):
         float(np.sqrt(np.average(np.square(samples[name]), weights=samples["near"]))) / peak
         for name in ("before", "after")
     )
-    return StarStack(
+    return StarStack(  # type: ignore[call-arg]
         len(anchors),
         *rings,
         radius,
@@ -111,7 +120,7 @@ def stack_stars(frame, kernel, stars, anchors):
     )
 
 
-def kernel_image(kernel, oversample, half_size):
+def kernel_image(kernel: PsfKernel, oversample: int, half_size: int) -> np.ndarray:
     """A kernel as an image.
 
     Parameters
@@ -137,7 +146,7 @@ def kernel_image(kernel, oversample, half_size):
     return image[cut : cut + side, cut : cut + side]
 
 
-def encircled_energy(psf, radii):
+def encircled_energy(psf: EffectivePSF, radii: np.ndarray) -> np.ndarray:
     """The share of a star's light within circles about the star.
 
     Parameters

@@ -7,7 +7,10 @@ the model says, they agree within the anchors' error (Hausman 1978, Econometrica
 own error is smaller, the scene's is taken.
 """
 
+from __future__ import annotations
+
 from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -17,6 +20,12 @@ from galstep.core.engine.freedom import Freedom
 from galstep.core.engine.scene import SceneState
 from galstep.core.fitting.fits import shape_bounds
 from galstep.core.psf.kernel_families import n_free, variance, with_covariance
+
+if TYPE_CHECKING:
+    from galstep.core.engine.scene import SceneBand
+    from galstep.core.fitting.galaxy_first import GalaxyFirst
+    from galstep.core.psf.effective import EffectivePSF
+    from galstep.records import PsfKernel
 
 __all__ = ["SceneKernel", "kernel_in_scene"]
 
@@ -39,18 +48,24 @@ class SceneKernel:
         Whether the quoted kernel is the scene's.
     """
 
-    kernel: object
+    kernel: PsfKernel
     scene: KernelScene
     taken: bool
 
     @property
-    def stars(self):
+    def stars(self) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         """(x, y, flux) of the scene's stars."""
         state = self.scene.solution.state
         return state.x, state.y, state.star_flux[0]
 
 
-def kernel_in_scene(band, library, kernel, first, stars=None):
+def kernel_in_scene(
+    band: SceneBand,
+    library: EffectivePSF,
+    kernel: PsfKernel,
+    first: GalaxyFirst,
+    stars: tuple[np.ndarray, np.ndarray, np.ndarray] | None = None,
+) -> SceneKernel:
     """Fit a filter's scene with the kernel free, and judge.
 
     Parameters

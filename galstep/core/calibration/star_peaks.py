@@ -1,5 +1,9 @@
 """Where the stars of a crowded frame are: peaks of a zero-sum filter, known places."""
 
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
 import numpy as np
 from scipy.ndimage import map_coordinates, maximum_filter
 from scipy.spatial import cKDTree
@@ -7,13 +11,18 @@ from scipy.spatial import cKDTree
 from galstep.core.calibration.field_stars import FieldStars, refine_stars
 from galstep.core.imaging.convolution import convolve_same
 
+if TYPE_CHECKING:
+    from galstep.core.imaging.stars import StarRenderer
+
 __all__ = ["find_peaks", "forced_stars", "zero_sum_filter"]
 
 # An offset between filters is not taken from fewer stars.
 LEAST_MATCHES = 3
 
 
-def zero_sum_filter(renderer, fwhm, width=1.0):
+def zero_sum_filter(
+    renderer: StarRenderer, fwhm: float, width: float = 1.0
+) -> tuple[np.ndarray, float]:
     """The detection filter: the PSF minus its mean within a small disc.
 
     A plain matched filter collects every faint star in the wings of the PSF;
@@ -54,7 +63,14 @@ def _stretched(psf, half_size, width):
     return map_coordinates(psf.array, places, order=3, mode="constant")
 
 
-def find_peaks(image, good, renderer, fwhm, threshold, width=1.0):
+def find_peaks(
+    image: np.ndarray,
+    good: np.ndarray,
+    renderer: StarRenderer,
+    fwhm: float,
+    threshold: float,
+    width: float = 1.0,
+) -> FieldStars:
     """Local maxima of the zero-sum filtered image.
 
     Parameters
@@ -106,7 +122,17 @@ def _parabola(before, at, after):
     return np.clip(0.5 * (before - after) / np.where(flat, 1.0, curvature), -0.5, 0.5) * ~flat
 
 
-def forced_stars(image, variance, good, renderer, fwhm, positions, *, threshold=15.0, width=1.0):
+def forced_stars(
+    image: np.ndarray,
+    variance: np.ndarray,
+    good: np.ndarray,
+    renderer: StarRenderer,
+    fwhm: float,
+    positions: tuple[np.ndarray, np.ndarray],
+    *,
+    threshold: float = 15.0,
+    width: float = 1.0,
+) -> tuple[FieldStars, np.ndarray]:
     """Fluxes of stars whose positions come from another filter.
 
     The other filter's frame may be displaced by a fraction of a pixel: the

@@ -1,6 +1,9 @@
 """Which peaks of a residual may be new stars, beyond their height alone."""
 
+from __future__ import annotations
+
 import warnings
+from typing import TYPE_CHECKING
 
 import numpy as np
 from scipy.spatial import cKDTree
@@ -9,10 +12,16 @@ from galstep.core.detection.detect import PADDING, Candidates, apart_from, peak_
 from galstep.core.detection.detection_background import annulus_levels
 from galstep.exceptions import ParameterError
 
+if TYPE_CHECKING:
+    from galstep.core.detection.detection_background import DetectionBackground
+    from galstep.core.detection.finder import Look
+
 __all__ = ["leftover_peaks", "near_centres", "near_places", "standing_out"]
 
 
-def near_centres(shapes, x, y, in_r_eff, reach):
+def near_centres(
+    shapes: np.ndarray, x: np.ndarray, y: np.ndarray, in_r_eff: float, reach: float
+) -> np.ndarray:
     """Whether places are within so many r_eff, and within ``reach``, of a galaxy's centre.
 
     Parameters
@@ -35,7 +44,9 @@ def near_centres(shapes, x, y, in_r_eff, reach):
     return inside
 
 
-def near_places(x, y, known_x, known_y, reach):
+def near_places(
+    x: np.ndarray, y: np.ndarray, known_x: np.ndarray, known_y: np.ndarray, reach: float
+) -> np.ndarray:
     """Which places are closer than ``reach`` to any of the known ones; (n,) bool array."""
     if not len(known_x) or not len(x):
         return np.zeros(len(x), dtype=bool)
@@ -43,7 +54,7 @@ def near_places(x, y, known_x, known_y, reach):
     return tree.query(np.column_stack([x, y]))[0] < reach
 
 
-def standing_out(look, found, background):
+def standing_out(look: Look, found: Candidates, background: DetectionBackground) -> Candidates:
     """Candidates with the light of their surroundings taken off.
 
     Under a matched filter a constant c per pixel looks like a star of flux
@@ -77,7 +88,7 @@ def standing_out(look, found, background):
     return Candidates(found.x, found.y, flux, found.significance * flux[0] / before)
 
 
-def leftover_peaks(look, threshold, separation, box_size):
+def leftover_peaks(look: Look, threshold: float, separation: float, box_size: int) -> Candidates:
     """Peaks of the matched-filter map, by `photutils.detection.find_peaks`.
 
     Parameters

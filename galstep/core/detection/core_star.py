@@ -10,7 +10,10 @@ At n > 5 the fit may be in a basin of its own, in which other stars in the core 
 up what is left; then the galaxy starts anew as well.
 """
 
+from __future__ import annotations
+
 from dataclasses import replace
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -18,6 +21,13 @@ from galstep.core.detection.ladder import run_ladder
 from galstep.core.engine.normal import evaluate, wing_half_sizes
 from galstep.core.engine.scene import SceneState
 from galstep.core.engine.solve import fit_scene
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from galstep.core.detection.ladder_options import LadderOptions, LadderResult
+    from galstep.core.engine.bounds import ShapeBounds
+    from galstep.core.engine.freedom import Freedom
 
 __all__ = ["with_core_star"]
 
@@ -31,7 +41,13 @@ ITERATIONS = 12
 SUSPECT_N, START_N, START_SIZE = 5.0, 1.5, 0.6
 
 
-def with_core_star(result, freedom, options, bounds, base):
+def with_core_star(
+    result: LadderResult,
+    freedom: Freedom,
+    options: LadderOptions,
+    bounds: ShapeBounds,
+    base: Sequence[np.ndarray | None],
+) -> LadderResult:
     """A base fit, or that with a star on the centre if it is better.
 
     Parameters
@@ -52,7 +68,7 @@ def with_core_star(result, freedom, options, bounds, base):
     start = _anew(bands, state) if steep else state
     trial = fit_scene(
         bands,
-        start.with_stars(*start.shapes[:1, :2].T, np.zeros((len(bands), 1))),
+        start.with_stars(*start.shapes[:1, :2].T, np.zeros((len(bands), 1))),  # type: ignore[call-arg]
         freedom,
         bounds=bounds,
         max_iterations=ITERATIONS,

@@ -13,7 +13,10 @@ thresholds are therefore in units of the scatter of the map itself, measured on
 its lower half, where no undetected star raises it.
 """
 
+from __future__ import annotations
+
 from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from scipy.cluster.vq import kmeans2
@@ -23,6 +26,11 @@ from scipy.spatial import cKDTree
 
 from galstep.core.imaging.medians import median, quantile
 from galstep.core.imaging.resample import SceneSampler
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from galstep.core.engine.scene import SceneBand
 
 __all__ = [
     "Candidates",
@@ -75,7 +83,7 @@ class SignificanceMap:
     scatters: np.ndarray
     covered: np.ndarray
 
-    def star_significance(self, flux, error):
+    def star_significance(self, flux: np.ndarray, error: np.ndarray) -> np.ndarray:
         """Significance of fitted stars in the same units.
 
         ``flux`` and ``error`` are (nb, n_stars).
@@ -93,18 +101,18 @@ class Candidates:
     flux: np.ndarray
     significance: np.ndarray
 
-    def select(self, keep):
+    def select(self, keep: np.ndarray) -> Candidates:
         """The candidates where ``keep`` says so."""
         return Candidates(self.x[keep], self.y[keep], self.flux[:, keep], self.significance[keep])
 
 
-def thinned(values):
+def thinned(values: np.ndarray) -> np.ndarray:
     """At most ``QUANTILE_VALUES`` of the values, evenly taken from their order."""
     values = values.ravel()
     return values[:: max(1, -(-len(values) // QUANTILE_VALUES))]
 
 
-def lower_scatter(values):
+def lower_scatter(values: np.ndarray) -> float:
     """Gaussian sigma from the lower half of a distribution.
 
     The median minus the 15.87th percentile: undetected sources raise the upper
@@ -170,7 +178,9 @@ def _filter_of(band, shift, shape):
     return make() if dx or dy else renderer.psf.derived(("matched filter", shape), make)
 
 
-def matched_filter(band, residual, shift=(0.0, 0.0)):
+def matched_filter(
+    band: SceneBand, residual: np.ndarray, shift: tuple[float, float] | np.ndarray = (0.0, 0.0)
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """S/N and flux maps of one band, on the frame widened by ``PADDING``.
 
     Parameters
@@ -201,13 +211,17 @@ def matched_filter(band, residual, shift=(0.0, 0.0)):
     return signal / np.sqrt(known), signal / known, information
 
 
-def has_scene_pixels(band):
+def has_scene_pixels(band: SceneBand) -> bool:
     """Whether a band's array is the scene's frame but for a small displacement."""
     same = band.on_scene_grid and band.shape == tuple(band.scene_shape)
     return same and np.abs(band.origin).max() < PADDING
 
 
-def maps_on_scene(band, maps, shift):
+def maps_on_scene(
+    band: SceneBand,
+    maps: tuple[np.ndarray, np.ndarray, np.ndarray],
+    shift: tuple[float, float] | np.ndarray,
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """The matched filter of a band, on the scene's frame widened by ``PADDING``.
 
     Parameters
@@ -246,7 +260,7 @@ def _within_pixel(scale):
     return (np.arange(count) - (count - 1) / 2) / count
 
 
-def colour_templates(flux, error):
+def colour_templates(flux: np.ndarray, error: np.ndarray) -> np.ndarray:
     """Spectral templates from the stars themselves, in units of S/N.
 
     Parameters
@@ -291,7 +305,9 @@ def _far_apart(spectra, count):
     return spectra[chosen]
 
 
-def significance_map(maps, templates):
+def significance_map(
+    maps: Sequence[tuple[np.ndarray, np.ndarray, np.ndarray]], templates: np.ndarray
+) -> SignificanceMap:
     """Combine the matched filters of all bands.
 
     Parameters
@@ -305,7 +321,7 @@ def significance_map(maps, templates):
     SignificanceMap
     """
     snr = np.array([m[0] for m in maps])
-    information = np.array([m[2] for m in maps])
+    information: Any = np.array([m[2] for m in maps])
     covered = (information > 0).any(axis=0)
     typical = np.array([median(thinned(own)) for own in information])
     well = (information > 0.5 * typical[:, None, None]).all(axis=0)
@@ -319,13 +335,21 @@ def significance_map(maps, templates):
     return SignificanceMap(combined, np.array([m[1] for m in maps]), templates, scatters, covered)
 
 
-def peak_offset(left, centre, right):
+def peak_offset(
+    left: float | np.ndarray, centre: float | np.ndarray, right: float | np.ndarray
+) -> float | np.ndarray:
     """Offset of the maximum of a parabola through three points, in [-0.5, 0.5]."""
     curvature = np.minimum(left - 2 * centre + right, -1e-12)
     return np.clip(0.5 * (left - right) / curvature, -0.5, 0.5)
 
 
-def find_peaks(map_, threshold, known_x, known_y, separation):
+def find_peaks(
+    map_: SignificanceMap,
+    threshold: float,
+    known_x: np.ndarray,
+    known_y: np.ndarray,
+    separation: float,
+) -> Candidates:
     """Local maxima above a threshold, away from known stars.
 
     Parameters
@@ -354,7 +378,9 @@ def find_peaks(map_, threshold, known_x, known_y, separation):
     return apart_from(found, known_x, known_y, separation)
 
 
-def apart_from(found, known_x, known_y, separation):
+def apart_from(
+    found: Candidates, known_x: np.ndarray, known_y: np.ndarray, separation: float
+) -> Candidates:
     """Candidates away from known stars and from more significant ones.
 
     Parameters

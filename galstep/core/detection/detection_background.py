@@ -9,7 +9,10 @@ an annulus about each peak (`photutils.background.LocalBackground`). Nothing is
 subtracted from the data that are fitted.
 """
 
+from __future__ import annotations
+
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import numpy as np
 from astropy.stats import SigmaClip
@@ -22,6 +25,9 @@ from galstep.core.detection.detect import (
     thinned,
 )
 from galstep.exceptions import ParameterError
+
+if TYPE_CHECKING:
+    from galstep.core.engine.scene import SceneBand
 
 __all__ = ["DetectionBackground", "annulus_levels", "detection_maps", "mesh_background"]
 
@@ -56,7 +62,7 @@ class DetectionBackground:
     sigma_clip: float = 3.0
     annulus: tuple = (0.0, 0.0)
 
-    def __post_init__(self):
+    def __post_init__(self) -> None:
         if min(self.box_size) < 0 or (min(self.box_size) == 0 and max(self.box_size) > 0):
             raise ParameterError(
                 f"bkg_box_size must be two positive sizes, or 0, 0 for none, got {self.box_size}"
@@ -73,17 +79,19 @@ class DetectionBackground:
             )
 
     @property
-    def has_mesh(self):
+    def has_mesh(self) -> bool:
         """Whether a mesh is subtracted."""
         return max(self.box_size) > 0
 
     @property
-    def has_annulus(self):
+    def has_annulus(self) -> bool:
         """Whether the level about each peak is subtracted."""
         return self.annulus[1] > 0
 
 
-def mesh_background(residual, mask, options):
+def mesh_background(
+    residual: np.ndarray, mask: np.ndarray, options: DetectionBackground
+) -> np.ndarray:
     """The background of a residual image.
 
     Parameters
@@ -116,7 +124,12 @@ def mesh_background(residual, mask, options):
     return mesh.background
 
 
-def detection_maps(band, residual, shift, options):
+def detection_maps(
+    band: SceneBand,
+    residual: np.ndarray,
+    shift: tuple[float, float] | np.ndarray,
+    options: DetectionBackground,
+) -> tuple[tuple[np.ndarray, np.ndarray, np.ndarray], np.ndarray]:
     """The matched filter of a residual without its background, in its own noise.
 
     Parameters
@@ -146,7 +159,9 @@ def detection_maps(band, residual, shift, options):
     return maps_on_scene(band, maps, shift), image
 
 
-def annulus_levels(band, image, x, y, options):
+def annulus_levels(
+    band: SceneBand, image: np.ndarray, x: np.ndarray, y: np.ndarray, options: DetectionBackground
+) -> np.ndarray:
     """The median about each place, image units per pixel.
 
     Parameters

@@ -11,13 +11,20 @@ Both need the ladder that they end: see `galstep.core.detection.ladder.Ladder` f
 use of it.
 """
 
+from __future__ import annotations
+
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from galstep.core.detection.nonnegative import fit_nonnegative
 from galstep.core.detection.star_fitters import StarFitter
 from galstep.exceptions import ParameterError
+
+if TYPE_CHECKING:
+    from galstep.core.detection.ladder import Ladder
+    from galstep.core.engine.scene import SceneState
 
 __all__ = ["REFIT_METHODS", "FinalRefit", "catastrophic_star", "refit_stars"]
 
@@ -78,13 +85,13 @@ class FinalRefit:
     leftover_separation: float = 0.64
     leftover_box: int = 3
 
-    def __post_init__(self):
+    def __post_init__(self) -> None:
         if self.method not in REFIT_METHODS:
             raise ParameterError(
                 f"final_refit_method must be one of {', '.join(REFIT_METHODS)}, got {self.method!r}"
             )
 
-    def fitter(self, plain, group_separation):
+    def fitter(self, plain: StarFitter, group_separation: float) -> StarFitter:
         """What fits the scene at the end.
 
         Parameters
@@ -109,7 +116,7 @@ class FinalRefit:
         )
 
 
-def refit_stars(ladder):
+def refit_stars(ladder: Ladder) -> None:
     """End a ladder with a fit to convergence and the refit that is wanted.
 
     Parameters
@@ -126,7 +133,9 @@ def refit_stars(ladder):
         _nonnegative(ladder, options)
 
 
-def catastrophic_star(before, after, floor, factor):
+def catastrophic_star(
+    before: SceneState, after: SceneState, floor: np.ndarray, factor: float
+) -> tuple[float, float, float] | None:
     """The star, in both of two states, whose flux changed most, if by too much.
 
     Parameters

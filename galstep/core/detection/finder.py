@@ -5,8 +5,11 @@ noise as the scene has it, so that the ladder's thresholds mean the same. What
 happens to a candidate afterwards, the fit and what prunes it, is the same too.
 """
 
+from __future__ import annotations
+
 import warnings
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import numpy as np
 from scipy.ndimage import convolve
@@ -14,6 +17,10 @@ from scipy.ndimage import convolve
 from galstep.core.detection.detect import PADDING, Candidates, apart_from, find_peaks, lower_scatter
 from galstep.core.noise.errors import pixel_sigma
 from galstep.exceptions import ParameterError
+
+if TYPE_CHECKING:
+    from galstep.core.detection.detect import SignificanceMap
+    from galstep.core.engine.scene import SceneBand
 
 __all__ = ["DAO_KEYWORDS", "DaoFinder", "Look", "MatchedFinder", "aperture_fluxes"]
 
@@ -45,7 +52,7 @@ class Look:
     bands: list
     images: list
     shift: np.ndarray
-    map_: object
+    map_: SignificanceMap
     scatters: list
     x: np.ndarray
     y: np.ndarray
@@ -55,11 +62,11 @@ class Look:
 class MatchedFinder:
     """Peaks of the matched-filter map of all bands: what a star's S/N would be."""
 
-    def scatter(self, band, image):
+    def scatter(self, band: SceneBand, image: np.ndarray) -> float:
         """1: the map is in units of its own scatter already."""
         return 1.0
 
-    def find(self, look, threshold, separation):
+    def find(self, look: Look, threshold: float, separation: float) -> Candidates:
         """Candidates above a threshold, away from known stars.
 
         Parameters
@@ -99,14 +106,14 @@ class DaoFinder:
 
     keywords: tuple = ()
 
-    def __post_init__(self):
+    def __post_init__(self) -> None:
         unknown = [name for name, _ in self.keywords if name not in DAO_KEYWORDS]
         if unknown:
             raise ParameterError(
                 f"finder_kwargs must be among {', '.join(DAO_KEYWORDS)}, got {', '.join(unknown)}"
             )
 
-    def scatter(self, band, image):
+    def scatter(self, band: SceneBand, image: np.ndarray) -> float:
         """Scatter of the convolved image in units of the noise of its pixels.
 
         Parameters
@@ -125,7 +132,7 @@ class DaoFinder:
         convolved = convolve(image, kernel, mode="constant")
         return lower_scatter(convolved[good] / sigma[good])
 
-    def find(self, look, threshold, separation):
+    def find(self, look: Look, threshold: float, separation: float) -> Candidates:
         """Candidates above a threshold; parameters as for `MatchedFinder.find`.
 
         Raises
@@ -178,7 +185,7 @@ def _candidates(look, x, y, significance, separation):
     return apart_from(found, look.x, look.y, separation)
 
 
-def aperture_fluxes(look, x, y, radius):
+def aperture_fluxes(look: Look, x: np.ndarray, y: np.ndarray, radius: float) -> np.ndarray:
     """First fluxes of new stars, from apertures on the detection images.
 
     Parameters

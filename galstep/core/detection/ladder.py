@@ -7,8 +7,11 @@ stars and in the galaxy's core a missed star's light has gone into the fit of
 its neighbours, the filter underrates it, and only a fit can decide.
 """
 
+from __future__ import annotations
+
 import logging
 from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
 
 import numpy as np
 from astropy.stats import mad_std
@@ -29,6 +32,15 @@ from galstep.core.engine.scene import Freedom
 from galstep.core.engine.solve import ShapeBounds
 from galstep.exceptions import GalstepError
 
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from galstep.core.detection.detect import Candidates
+    from galstep.core.engine.covariance import SceneCovariance
+    from galstep.core.engine.normal import Evaluation
+    from galstep.core.engine.scene import SceneBand, SceneState
+    from galstep.core.engine.solve import Solution
+
 __all__ = [
     "Ladder",
     "LadderOptions",
@@ -45,7 +57,7 @@ ROBUST_FITS = 3
 log = logging.getLogger("stpipe.galstep.ladder")
 
 
-def known_variance(bands):
+def known_variance(bands: Sequence[SceneBand]) -> list[np.ndarray | None]:
     """Per band the variance of its error plane, None where there is none."""
     return [1 / np.where(b.mask, 1, b.weight) if b.error_known else None for b in bands]
 
@@ -76,8 +88,8 @@ class _Saved:
     """What a ladder goes back to when a refit is undone."""
 
     bands: list
-    state: object
-    solution: object
+    state: SceneState
+    solution: Solution
     maps: list
     images: list
     scatters: list
@@ -106,7 +118,20 @@ class Ladder:
         See `LadderResult`.
     """
 
-    def __init__(self, bands, base, state, freedom, options, bounds):
+    solution: Solution
+    maps: list[tuple[np.ndarray, np.ndarray, np.ndarray]]
+    evaluated: tuple[SceneState, Evaluation]
+    _covariance: SceneCovariance
+
+    def __init__(
+        self,
+        bands: Sequence[SceneBand],
+        base: Sequence[np.ndarray | None],
+        state: SceneState,
+        freedom: Freedom,
+        options: LadderOptions,
+        bounds: ShapeBounds,
+    ) -> None:
         self.bands = [with_render_side(band, options.render_side) for band in bands]
         self.freedom, self.options, self.bounds = freedom, options, bounds
         area = min(band.noise_area_in_scene for band in bands)
@@ -130,7 +155,7 @@ class Ladder:
 
     # ------------------------------------------------------------------ fits
 
-    def look(self):
+    def look(self) -> None:
         """Measure the noise that the start leaves, before anything is fitted.
 
         With weights that are wrong by the square of ten, as those of single
@@ -144,7 +169,7 @@ class Ladder:
         self.evaluated = self.state, evaluation
         self.bands, self.maps = self.noise.measure(self.bands, self.state, evaluation)
 
-    def fit(self, final=False):
+    def fit(self, final: bool = False) -> None:
         """Fit the scene as it stands and measure the noise it leaves."""
         options = self.options
         fitter = self.final_fitter if final else self.fitter
@@ -164,7 +189,7 @@ class Ladder:
         self.n_iterations += self.solution.n_iterations
         self.bands, self.maps = self.noise.measure(self.bands, self.state, evaluation, anew=final)
 
-    def converge(self):
+    def converge(self) -> None:
         """Fit to convergence; every star left carries its error."""
         for _ in range(MAX_FINAL_FITS):
             self.fit(final=True)
@@ -181,23 +206,25 @@ class Ladder:
         noise = self.noise
         return Look(self.bands, noise.images, state.shift, map_, noise.scatters, state.x, state.y)
 
-    def detect(self, threshold, near):
+    def detect(self, threshold: float, near: bool) -> Candidates:
         """Candidates of a pass, see `StarSearch.detect`."""
         bright = self.significance > self.options.near_significance
         return self.search.detect(self._look(), self.state.shapes, bright, threshold, near)
 
-    def leftovers(self, threshold, separation, box_size=None):
+    def leftovers(
+        self, threshold: float, separation: float, box_size: int | None = None
+    ) -> Candidates:
         """Candidates after a fit, see `StarSearch.leftovers`."""
         look = self._look()
         return self.search.leftovers(look, self.state.shapes, threshold, separation, box_size)
 
-    def add(self, found):
+    def add(self, found: Candidates) -> int:
         """Put candidates into the scene; how many they were."""
         if len(found.x):
             self.state = self.state.with_stars(found.x, found.y, found.flux)
         return len(found.x)
 
-    def prune(self, threshold):
+    def prune(self, threshold: float) -> bool:
         """Drop insignificant stars, merge close pairs; True if any went."""
         state = self.state
         if state.n_stars == 0:
@@ -225,7 +252,7 @@ class Ladder:
 
     # ---------------------------------------------------------------- passes
 
-    def climb(self, threshold, near):
+    def climb(self, threshold: float, near: bool) -> tuple[int, float]:
         """One pass: detect, fit, prune. Number found and change of the shape."""
         before = self.state.shapes
         n_found = self.add(self.detect(threshold, near))
@@ -235,7 +262,7 @@ class Ladder:
         self.note_pass(threshold, n_found)
         return n_found, _shape_change(before, self.state.shapes)
 
-    def note_pass(self, threshold, n_found=0):
+    def note_pass(self, threshold: float, n_found: int = 0) -> None:
         """Write down how things stand after a pass."""
         self.history.append(
             dict(
@@ -249,7 +276,7 @@ class Ladder:
         )
         log.debug("%s", self.history[-1])
 
-    def descend(self):
+    def descend(self) -> None:
         """All thresholds from bright to faint."""
         n_empty = 0
         for index, threshold in enumerate(self.options.thresholds):
@@ -258,7 +285,7 @@ class Ladder:
             if n_empty >= self.options.max_empty:
                 break
 
-    def settle(self):
+    def settle(self) -> None:
         """Passes at the lowest threshold until the galaxy stands still."""
         options, quiet = self.options, 0
         if not options.thresholds:
@@ -272,7 +299,7 @@ class Ladder:
 
     # ------------------------------------------------------------------- end
 
-    def finish(self):
+    def finish(self) -> None:
         """The final refit, the cuts, and what no model explains."""
         refit_stars(self)
         if self.options.background.has_mesh:
@@ -297,7 +324,7 @@ class Ladder:
                     f"{np.median(level):.3g}, scatter {mad_std(level):.3g}"
                 )
 
-    def cut(self):
+    def cut(self) -> None:
         """Drop the stars that fail the quality cuts, and fit again without them."""
         state = self.state
         if not state.n_stars:
@@ -324,18 +351,18 @@ class Ladder:
             for band, residual, own in zip(self.bands, residuals, vectors, strict=True)
         ]
 
-    def covariance(self):
+    def covariance(self) -> SceneCovariance:
         """The formal covariance of the last fit."""
         if self._covariance is None:
             self._covariance = scene_covariance(self.bands, self.solution, self.freedom)
         return self._covariance
 
-    def note(self, text):
+    def note(self, text: str) -> None:
         """Say what happened to the stars."""
         self.notes.append(text)
         log.info("%s", text)
 
-    def failed(self, text):
+    def failed(self, text: str) -> None:
         """Say what went wrong, or raise an error where that is wanted."""
         if self.options.raise_error:
             raise GalstepError(f"star fit failed: {text}")
@@ -344,7 +371,7 @@ class Ladder:
 
     # ------------------------------------------------- what the refits need
 
-    def identify(self):
+    def identify(self) -> None:
         """Give stars without an identity one below zero, which is no number yet."""
         star_id = self.state.star_id.copy()
         new = np.flatnonzero(star_id == -1)
@@ -352,25 +379,25 @@ class Ladder:
         star_id[new] = lowest - 1 - np.arange(len(new))
         self.state = replace(self.state, star_id=star_id)
 
-    def faintest(self):
+    def faintest(self) -> np.ndarray:
         """Per band the flux error of a star by itself, (nb,)."""
         areas = [band.star_renderer.psf.noise_area for band in self.bands]
         return np.array([b.sigma * np.sqrt(a) for b, a in zip(self.bands, areas, strict=True)])
 
-    def residual_scatter(self):
+    def residual_scatter(self) -> float:
         """MAD of the residuals in units of the noise of the start, mean of the bands."""
         pairs = zip(self.bands, self.solution.evaluation.residuals, self.noise.first, strict=True)
         scatters = [mad_std(own[~b.mask]) / first for b, own, first in pairs if not b.mask.all()]
         return float(np.mean(scatters))
 
-    def saved(self):
+    def saved(self) -> _Saved:
         """What `restore` goes back to."""
         return _Saved(
             self.bands, self.state, self.solution, self.maps, list(self.noise.images),
             list(self.noise.scatters), self.templates, self.significance, self.evaluated,
         )  # fmt: skip
 
-    def restore(self, saved):
+    def restore(self, saved: _Saved) -> None:
         """Go back to what was `saved`."""
         self.bands, self.state, self.solution = saved.bands, saved.state, saved.solution
         self.maps, self.noise.images = saved.maps, list(saved.images)
@@ -380,7 +407,7 @@ class Ladder:
         if self.solution.state.n_stars != self.state.n_stars:
             self.fit()  # stars had been dropped since
 
-    def drop_zeros(self):
+    def drop_zeros(self) -> None:
         """Drop stars without any flux: the scene is the same without them."""
         keep = (self.state.star_flux != 0).any(axis=0)
         if not keep.all():
@@ -389,8 +416,13 @@ class Ladder:
 
 
 def run_ladder(
-    bands, state, freedom=Freedom(), options=LadderOptions(), bounds=ShapeBounds(), base=None
-):
+    bands: Sequence[SceneBand],
+    state: SceneState,
+    freedom: Freedom = Freedom(),
+    options: LadderOptions = LadderOptions(),
+    bounds: ShapeBounds = ShapeBounds(),
+    base: Sequence[np.ndarray | None] | None = None,
+) -> LadderResult:
     """Find and fit all stars of a scene, together with galaxy and sky.
 
     Parameters

@@ -1,12 +1,22 @@
 """The noise of a ladder's bands from pass to pass, and the images to look at."""
 
+from __future__ import annotations
+
 from dataclasses import replace
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from galstep.core.detection.detect import maps_on_scene, matched_filter
 from galstep.core.detection.detection_background import detection_maps
 from galstep.core.detection.residual_noise import update_noise
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from galstep.core.detection.ladder_options import LadderOptions
+    from galstep.core.engine.normal import Evaluation
+    from galstep.core.engine.scene import SceneBand, SceneState
 
 __all__ = ["PassNoise"]
 
@@ -30,14 +40,20 @@ class PassNoise:
         What the finder's own noise is, in units of the pixels'.
     """
 
-    def __init__(self, base, options):
+    def __init__(self, base: Sequence[np.ndarray | None], options: LadderOptions) -> None:
         self.base, self.options = base, options
         self.images = [None] * len(base)
         self.first = [None] * len(base)
         self.scatters = [None] * len(base)
         self._first_scatter = [None] * len(base)
 
-    def measure(self, bands, state, evaluation, anew=True):
+    def measure(
+        self,
+        bands: Sequence[SceneBand],
+        state: SceneState,
+        evaluation: Evaluation,
+        anew: bool = True,
+    ) -> tuple[list[SceneBand], list[tuple[np.ndarray, np.ndarray, np.ndarray]]]:
         """Weights that agree with the residuals, and the matched filter of these.
 
         Parameters

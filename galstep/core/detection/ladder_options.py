@@ -1,6 +1,9 @@
 """What the threshold ladder may do, and what comes of it."""
 
+from __future__ import annotations
+
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -9,6 +12,13 @@ from galstep.core.detection.final_refit import FinalRefit
 from galstep.core.detection.finder import MatchedFinder
 from galstep.core.detection.star_cuts import StarCuts
 from galstep.core.engine.solve import fit_scene
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from galstep.core.detection.finder import DaoFinder
+    from galstep.core.engine.covariance import SceneCovariance
+    from galstep.core.engine.solve import Solution
 
 __all__ = ["LadderOptions", "LadderResult", "threshold_ladder"]
 
@@ -113,10 +123,10 @@ class LadderOptions:
     robust_scale: float = 3.0
     clip: float = 0.0
     clip_beyond: float = 3.5
-    fitter: object = fit_scene
+    fitter: Callable[..., Solution] = fit_scene
     window: float = 0.0
     render_side: int = 0
-    finder: object = MatchedFinder()
+    finder: MatchedFinder | DaoFinder = MatchedFinder()
     background: DetectionBackground = DetectionBackground()
     first_flux: float = 0.0
     refit: FinalRefit = FinalRefit()
@@ -138,8 +148,8 @@ class LadderResult:
     """
 
     bands: list
-    solution: object
-    covariance: object
+    solution: Solution
+    covariance: SceneCovariance
     significance: np.ndarray
     limited: bool
     history: list
@@ -148,7 +158,7 @@ class LadderResult:
     notes: tuple = ()
 
 
-def threshold_ladder(highest, lowest, count):
+def threshold_ladder(highest: float, lowest: float, count: int) -> tuple[float, ...]:
     """``count`` thresholds in equal ratios from ``highest`` down to ``lowest``.
 
     The last is always ``lowest``; a ``highest`` below it counts as equal.

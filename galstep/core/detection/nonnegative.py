@@ -12,7 +12,10 @@ chapter 23). The matrix is made of truncated stamps and the gradient of full
 wings, so that a few rounds are needed until the gradient agrees.
 """
 
+from __future__ import annotations
+
 from dataclasses import replace
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from scipy.linalg import cholesky, solve_triangular
@@ -22,11 +25,18 @@ from galstep.core.engine.freedom import N_SHAPE
 from galstep.core.engine.normal import evaluate, normal_equations, wing_half_sizes
 from galstep.core.engine.solve import Solution
 
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from galstep.core.engine.freedom import Freedom
+    from galstep.core.engine.normal import Evaluation, NormalEquations
+    from galstep.core.engine.scene import SceneBand, SceneState
+
 __all__ = ["fit_nonnegative", "nonnegative_step"]
 
 # On G's diagonal, relative: two stars on one place have one flux between them.
 RIDGE = 1e-9
-LINEAR = dict(
+LINEAR: dict[str, Any] = dict(
     shape=(False,) * N_SHAPE,
     positions=False,
     registration=(),
@@ -35,7 +45,7 @@ LINEAR = dict(
 )
 
 
-def nonnegative_step(equations, flux):
+def nonnegative_step(equations: NormalEquations, flux: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """What minimises the quadratic form of some normal equations with flux >= 0.
 
     Parameters
@@ -68,8 +78,15 @@ def nonnegative_step(equations, flux):
 
 
 def fit_nonnegative(
-    bands, state, freedom, *, max_iterations=12, tolerance=0.1, reuse=None, **ignored
-):
+    bands: Sequence[SceneBand],
+    state: SceneState,
+    freedom: Freedom,
+    *,
+    max_iterations: int = 12,
+    tolerance: float = 0.1,
+    reuse: tuple[SceneState, Evaluation] | None = None,
+    **ignored: Any,
+) -> Solution:
     """Fit the linear parameters of a scene with no star below zero.
 
     Parameters

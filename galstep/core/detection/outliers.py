@@ -1,10 +1,19 @@
 """Pixels that no model explains, in the last fits: discounted, or left out."""
 
+from __future__ import annotations
+
 from dataclasses import replace
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from galstep.core.engine.robust import with_robust_weights
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from galstep.core.detection.ladder_options import LadderOptions
+    from galstep.core.engine.scene import SceneBand
 
 __all__ = ["discounted_band", "within_isophote"]
 
@@ -12,7 +21,7 @@ __all__ = ["discounted_band", "within_isophote"]
 LEFT_OUT = 1e-12
 
 
-def within_isophote(shape, vector, in_r_eff):
+def within_isophote(shape: tuple[int, int], vector: np.ndarray, in_r_eff: float) -> np.ndarray:
     """Pixels inside the ellipse of a galaxy at so many r_eff.
 
     Parameters
@@ -35,7 +44,9 @@ def within_isophote(shape, vector, in_r_eff):
     return np.hypot(along, across / axis_ratio) < in_r_eff * np.exp(vector[2])
 
 
-def discounted_band(band, residual, vectors, options):
+def discounted_band(
+    band: SceneBand, residual: np.ndarray, vectors: Sequence[np.ndarray], options: LadderOptions
+) -> SceneBand:
     """A band with robust weights, and none where the residual is clipped.
 
     Parameters

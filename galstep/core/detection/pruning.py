@@ -1,12 +1,21 @@
 """Which fitted stars stay: significance, pairs that are one star, blends in pieces."""
 
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
 import numpy as np
 from scipy.spatial import cKDTree
+
+if TYPE_CHECKING:
+    from galstep.core.engine.scene import SceneState
 
 __all__ = ["merged_pairs", "weakest_of_pairs"]
 
 
-def merged_pairs(state, significance, reach):
+def merged_pairs(
+    state: SceneState, significance: np.ndarray, reach: float
+) -> tuple[np.ndarray, np.ndarray]:
     """Stars so close that they are one: the weaker gives its flux to the stronger.
 
     Parameters
@@ -32,7 +41,9 @@ def merged_pairs(state, significance, reach):
     return flux, keep
 
 
-def weakest_of_pairs(state, poor, gone, significance, reach):
+def weakest_of_pairs(
+    state: SceneState, poor: np.ndarray, gone: np.ndarray, significance: np.ndarray, reach: float
+) -> np.ndarray:
     """Of the poor stars, those that may be dropped now.
 
     Where stars overlap each is insignificant beside the others; dropping

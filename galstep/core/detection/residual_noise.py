@@ -15,7 +15,10 @@ is not noise, and taking it for noise would give the core no weight, leave more
 of it, and so on.
 """
 
+from __future__ import annotations
+
 from dataclasses import replace
+from typing import TYPE_CHECKING
 
 import numpy as np
 from scipy.optimize import nnls
@@ -28,6 +31,9 @@ from galstep.core.detection.detect import (
     thinned,
 )
 from galstep.core.imaging.medians import mad_std, median, quantile
+
+if TYPE_CHECKING:
+    from galstep.core.engine.scene import SceneBand
 
 __all__ = ["update_noise", "variance_model"]
 
@@ -73,7 +79,14 @@ def _binned_variance(residual, light, scale):
     return np.array(variance), np.array(mean), np.array(count)
 
 
-def variance_model(residual, light, stars, mask, core, base=None):
+def variance_model(
+    residual: np.ndarray,
+    light: np.ndarray,
+    stars: np.ndarray,
+    mask: np.ndarray,
+    core: np.ndarray,
+    base: np.ndarray | None = None,
+) -> np.ndarray:
     """Pixel variance from the residuals of a fit.
 
     Parameters
@@ -137,7 +150,15 @@ def _excess(values, mean, count):
     return float(min(eps_squared, MAX_EPS**2))
 
 
-def update_noise(band, base, residual, light, stars, core, shift=(0.0, 0.0)):
+def update_noise(
+    band: SceneBand,
+    base: np.ndarray | None,
+    residual: np.ndarray,
+    light: np.ndarray,
+    stars: np.ndarray,
+    core: np.ndarray,
+    shift: tuple[float, float] | np.ndarray = (0.0, 0.0),
+) -> tuple[SceneBand, tuple[np.ndarray, np.ndarray, np.ndarray]]:
     """The band with weights that agree with its residuals.
 
     Parameters

@@ -13,8 +13,15 @@ Half of rho is taken, since no PSF is known so well. A pixel far below all its
 neighbours is not light either.
 """
 
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
 import numpy as np
 from scipy.ndimage import median_filter
+
+if TYPE_CHECKING:
+    from galstep.core.imaging.stars import StarRenderer
 
 __all__ = ["find_spikes", "neighbour_share"]
 
@@ -24,7 +31,7 @@ _BESIDE = ((-1, 0), (1, 0), (0, -1), (0, 1))
 _SKY_SIZE = 7
 
 
-def neighbour_share(renderer):
+def neighbour_share(renderer: StarRenderer) -> float:
     """rho: the least mean of the four neighbours over the brightest pixel.
 
     Parameters
@@ -52,7 +59,13 @@ def _neighbours(data, mask):
     return np.array([padded[:-2, 1:-1], padded[2:, 1:-1], padded[1:-1, :-2], padded[1:-1, 2:]])
 
 
-def find_spikes(data, mask, sigma, renderer, threshold=10.0):
+def find_spikes(
+    data: np.ndarray,
+    mask: np.ndarray,
+    sigma: float | np.ndarray,
+    renderer: StarRenderer,
+    threshold: float = 10.0,
+) -> np.ndarray:
     """Bad pixels that a mask has missed.
 
     Parameters

@@ -6,7 +6,10 @@ whose PSF is not exact they hit the brightest stars first. What is dropped is
 dropped from the scene, which is fitted again afterwards.
 """
 
+from __future__ import annotations
+
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import numpy as np
 from astropy.stats import mad_std
@@ -14,6 +17,13 @@ from astropy.stats import mad_std
 from galstep.core.measurement.galaxy_covariance import scaled_residuals
 from galstep.core.measurement.measure_stars import star_chi2
 from galstep.core.noise.errors import pixel_sigma
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from galstep.core.engine.covariance import SceneCovariance
+    from galstep.core.engine.scene import SceneBand
+    from galstep.core.engine.solve import Solution
 
 __all__ = ["StarCuts", "failing_stars"]
 
@@ -54,17 +64,19 @@ class StarCuts:
     snr: float = 0.0
 
     @property
-    def any(self):
+    def any(self) -> bool:
         """Whether there is a cut at all."""
         return any(value > 0 for value in vars(self).values())
 
     @property
-    def looks_at_pixels(self):
+    def looks_at_pixels(self) -> bool:
         """Whether residuals are looked at."""
         return max(self.central_residual, self.cfit, self.chi2) > 0
 
 
-def failing_stars(bands, solution, covariance, cuts):
+def failing_stars(
+    bands: Sequence[SceneBand], solution: Solution, covariance: SceneCovariance, cuts: StarCuts
+) -> dict[str, np.ndarray]:
     """Which stars fail which cut.
 
     Parameters

@@ -6,7 +6,10 @@ the stars are fitted while galaxy and sky stand still, then these while the star
 stand still, in turn; positions can be pinned or kept within a distance.
 """
 
+from __future__ import annotations
+
 from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -16,6 +19,12 @@ from galstep.core.engine.normal import wing_half_sizes
 from galstep.core.engine.solve import Solution, fit_scene
 from galstep.core.imaging.stars import StarRenderer
 from galstep.exceptions import ParameterError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+    from galstep.core.engine.freedom import Freedom
+    from galstep.core.engine.scene import SceneBand, SceneState
 
 __all__ = ["StarFitter", "fit_without_stars", "solution_at", "with_render_side"]
 
@@ -54,12 +63,12 @@ class StarFitter:
         window is even.
     """
 
-    fitter: object = fit_scene
+    fitter: Callable[..., Solution] = fit_scene
     window: int = 0
     separation: float = 0.0
     reach: float | None = None
 
-    def __post_init__(self):
+    def __post_init__(self) -> None:
         if self.window and self.window % 2 == 0:
             raise ParameterError(f"window must be an odd number of pixels, got {self.window}")
         if (self.window or self.separation) and self.fitter is not fit_scene:
@@ -67,7 +76,9 @@ class StarFitter:
                 "galaxy_fitter must be varpro where stars are fitted in windows or by groups"
             )
 
-    def __call__(self, bands, state, freedom, **options):
+    def __call__(
+        self, bands: Sequence[SceneBand], state: SceneState, freedom: Freedom, **options: Any
+    ) -> Solution:
         """Fit; arguments and result as of `galstep.core.engine.solve.fit_scene`.
 
         The chi2 of the result may be above that of the start where only the
@@ -133,7 +144,9 @@ class StarFitter:
         return replace(band, weight=np.where(inside, band.weight, 0.0))
 
 
-def fit_without_stars(bands, state, freedom, **options):
+def fit_without_stars(
+    bands: Sequence[SceneBand], state: SceneState, freedom: Freedom, **options: Any
+) -> Solution:
     """Fit galaxy and sky while the stars stay as they are.
 
     Parameters and result as of `galstep.core.engine.solve.fit_scene`; the evaluation
@@ -152,7 +165,7 @@ def fit_without_stars(bands, state, freedom, **options):
     return replace(solution, state=replace(solution.state, **stars))
 
 
-def with_render_side(band, side):
+def with_render_side(band: SceneBand, side: int) -> SceneBand:
     """A band whose stars are drawn in a square of this side (pixels); 0: as they are."""
     if not side:
         return band
@@ -180,7 +193,13 @@ def _brought_back(state, start, reach):
     return replace(state, x=x, y=y, **moved), beyond
 
 
-def solution_at(bands, state, freedom, converged, n_iterations):
+def solution_at(
+    bands: Sequence[SceneBand],
+    state: SceneState,
+    freedom: Freedom,
+    converged: bool,
+    n_iterations: int,
+) -> Solution:
     """A `galstep.core.engine.solve.Solution` at a state, without a step and without equations."""
     half_sizes = _half_sizes(bands, state)
     evaluation = normal.evaluate(bands, state, half_sizes, freedom)

@@ -1,7 +1,10 @@
 """Groups of stars that stand close together, and fits of one group at a time."""
 
+from __future__ import annotations
+
 import logging
 from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
 
 import numpy as np
 from scipy.sparse import csc_matrix
@@ -10,12 +13,21 @@ from galstep.core.engine import normal
 from galstep.core.engine.bordered import BorderedMatrix
 from galstep.flags import StarFlag
 
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from galstep.core.detection.ladder_options import LadderOptions
+    from galstep.core.engine.freedom import Freedom
+    from galstep.core.engine.normal import Evaluation, NormalEquations
+    from galstep.core.engine.scene import SceneBand, SceneState
+    from galstep.records import BandFit
+
 __all__ = ["StarsAlone", "group_stars", "with_groups"]
 
 log = logging.getLogger("stpipe.galstep.ladder")
 
 
-def group_stars(x, y, separation):
+def group_stars(x: np.ndarray, y: np.ndarray, separation: float) -> tuple[np.ndarray, np.ndarray]:
     """Friends of friends, by `photutils.psf.SourceGrouper`.
 
     Parameters
@@ -38,7 +50,9 @@ def group_stars(x, y, separation):
     return group_id, np.bincount(group_id)[group_id]
 
 
-def with_groups(fits, bands, options):
+def with_groups(
+    fits: Sequence[BandFit], bands: Sequence[SceneBand], options: LadderOptions
+) -> list[BandFit]:
     """Fits whose stars know their group; large groups are flagged, and the log warns.
 
     Parameters
@@ -89,7 +103,14 @@ class StarsAlone:
 
     evaluate = staticmethod(normal.evaluate)
 
-    def normal_equations(self, bands, state, evaluation, half_sizes, freedom):
+    def normal_equations(
+        self,
+        bands: Sequence[SceneBand],
+        state: SceneState,
+        evaluation: Evaluation,
+        half_sizes: Sequence[np.ndarray],
+        freedom: Freedom,
+    ) -> NormalEquations:
         """As `galstep.core.engine.normal.normal_equations`, without the border."""
         full = normal.normal_equations(bands, state, evaluation, half_sizes, freedom)
         stars = full.matrix.stars

@@ -1,6 +1,9 @@
 """Where the ladder looks for new stars, and which peaks it takes."""
 
+from __future__ import annotations
+
 from dataclasses import replace
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -11,6 +14,11 @@ from galstep.core.detection.candidates import (
     standing_out,
 )
 from galstep.core.detection.finder import aperture_fluxes
+
+if TYPE_CHECKING:
+    from galstep.core.detection.detect import Candidates
+    from galstep.core.detection.finder import Look
+    from galstep.core.detection.ladder_options import LadderOptions
 
 __all__ = ["StarSearch"]
 
@@ -32,16 +40,18 @@ class StarSearch:
         Whether stars were left because there was no room.
     """
 
-    def __init__(self, options, fwhm, max_stars):
+    def __init__(self, options: LadderOptions, fwhm: float, max_stars: int) -> None:
         self.options, self.fwhm, self.max_stars = options, fwhm, max_stars
         self.limited = False
         self._rejected = np.zeros((0, 2))
 
-    def reject(self, x, y):
+    def reject(self, x: np.ndarray, y: np.ndarray) -> None:
         """Remember places that are not to be tried again."""
         self._rejected = np.concatenate([self._rejected, np.column_stack([x, y])])
 
-    def detect(self, look, shapes, bright, threshold, near):
+    def detect(
+        self, look: Look, shapes: np.ndarray, bright: np.ndarray, threshold: float, near: bool
+    ) -> Candidates:
         """Peaks above the threshold; lower ones near bright stars and cores.
 
         Parameters
@@ -74,7 +84,14 @@ class StarSearch:
             keep |= close & (found.significance > lowest)
         return self._allowed(look, shapes, found.select(np.flatnonzero(keep)))
 
-    def leftovers(self, look, shapes, threshold, separation, box_size=None):
+    def leftovers(
+        self,
+        look: Look,
+        shapes: np.ndarray,
+        threshold: float,
+        separation: float,
+        box_size: int | None = None,
+    ) -> Candidates:
         """Peaks that a fit has left.
 
         Parameters

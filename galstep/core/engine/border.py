@@ -7,13 +7,21 @@ and the stars moved as one. Sums over pixels are made of these images and
 combined afterwards, so that nothing of the size of a frame is copied or scaled.
 """
 
+from __future__ import annotations
+
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from galstep.core.engine.scene import N_SHAPE
 from galstep.core.imaging import _kernels
 from galstep.core.imaging.stars import combined_stamps, for_kernel, project_stamps
+
+if TYPE_CHECKING:
+    from galstep.core.engine.layout import Layout
+    from galstep.core.engine.normal import Evaluation
+    from galstep.core.engine.scene import SceneBand, SceneState
 
 __all__ = ["BorderImages", "border_images"]
 
@@ -35,7 +43,9 @@ class BorderImages:
     groups: tuple
     mixing: np.ndarray
 
-    def normal_equations(self, weight, residual):
+    def normal_equations(
+        self, weight: np.ndarray, residual: np.ndarray
+    ) -> tuple[np.ndarray, np.ndarray]:
         """Weighted products with one another and with a residual.
 
         Parameters
@@ -57,7 +67,7 @@ class BorderImages:
         products += np.triu(products, 1).T
         return self.mixing @ products @ self.mixing.T, self.mixing @ sums[:, -1]
 
-    def projected(self, stamps, ix, iy):
+    def projected(self, stamps: np.ndarray, ix: np.ndarray, iy: np.ndarray) -> np.ndarray:
         """Sums over pixels of each derivative times each stamp.
 
         Parameters
@@ -72,7 +82,7 @@ class BorderImages:
         sums = [project_stamps(group, stamps, ix, iy) for group in self.groups]
         return self.mixing @ np.concatenate(sums, axis=1).transpose(2, 1, 0)
 
-    def combined(self, coefficients):
+    def combined(self, coefficients: np.ndarray) -> np.ndarray:
         """Images of directions in the border, (nq, n_border) -> (nq, ny, nx)."""
         weights = np.asarray(coefficients) @ self.mixing
         images, first = np.zeros((len(weights), *self.groups[0].shape[1:])), 0
@@ -83,7 +93,14 @@ class BorderImages:
         return images
 
 
-def border_images(band, index, state, evaluation, layout, stamps=None):
+def border_images(
+    band: SceneBand,
+    index: int,
+    state: SceneState,
+    evaluation: Evaluation,
+    layout: Layout,
+    stamps: tuple[np.ndarray, np.ndarray, np.ndarray] | None = None,
+) -> BorderImages:
     """The `BorderImages` of a band.
 
     Parameters
@@ -120,6 +137,6 @@ def border_images(band, index, state, evaluation, layout, stamps=None):
             mixing[places.start + axis, galaxies + 1 + axis] = flux
     if n_moved:
         together = np.broadcast_to(np.eye(2, 3, 1), (state.n_stars, 2, 3))
-        groups.append(combined_stamps(band.shape, *stamps, together))
+        groups.append(combined_stamps(band.shape, *stamps, together))  # type: ignore[call-arg]
         mixing[places, -2:] = np.eye(2)
     return BorderImages(tuple(groups), mixing)

@@ -12,7 +12,10 @@ complement H = B - C S^-1 C'. Then K^-1 of anything is cheap, and
 with X = S^-1 C'.
 """
 
+from __future__ import annotations
+
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.linalg import LinAlgError
@@ -29,9 +32,9 @@ class BorderedMatrix:
 
     border: np.ndarray
     coupling: np.ndarray
-    stars: object
+    stars: Any
 
-    def damped(self, border_diagonal, star_diagonal):
+    def damped(self, border_diagonal: np.ndarray, star_diagonal: np.ndarray) -> BorderedMatrix:
         """K with these numbers added to its diagonal."""
         border = self.border + np.diag(border_diagonal)
         stars = self.stars
@@ -39,7 +42,7 @@ class BorderedMatrix:
             stars = (stars + diags(star_diagonal)).tocsc()
         return BorderedMatrix(border, self.coupling, stars)
 
-    def factor(self):
+    def factor(self) -> BorderedFactor:
         """Factorise.
 
         Returns
@@ -76,20 +79,22 @@ class BorderedMatrix:
 class BorderedFactor:
     """A factorised `BorderedMatrix`."""
 
-    stars: object
+    stars: Any
     solved: np.ndarray
     schur: tuple
     scale: np.ndarray
     coupling: np.ndarray
 
-    def border_solve(self, right):
+    def border_solve(self, right: np.ndarray) -> np.ndarray:
         """H^-1 times a vector or the columns of a matrix."""
         if not len(self.scale):  # older versions of scipy do not solve nothing
             return np.zeros(right.shape)
         scale = self.scale if right.ndim == 1 else self.scale[:, None]
         return scale * cho_solve(self.schur, scale * right, check_finite=False)
 
-    def solve(self, border_right, star_right):
+    def solve(
+        self, border_right: np.ndarray, star_right: np.ndarray
+    ) -> tuple[np.ndarray, np.ndarray]:
         """K^-1 times a vector, given and returned in its two parts."""
         if self.stars is None:
             return self.border_solve(border_right), star_right
@@ -97,6 +102,6 @@ class BorderedFactor:
         border = self.border_solve(border_right - self.coupling @ inner)
         return border, inner - self.solved @ border
 
-    def border_inverse(self):
+    def border_inverse(self) -> np.ndarray:
         """(K^-1)_BB: the border's covariance, everything else marginalised."""
         return self.border_solve(np.eye(len(self.scale)))

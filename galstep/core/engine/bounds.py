@@ -1,8 +1,14 @@
 """Limits of a galaxy's shape, and why they are there."""
 
+from __future__ import annotations
+
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import numpy as np
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
 
 __all__ = ["ShapeBounds"]
 
@@ -23,7 +29,7 @@ class ShapeBounds:
     n: tuple = (0.35, 8.0)
     e: float = 0.9
 
-    def clip(self, shape):
+    def clip(self, shape: np.ndarray) -> np.ndarray:
         """The shape vector, its entries brought inside the bounds."""
         shape = np.array(shape, dtype=float)
         e = np.hypot(shape[3], shape[4])
@@ -33,7 +39,7 @@ class ShapeBounds:
         shape[5] = np.clip(shape[5], *np.log(self.n))
         return shape
 
-    def at_bound(self, shape):
+    def at_bound(self, shape: np.ndarray) -> list[str]:
         """Names of the parameters that sit at a bound."""
         names = []
         if np.min(np.abs(shape[2] - np.log(self.r_eff))) < _NEAR:
@@ -44,7 +50,9 @@ class ShapeBounds:
             names.append("ellip")
         return names
 
-    def shrunk(self, shapes, gradients, log_wavelengths):
+    def shrunk(
+        self, shapes: np.ndarray, gradients: np.ndarray, log_wavelengths: Sequence[float]
+    ) -> np.ndarray:
         """Gradients made so small that every band's shape is inside the bounds.
 
         Parameters

@@ -9,13 +9,25 @@ nearest neighbours, the rest held, plus the exact share of the border: stars
 farther away than that change it by less than a percent.
 """
 
+from __future__ import annotations
+
 from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from scipy.spatial import cKDTree
 
 from galstep.core.engine.layout import Layout
 from galstep.core.engine.normal import normal_equations
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from galstep.core.engine.bordered import BorderedFactor
+    from galstep.core.engine.freedom import Freedom
+    from galstep.core.engine.normal import NormalEquations
+    from galstep.core.engine.scene import SceneBand, SceneState
+    from galstep.core.engine.solve import Solution
 
 __all__ = ["SceneCovariance", "covariance_of", "scene_covariance"]
 
@@ -40,15 +52,15 @@ class SceneCovariance:
     """
 
     layout: Layout
-    factor: object
+    factor: BorderedFactor
     star_variance: np.ndarray
     whitenings: tuple = None
 
-    def whitening(self, band):
+    def whitening(self, band: int) -> Any:
         """That of a band, or None."""
         return None if self.whitenings is None else self.whitenings[band]
 
-    def star_flux_errors(self, bands=None):
+    def star_flux_errors(self, bands: Sequence[SceneBand] | None = None) -> np.ndarray:
         """(n_bands, n_stars) 1-sigma errors.
 
         With ``bands`` an error is infinite where a star has no data in a band
@@ -61,13 +73,13 @@ class SceneCovariance:
         alone = [band.sigma * np.sqrt(band.star_renderer.psf.noise_area) for band in bands]
         return np.where(errors < 1e-3 * np.array(alone)[:, None], np.inf, errors)
 
-    def position_errors(self):
+    def position_errors(self) -> np.ndarray:
         """(2, n_stars) 1-sigma errors of x and y, NaN where pinned."""
         if not self.layout.positions:
             return np.full((2, self.layout.n_stars), np.nan)
         return np.sqrt(self.star_variance[:, self.layout.n_bands :].T)
 
-    def registration_error(self, band):
+    def registration_error(self, band: int) -> tuple[float, ...]:
         """1-sigma errors (dx, dy), NaN where the registration was not free."""
         if band not in self.layout.registration:
             return (np.nan, np.nan)
@@ -99,7 +111,7 @@ def _local_variance(stars, layout, x, y):
     return np.linalg.solve(cut, unit)[:, np.arange(size), np.arange(size)]
 
 
-def covariance_of(equations, state):
+def covariance_of(equations: NormalEquations, state: SceneState) -> SceneCovariance:
     """The formal covariance that belongs to some normal equations.
 
     Parameters
@@ -122,7 +134,12 @@ def covariance_of(equations, state):
     return SceneCovariance(layout, factor, variance)
 
 
-def scene_covariance(bands, solution, freedom, half_size=COVARIANCE_HALF_SIZE):
+def scene_covariance(
+    bands: Sequence[SceneBand],
+    solution: Solution,
+    freedom: Freedom,
+    half_size: int | None = COVARIANCE_HALF_SIZE,
+) -> SceneCovariance:
     """The formal covariance at a solution.
 
     Parameters

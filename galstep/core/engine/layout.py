@@ -6,11 +6,20 @@ pixel: galaxy shapes, registration, galaxy fluxes and sky of each band. The
 meets only its neighbours, so their part of the matrix is sparse.
 """
 
+from __future__ import annotations
+
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from galstep.core.engine.scene import N_SHAPE
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from galstep.core.engine.freedom import Freedom
+    from galstep.core.engine.scene import SceneBand, SceneState
 
 __all__ = ["Layout", "ShapeParameters"]
 
@@ -36,7 +45,7 @@ class ShapeParameters:
     concentric: bool
 
     @classmethod
-    def of(cls, n_galaxies, freedom):
+    def of(cls, n_galaxies: int, freedom: Freedom) -> ShapeParameters:
         """The free parameters of a `galstep.core.engine.freedom.Freedom`."""
         pairs = zip(freedom.gradient, freedom.shape, strict=True)
         degree = [degree if free else -1 for degree, free in pairs]
@@ -54,11 +63,11 @@ class ShapeParameters:
         return len(self.galaxy)
 
     @property
-    def n_powers(self):
+    def n_powers(self) -> int:
         """Highest power of the log wavelength."""
         return int(self.power.max(initial=0))
 
-    def of_state(self, state):
+    def of_state(self, state: SceneState) -> np.ndarray:
         """The parameters' values in a `galstep.core.engine.scene.SceneState`, (n,)."""
         values = np.zeros(len(self))
         own = self.power == 0
@@ -68,7 +77,7 @@ class ShapeParameters:
         values[known] = state.gradients[places]
         return values
 
-    def jacobian(self, log_wavelength):
+    def jacobian(self, log_wavelength: float) -> np.ndarray:
         """How a band's shapes follow the parameters, (n, n_galaxies, 6)."""
         rows = np.zeros((len(self), self.n_galaxies, N_SHAPE))
         factor = float(log_wavelength) ** self.power
@@ -105,7 +114,7 @@ class Layout:
     positions: bool
 
     @classmethod
-    def of(cls, bands, state, freedom):
+    def of(cls, bands: Sequence[SceneBand], state: SceneState, freedom: Freedom) -> Layout:
         """The layout of a scene with this `galstep.core.engine.scene.Freedom`."""
         n_galaxies = len(state.shapes)
         shape = ShapeParameters.of(n_galaxies, freedom)
@@ -128,36 +137,36 @@ class Layout:
         )
 
     @property
-    def block(self):
+    def block(self) -> int:
         """Number of parameters per star."""
         return self.n_bands + 2 * self.positions
 
-    def star(self, index, parameter):
+    def star(self, index: np.ndarray, parameter: int) -> np.ndarray:
         """Places among the stars' parameters: ``parameter`` of stars ``index``."""
         return self.block * np.asarray(index) + parameter
 
-    def galaxy_flux(self, band, galaxy=0):
+    def galaxy_flux(self, band: int, galaxy: int = 0) -> int:
         """Border place of a galaxy's flux in a band."""
         return self.linear[band].start + galaxy
 
-    def sky(self, band):
+    def sky(self, band: int) -> slice:
         """Border places of a band's sky coefficients."""
         own = self.linear[band]
         return slice(own.start + self.n_galaxies, own.stop)
 
     @property
-    def concentric(self):
+    def concentric(self) -> bool:
         """Whether the first galaxy's centre is that of all."""
         return self.shape.concentric
 
-    def shape_place(self, galaxy, parameter, power=0):
+    def shape_place(self, galaxy: int, parameter: int, power: int = 0) -> int | None:
         """Border place of a shape parameter, None if it is pinned."""
         own = self.shape
         same = (own.galaxy == galaxy) & (own.parameter == parameter) & (own.power == power)
         found = np.flatnonzero(same)
         return int(found[0]) if found.size else None
 
-    def nonlinear_border(self):
+    def nonlinear_border(self) -> slice:
         """Border places of shapes and registration."""
         stop = max([len(self.shape)] + [own.stop for own in self.registration.values()])
         return slice(0, stop)

@@ -7,7 +7,10 @@ mixes full and truncated wings can. The matrix only steers the steps; where
 they end is decided by the gradient.
 """
 
+from __future__ import annotations
+
 from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from scipy.sparse import coo_matrix, diags
@@ -19,6 +22,12 @@ from galstep.core.engine.layout import Layout
 from galstep.core.engine.priors import prior_chi2, prior_equations
 from galstep.core.engine.scene import N_SHAPE
 from galstep.core.imaging.stars import gram_stamps, project_stamps, weighted_stamps
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from galstep.core.engine.freedom import Freedom
+    from galstep.core.engine.scene import SceneBand, SceneState
 
 __all__ = [
     "Evaluation",
@@ -55,7 +64,7 @@ class Evaluation:
     stars: tuple
 
 
-def wing_half_sizes(band, flux):
+def wing_half_sizes(band: SceneBand, flux: np.ndarray) -> np.ndarray:
     """Stamp half-sizes (pixels) in which stars of these fluxes are rendered.
 
     A star is carried as far as it can matter: to the edge of the PSF above
@@ -97,7 +106,13 @@ def _prior_chi2(state, freedom):
     return chi2
 
 
-def evaluate(bands, state, half_sizes, freedom, reuse=None):
+def evaluate(
+    bands: Sequence[SceneBand],
+    state: SceneState,
+    half_sizes: Sequence[np.ndarray],
+    freedom: Freedom,
+    reuse: tuple[SceneState, Evaluation] | None = None,
+) -> Evaluation:
     """Model images, residuals and chi2 of a state.
 
     Parameters
@@ -167,7 +182,9 @@ def _star_pairs(ix, iy, half_size):
     return np.concatenate([own, pairs[:, 0]]), np.concatenate([own, pairs[:, 1]])
 
 
-def star_stamps(band, index, state, half_size):
+def star_stamps(
+    band: SceneBand, index: int, state: SceneState, half_size: int
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Stamps of a band's stars: unit-flux value, flux-weighted derivatives.
 
     The derivatives are with respect to x and y in the scene's frame.
@@ -274,7 +291,14 @@ def _without_data(band, stamps, information, nominal):
     return unseen
 
 
-def normal_equations(bands, state, evaluation, half_sizes, freedom, half_size=None):
+def normal_equations(
+    bands: Sequence[SceneBand],
+    state: SceneState,
+    evaluation: Evaluation,
+    half_sizes: Sequence[np.ndarray],
+    freedom: Freedom,
+    half_size: int | None = None,
+) -> NormalEquations:
     """The Gauss-Newton equations of all free parameters.
 
     Parameters
@@ -325,7 +349,15 @@ def _add_shape_priors(border, gradient, state, freedom, layout):
     gradient[places] += right[free]
 
 
-def add_priors(border, border_gradient, stars, star_gradient, state, freedom, layout):
+def add_priors(
+    border: np.ndarray,
+    border_gradient: np.ndarray,
+    stars: Any,
+    star_gradient: np.ndarray,
+    state: SceneState,
+    freedom: Freedom,
+    layout: Layout,
+) -> Any:
     """Add the priors to normal equations: dense parts in place, the stars' returned.
 
     Parameters

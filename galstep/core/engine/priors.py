@@ -5,12 +5,18 @@ parameter as a function of the fitted vector z, and its gradient enters the
 normal equations as one more row, linearised like all others.
 """
 
+from __future__ import annotations
+
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from galstep.core.engine.freedom import N_SHAPE
 from galstep.exceptions import ParameterError
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
 
 __all__ = ["PRIOR_NAMES", "ShapePrior", "prior_chi2", "prior_equations"]
 
@@ -51,7 +57,7 @@ class ShapePrior:
                 f"got {self.mean} and {self.sigma}"
             )
 
-    def pull(self, shape):
+    def pull(self, shape: np.ndarray) -> tuple[float, np.ndarray]:
         """(g(z) - mean) / sigma and its gradient with respect to z, (6,)."""
         value, gradient = _VALUES[self.name](np.asarray(shape, dtype=float))
         difference = value - self.mean
@@ -93,12 +99,14 @@ _VALUES = {
 }
 
 
-def prior_chi2(priors, shape):
+def prior_chi2(priors: Sequence[ShapePrior], shape: np.ndarray) -> float:
     """Sum of the squared pulls of a shape vector."""
     return float(sum(prior.pull(shape)[0] ** 2 for prior in priors))
 
 
-def prior_equations(priors, shape):
+def prior_equations(
+    priors: Sequence[ShapePrior], shape: np.ndarray
+) -> tuple[np.ndarray, np.ndarray]:
     """What priors add to the normal equations.
 
     Parameters

@@ -14,18 +14,24 @@ A star that has not been found yet is an outlier too, so these weights are for
 a scene whose stars are complete.
 """
 
+from __future__ import annotations
+
 from dataclasses import replace
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from galstep.exceptions import ParameterError
+
+if TYPE_CHECKING:
+    from galstep.core.engine.scene import SceneBand
 
 __all__ = ["ROBUST_LOSSES", "robust_factor", "with_robust_weights"]
 
 ROBUST_LOSSES = ("none", "huber", "student")
 
 
-def robust_factor(scaled, loss, k):
+def robust_factor(scaled: np.ndarray, loss: str, k: float) -> np.ndarray:
     """Factor of each pixel's weight.
 
     Parameters
@@ -58,7 +64,7 @@ def robust_factor(scaled, loss, k):
     return (k + 1) / (k + scaled**2)
 
 
-def with_robust_weights(band, residual, loss, k):
+def with_robust_weights(band: SceneBand, residual: np.ndarray, loss: str, k: float) -> SceneBand:
     """A band whose weights include the robust factor of its residual.
 
     Parameters

@@ -9,8 +9,11 @@ star x and y; and per band the registration: where the scene lands in that band,
 minus where its affine map says. Which of them are free is a `Freedom`.
 """
 
+from __future__ import annotations
+
 from dataclasses import dataclass, field, replace
 from functools import cached_property
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -20,6 +23,11 @@ from galstep.core.imaging.medians import median
 from galstep.core.imaging.render import GalaxyRenderer
 from galstep.core.imaging.stars import StarRenderer
 from galstep.pixel_map import PixelMap
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from galstep.core.psf.effective import EffectivePSF
 
 __all__ = ["N_SHAPE", "Freedom", "SceneBand", "SceneState", "make_band"]
 
@@ -90,63 +98,65 @@ class SceneBand:
             object.__setattr__(self, "scene_shape", self.data.shape)
 
     @property
-    def shape(self):
+    def shape(self) -> tuple[int, int]:
         """(ny, nx)."""
         return self.data.shape
 
     @cached_property
-    def sigma(self):
+    def sigma(self) -> float:
         """Median 1-sigma noise of the good pixels (image units)."""
         good = self.weight > 0
         return float(1.0 / np.sqrt(median(self.weight[good]))) if good.any() else np.inf
 
     @property
-    def on_scene_grid(self):
+    def on_scene_grid(self) -> bool:
         """Whether the band's pixels are the scene's, up to a translation."""
         return np.array_equal(self.matrix, np.eye(2))
 
     @property
-    def in_scene_frame(self):
+    def in_scene_frame(self) -> bool:
         """Whether the band's array is the scene's frame, up to the registration."""
         return self.on_scene_grid and not self.origin.any() and self.shape == self.scene_shape
 
     @property
-    def pixel_map(self):
+    def pixel_map(self) -> PixelMap:
         """The affine map as a `galstep.pixel_map.PixelMap`."""
         return PixelMap(self.matrix, self.origin)
 
     @property
-    def scale(self):
+    def scale(self) -> float:
         """Pixels of the band along a pixel of the scene."""
         return 1.0 if self.on_scene_grid else float(np.sqrt(abs(np.linalg.det(self.matrix))))
 
     @property
-    def fwhm_in_scene(self):
+    def fwhm_in_scene(self) -> float:
         """FWHM of the PSF in pixels of the scene."""
         return self.star_renderer.psf.fwhm / self.scale
 
     @property
-    def noise_area_in_scene(self):
+    def noise_area_in_scene(self) -> float:
         """Noise area of the PSF in pixels of the scene."""
         return self.star_renderer.psf.noise_area / self.scale**2
 
-    def to_pixels(self, x, y, shift):
+    def to_pixels(
+        self, x: float | np.ndarray, y: float | np.ndarray, shift: Sequence[float] | np.ndarray
+    ) -> tuple[Any, Any]:
         """Scene positions (plus ``shift``) in the pixels of this band."""
         x, y = np.asarray(x) + shift[0], np.asarray(y) + shift[1]
         (a, b), (c, d) = self.matrix
         return a * x + b * y + self.origin[0], c * x + d * y + self.origin[1]
 
-    def galaxy_vector(self, shape, shift):
+    def galaxy_vector(self, shape: np.ndarray, shift: Sequence[float] | np.ndarray) -> np.ndarray:
         """A shape vector with its centre in the pixels of this band."""
         vector = np.array(shape, dtype=float)
         vector[:2] = self.to_pixels(shape[0], shape[1], shift)
         return vector
 
-    def own_vector(self, shape, shift):
+    def own_vector(self, shape: np.ndarray, shift: Sequence[float] | np.ndarray) -> np.ndarray:
         """A shape vector as it is in the pixels of this band, size and angle too."""
         return self.pixel_map.vector(np.array(shape) + np.array([*shift, 0, 0, 0, 0]))
 
-    def core(self, state, shift):
+    def core(self, state: SceneState, shift: Sequence[float] | np.ndarray) -> np.ndarray:
         """`SceneState.core` in the pixels of this band."""
         if self.in_scene_frame:
             return state.core(self.shape)
@@ -156,20 +166,20 @@ class SceneBand:
 
 
 def make_band(
-    name,
-    data,
-    mask,
-    psf,
-    sigma,
+    name: str,
+    data: np.ndarray,
+    mask: np.ndarray,
+    psf: EffectivePSF,
+    sigma: float | np.ndarray,
     *,
-    sky_order=1,
-    matrix=None,
-    origin=None,
-    error_known=None,
-    log_wavelength=0.0,
-    displaced_psfs=(),
-    scene_shape=None,
-):
+    sky_order: int = 1,
+    matrix: tuple | np.ndarray | None = None,
+    origin: tuple | np.ndarray | None = None,
+    error_known: bool | None = None,
+    log_wavelength: float = 0.0,
+    displaced_psfs: Sequence[EffectivePSF] = (),
+    scene_shape: tuple[int, int] | None = None,
+) -> SceneBand:
     """A `SceneBand` from plain arrays.
 
     Parameters
@@ -276,7 +286,14 @@ class SceneState:
             object.__setattr__(self, "gradients", np.zeros((0, *self.shapes.shape)))
 
     @classmethod
-    def start(cls, bands, shapes, galaxy_flux=None, sky=None, shift=None):
+    def start(
+        cls,
+        bands: Sequence[SceneBand],
+        shapes: Any,
+        galaxy_flux: Any = None,
+        sky: Any = None,
+        shift: Any = None,
+    ) -> SceneState:
         """A state without stars; missing linear parameters start at zero.
 
         Sky coefficients of another order are cut or filled with zeros: the
@@ -303,16 +320,16 @@ class SceneState:
         )
 
     @property
-    def n_stars(self):
+    def n_stars(self) -> int:
         """Number of stars."""
         return len(self.x)
 
-    def shapes_in(self, band):
+    def shapes_in(self, band: SceneBand) -> np.ndarray:
         """(ng, 6) shape vectors as this band sees them, in the scene's frame."""
         powers = band.log_wavelength ** (1 + np.arange(len(self.gradients)))
         return self.shapes + np.tensordot(powers, self.gradients, axes=1)
 
-    def core(self, shape):
+    def core(self, shape: tuple[int, int]) -> np.ndarray:
         """Pixels so close to a galaxy that what a profile leaves is not noise.
 
         ``shape`` is (ny, nx); the result is a bool array in the scene's frame.
@@ -320,7 +337,7 @@ class SceneState:
         yy, xx = np.indices(shape)
         return self.core_at(xx, yy)
 
-    def core_at(self, x, y):
+    def core_at(self, x: np.ndarray, y: np.ndarray) -> np.ndarray:
         """Whether positions in the scene's frame are in a galaxy's core, see `core`."""
         core = np.zeros(np.shape(x), dtype=bool)
         for vector in self.shapes:
@@ -328,7 +345,9 @@ class SceneState:
             core |= np.hypot(x - vector[0], y - vector[1]) < radius
         return core
 
-    def with_stars(self, x, y, star_flux, star_id=None):
+    def with_stars(
+        self, x: np.ndarray, y: np.ndarray, star_flux: np.ndarray, star_id: np.ndarray | None = None
+    ) -> SceneState:
         """The state with these stars appended, detected where they are."""
         x, y = np.asarray(x, dtype=float), np.asarray(y, dtype=float)
         star_id = np.full(len(x), -1) if star_id is None else np.asarray(star_id, dtype=int)
@@ -342,7 +361,7 @@ class SceneState:
             star_id=np.concatenate([self.star_id, star_id]),
         )
 
-    def select_stars(self, keep):
+    def select_stars(self, keep: np.ndarray) -> SceneState:
         """The state with only the stars where ``keep`` is True."""
         return replace(
             self,
@@ -354,7 +373,7 @@ class SceneState:
             star_id=self.star_id[keep],
         )
 
-    def numbered(self, first=1):
+    def numbered(self, first: int = 1) -> SceneState:
         """The state with an identity from ``first`` upwards for every new star."""
         star_id = self.star_id.copy()
         new = np.flatnonzero(star_id < 0)

@@ -7,7 +7,10 @@ a start; where the fit ends is decided by Levenberg-Marquardt from there and
 from where it began, and the lower chi2 is taken.
 """
 
+from __future__ import annotations
+
 from dataclasses import replace
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from scipy.optimize import dual_annealing
@@ -17,6 +20,12 @@ from galstep.core.engine.freedom import N_SHAPE, Freedom
 from galstep.core.engine.shape_chi2 import ShapeChi2
 from galstep.core.engine.solve import fit_scene
 from galstep.exceptions import ParameterError
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from galstep.core.engine.scene import SceneBand, SceneState
+    from galstep.core.engine.solve import Solution
 
 __all__ = ["escape", "search_box", "solve_linear"]
 
@@ -29,19 +38,19 @@ _LOCAL_STEPS = 10
 
 
 def escape(
-    bands,
-    state,
-    freedom=Freedom(),
-    bounds=ShapeBounds(),
+    bands: Sequence[SceneBand],
+    state: SceneState,
+    freedom: Freedom = Freedom(),
+    bounds: ShapeBounds = ShapeBounds(),
     *,
-    centre=10.0,
-    r_eff=4.0,
-    n=(0.5, 6.0),
-    max_evaluations=150,
-    seed=0,
-    max_iterations=30,
-    tolerance=0.1,
-):
+    centre: float = 10.0,
+    r_eff: float = 4.0,
+    n: tuple[float, float] = (0.5, 6.0),
+    max_evaluations: int = 150,
+    seed: int = 0,
+    max_iterations: int = 30,
+    tolerance: float = 0.1,
+) -> Solution:
     """The best fit of a scene that annealing finds, never worse than `fit_scene`.
 
     Parameters
@@ -75,7 +84,7 @@ def escape(
     ParameterError
         If a range is empty, or no shape parameter is free.
     """
-    fit = dict(bounds=bounds, max_iterations=max_iterations, tolerance=tolerance)
+    fit: dict[str, Any] = dict(bounds=bounds, max_iterations=max_iterations, tolerance=tolerance)
     begun = fit_scene(bands, state, freedom, **fit)
     chi2 = ShapeChi2(bands, begun.state, freedom, bounds)
     box = np.column_stack(search_box(chi2, centre, r_eff, n))
@@ -100,7 +109,9 @@ def escape(
     return replace(best, n_iterations=begun.n_iterations + other.n_iterations)
 
 
-def search_box(chi2, centre, r_eff, n):
+def search_box(
+    chi2: ShapeChi2, centre: float, r_eff: float, n: tuple[float, float]
+) -> tuple[np.ndarray, np.ndarray]:
     """Limits of a search about the start of a `ShapeChi2`, inside its bounds.
 
     Parameters
@@ -133,6 +144,6 @@ def search_box(chi2, centre, r_eff, n):
     return np.array(low)[chi2.places], np.array(high)[chi2.places]
 
 
-def solve_linear(bands, state):
+def solve_linear(bands: Sequence[SceneBand], state: SceneState) -> SceneState:
     """The state with every flux and sky coefficient solved for, the rest held."""
     return fit_scene(bands, state, _LINEAR).state

@@ -12,7 +12,10 @@ the fluxes solve N F = b and chi2 = const - b'F. With the derivatives of the
 images among the columns of T the same sums hold the gradient.
 """
 
+from __future__ import annotations
+
 from dataclasses import replace
+from typing import TYPE_CHECKING
 
 import numpy as np
 from scipy.optimize import nnls
@@ -22,6 +25,11 @@ from galstep.core.engine.freedom import N_SHAPE, Freedom
 from galstep.core.engine.normal import evaluate, normal_equations, wing_half_sizes
 from galstep.core.engine.priors import prior_chi2, prior_equations
 from galstep.exceptions import ParameterError
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from galstep.core.engine.scene import SceneBand, SceneState
 
 __all__ = ["ShapeChi2"]
 
@@ -64,7 +72,13 @@ class ShapeChi2:
         If there is no galaxy or no shape parameter is free.
     """
 
-    def __init__(self, bands, state, freedom=_SHAPES, bounds=ShapeBounds()):
+    def __init__(
+        self,
+        bands: Sequence[SceneBand],
+        state: SceneState,
+        freedom: Freedom = _SHAPES,
+        bounds: ShapeBounds = ShapeBounds(),
+    ) -> None:
         self.bands, self.state, self.bounds = list(bands), state, bounds
         self.priors, self.concentric = freedom.shape_priors, freedom.concentric
         free = np.tile(np.asarray(freedom.shape, dtype=bool), (len(state.shapes), 1))
@@ -77,7 +91,7 @@ class ShapeChi2:
         self.n_evaluations = 0
         self._others = self._stars_and_sky()
 
-    def state_at(self, vector):
+    def state_at(self, vector: np.ndarray) -> SceneState:
         """The start with these shapes; its linear parameters are not solved for."""
         shapes = self.state.shapes.copy()
         shapes.ravel()[self.places] = vector
@@ -94,7 +108,7 @@ class ShapeChi2:
         """
         return self._sums(vector, _LINEAR)[0]
 
-    def with_gradient(self, vector):
+    def with_gradient(self, vector: np.ndarray) -> tuple[float, np.ndarray]:
         """chi2 and its gradient with respect to the free parameters, (n,)."""
         chi2, gradient = self._sums(vector, _SHAPES)
         gradient = gradient.reshape(-1, N_SHAPE)

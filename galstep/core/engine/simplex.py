@@ -7,7 +7,10 @@ alone; at each trial all that is linear is solved for. Stars are moved between
 the galaxy's fits, not with it.
 """
 
+from __future__ import annotations
+
 from dataclasses import replace
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from scipy.optimize import minimize
@@ -18,6 +21,12 @@ from galstep.core.engine.normal import evaluate, normal_equations
 from galstep.core.engine.search import solve_linear
 from galstep.core.engine.shape_chi2 import ShapeChi2
 from galstep.core.engine.solve import fit_scene
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from galstep.core.engine.scene import SceneBand, SceneState
+    from galstep.core.engine.solve import Solution
 
 __all__ = ["fit_simplex"]
 
@@ -32,18 +41,18 @@ _CHI2_SHARE = 1e-6
 
 
 def fit_simplex(
-    bands,
-    state,
-    freedom=Freedom(),
+    bands: Sequence[SceneBand],
+    state: SceneState,
+    freedom: Freedom = Freedom(),
     *,
-    bounds=ShapeBounds(),
-    max_iterations=15,
-    tolerance=0.1,
-    evaluations_per_round=100,
-    polish=False,
-    reuse=None,
-    anticipate=False,
-):
+    bounds: ShapeBounds = ShapeBounds(),
+    max_iterations: int = 15,
+    tolerance: float = 0.1,
+    evaluations_per_round: int = 100,
+    polish: bool = False,
+    reuse: Any = None,
+    anticipate: Any = False,
+) -> Solution:
     """Fit a scene with its galaxies' shapes found by Nelder-Mead.
 
     Takes what `galstep.core.engine.solve.fit_scene` takes, so that either can be used.
@@ -74,7 +83,9 @@ def fit_simplex(
         Never worse than the start. ``n_iterations`` counts rounds and steps.
     """
     held = replace(freedom, shape=_PINNED, gradient=(0,) * N_SHAPE, shape_priors=())
-    options = dict(bounds=bounds, max_iterations=max_iterations, tolerance=tolerance)
+    options: dict[str, Any] = dict(
+        bounds=bounds, max_iterations=max_iterations, tolerance=tolerance
+    )
     n_rounds = 0
     if len(state.shapes) and any(freedom.shape):
         state, n_rounds = _rounds(

@@ -7,7 +7,10 @@ solved for again; the linear ones follow exactly at every step (variable
 projection: Golub & Pereyra 1973, in Kaufman's 1975 form).
 """
 
+from __future__ import annotations
+
 from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.linalg import LinAlgError
@@ -16,6 +19,12 @@ from galstep.core.engine import normal
 from galstep.core.engine.bounds import ShapeBounds
 from galstep.core.engine.normal import wing_half_sizes
 from galstep.core.engine.scene import Freedom
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from galstep.core.engine.normal import Evaluation, NormalEquations
+    from galstep.core.engine.scene import SceneBand, SceneState
 
 __all__ = ["ShapeBounds", "Solution", "fit_scene"]
 
@@ -47,15 +56,15 @@ class Solution:
     ``STILL_MOVING``, or when no step could be made at all.
     """
 
-    state: object
-    evaluation: object
+    state: SceneState
+    evaluation: Evaluation
     half_sizes: tuple
     n_iterations: int
     converged: bool
-    equations: object = None
+    equations: NormalEquations | None = None
 
     @property
-    def chi2(self):
+    def chi2(self) -> float:
         """Sum of weighted squares, priors included."""
         return self.evaluation.chi2
 
@@ -186,18 +195,18 @@ def _is_finite(state):
 
 
 def fit_scene(
-    bands,
-    state,
-    freedom=Freedom(),
+    bands: Sequence[SceneBand],
+    state: SceneState,
+    freedom: Freedom = Freedom(),
     *,
-    bounds=ShapeBounds(),
-    max_iterations=12,
-    tolerance=0.1,
-    damping=1e-3,
-    reuse=None,
-    method=normal,
-    anticipate=False,
-):
+    bounds: ShapeBounds = ShapeBounds(),
+    max_iterations: int = 12,
+    tolerance: float = 0.1,
+    damping: float = 1e-3,
+    reuse: tuple[SceneState, Evaluation] | None = None,
+    method: Any = normal,
+    anticipate: bool = False,
+) -> Solution:
     """Minimise chi2 over the free parameters of a scene.
 
     Parameters

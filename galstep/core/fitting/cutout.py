@@ -1,5 +1,7 @@
 """Where the galaxy is, how large it looks, and the box to cut around it."""
 
+from __future__ import annotations
+
 from dataclasses import dataclass
 
 import numpy as np
@@ -31,7 +33,13 @@ class SizeGuess:
     reason: str = ""
 
 
-def guess_size(data, mask, sigma_guess=10.0, x_guess=None, y_guess=None):
+def guess_size(
+    data: np.ndarray,
+    mask: np.ndarray,
+    sigma_guess: float = 10.0,
+    x_guess: float | None = None,
+    y_guess: float | None = None,
+) -> SizeGuess:
     """Centre and Gaussian width of the galaxy, in spite of stars and gaps.
 
     The image is reduced to the medians of 5 x 5 pixel meshes, median-filtered
@@ -69,7 +77,7 @@ def guess_size(data, mask, sigma_guess=10.0, x_guess=None, y_guess=None):
         )
     bad = np.asarray(mask, dtype=bool) | ~np.isfinite(data)
     window = _window(data.shape, sigma_guess, x_guess, y_guess)
-    fallback = SizeGuess(*window.mean(axis=1), sigma_guess)
+    fallback = SizeGuess(*window.mean(axis=1), sigma_guess)  # type: ignore[call-arg]
     meshes = _median_meshes(data, bad)
     if meshes is None:
         return _failed(fallback, "too few good pixels")
@@ -164,7 +172,7 @@ def _in_window(x, y, window):
     return (x >= x_low - MESH) & (x <= x_high + MESH) & (y >= y_low - MESH) & (y <= y_high + MESH)
 
 
-def central_signal(data, mask):
+def central_signal(data: np.ndarray, mask: np.ndarray) -> float:
     """How well the galaxy in the middle of a frame is seen, to compare filters.
 
     The medians of 5 x 5 pixel meshes within 20 % of the sides from the centre,
@@ -195,7 +203,7 @@ def central_signal(data, mask):
     return float(np.linalg.norm(excess) / (noise / MESH))
 
 
-def central_box(shape, fraction):
+def central_box(shape: tuple[int, ...], fraction: float) -> tuple[slice, ...]:
     """The central part of a frame.
 
     Parameters
@@ -225,7 +233,9 @@ def central_box(shape, fraction):
     return tuple(box)
 
 
-def crop_box(shape, x, y, half_size, min_size=1):
+def crop_box(
+    shape: tuple[int, ...], x: float, y: float, half_size: float, min_size: int = 1
+) -> tuple[slice, ...]:
     """The square around a point, clipped at the frame.
 
     The box is centred on the nearest pixel and is cut off, never shifted, at

@@ -4,7 +4,10 @@ All three, and `galstep.core.fitting.joint`, are the same engine on the same sce
 differ in what is free and in where the stars come from.
 """
 
+from __future__ import annotations
+
 from dataclasses import replace
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -22,6 +25,15 @@ from galstep.core.fitting.second_start import from_other_starts, looks_degenerat
 from galstep.core.measurement.measure import measure_scene
 from galstep.core.measurement.registration_share import with_registration_share
 
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from galstep.core.engine.priors import ShapePrior
+    from galstep.core.engine.scene import SceneBand
+    from galstep.core.fitting.galaxy_first import GalaxyFirst
+    from galstep.core.measurement.measure import SceneMeasurement
+    from galstep.records import BandFit
+
 __all__ = ["fit_base", "fit_forced", "fit_scaled", "shape_bounds"]
 
 PINNED = (False,) * 6
@@ -36,22 +48,22 @@ AS_LISTED = as_listed()
 LINEAR = ForcedFit()
 
 
-def shape_bounds(shape):
+def shape_bounds(shape: tuple[int, int]) -> ShapeBounds:
     """Bounds for a galaxy on a frame of this (ny, nx): r_eff up to half of it."""
     return ShapeBounds(r_eff=(0.5, 0.5 * max(shape)))
 
 
 def fit_base(
-    band,
-    first,
-    options=LadderOptions(),
+    band: SceneBand,
+    first: GalaxyFirst,
+    options: LadderOptions = LadderOptions(),
     *,
-    two="false",
-    priors=(),
-    annealing=False,
-    gls=False,
-    refit=False,
-):
+    two: str = "false",
+    priors: Sequence[ShapePrior] = (),
+    annealing: bool = False,
+    gls: bool = False,
+    refit: bool = False,
+) -> SceneMeasurement:
     """Galaxy, stars and sky of one band, everything free.
 
     Parameters
@@ -141,7 +153,13 @@ def _fit_pinned(band, base_fit, step, freedom, options, register, first_star_id)
     return replace(measured, fits=with_groups([fit], [band], options))
 
 
-def fit_scaled(band, base_fit, options=LadderOptions(), register=True, first_star_id=1):
+def fit_scaled(
+    band: SceneBand,
+    base_fit: BandFit,
+    options: LadderOptions = LadderOptions(),
+    register: bool = True,
+    first_star_id: int = 1,
+) -> SceneMeasurement:
     """One band with the shape and centre of the base, its own stars and sky.
 
     Parameters
@@ -166,7 +184,9 @@ def fit_scaled(band, base_fit, options=LadderOptions(), register=True, first_sta
     return _fit_pinned(band, base_fit, "scalefit", freedom, options, register, first_star_id)
 
 
-def fit_forced(band, base_fit, register=True, how=LINEAR):
+def fit_forced(
+    band: SceneBand, base_fit: BandFit, register: bool = True, how: ForcedFit = LINEAR
+) -> SceneMeasurement:
     """One band with the base's shape and centre, and exactly the stars listed in its fit.
 
     Parameters and returns as `fit_scaled`; ``how`` says what the stars may do

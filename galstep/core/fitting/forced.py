@@ -10,7 +10,10 @@ held that is one linear problem, so that fluxes are unbiased at any S/N and in a
 crowding, and may be negative.
 """
 
+from __future__ import annotations
+
 from dataclasses import replace
+from typing import TYPE_CHECKING
 
 import numpy as np
 from astropy.table import QTable
@@ -27,6 +30,10 @@ from galstep.core.psf.effective import EffectivePSF
 from galstep.exceptions import InputError, ParameterError
 from galstep.flags import StarFlag
 from galstep.units import flux_unit
+
+if TYPE_CHECKING:
+    import numpy.typing as npt
+    from astropy.table import Table
 
 __all__ = ["forced_photometry"]
 
@@ -47,18 +54,18 @@ _WITH_UNIT = ("flux", "flux_err", "flux_limit")
 
 
 def forced_photometry(
-    data,
-    psf,
-    positions,
-    error=None,
-    mask=None,
+    data: np.ndarray | Quantity,
+    psf: np.ndarray | EffectivePSF,
+    positions: npt.ArrayLike | Table,
+    error: np.ndarray | Quantity | None = None,
+    mask: np.ndarray | None = None,
     *,
-    mode="linear",
-    oversample=1,
-    sky_degree=1,
-    n_sigma=3.0,
-    xy_bounds=XY_BOUNDS,
-):
+    mode: str = "linear",
+    oversample: int = 1,
+    sky_degree: int | None = 1,
+    n_sigma: float = 3.0,
+    xy_bounds: float = XY_BOUNDS,
+) -> QTable:
     """Fluxes of stars at given positions.
 
     Parameters

@@ -11,7 +11,10 @@ condition on the stars that least squares by itself does not know:
                  given, with a Gaussian prior of that width
 """
 
+from __future__ import annotations
+
 from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -20,6 +23,12 @@ from galstep.core.engine import normal
 from galstep.core.engine.scene import Freedom
 from galstep.core.engine.solve import fit_scene
 from galstep.exceptions import ParameterError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+    from galstep.core.engine.scene import SceneBand, SceneState
+    from galstep.core.engine.solve import Solution
 
 __all__ = ["MODES", "ForcedFit", "as_listed", "at_bound", "fit_nonnegative"]
 
@@ -38,7 +47,7 @@ HELD, BOUND_ROUNDS = 1e-4, 4
 NEAR_BOUND = 0.99
 
 
-def as_listed(fitter=fit_scene):
+def as_listed(fitter: Callable[..., Solution] = fit_scene) -> LadderOptions:
     """Options of the ladder that fit the stars there are: no search, no pruning."""
     return LadderOptions(thresholds=(), floor_passes=0, keep=-np.inf, merge=0.0, fitter=fitter)
 
@@ -62,19 +71,19 @@ class ForcedFit:
     mode: str = "linear"
     xy_bounds: float = XY_BOUNDS
 
-    def __post_init__(self):
+    def __post_init__(self) -> None:
         if self.mode not in MODES:
             raise ParameterError(f"mode must be one of {', '.join(MODES)}, got {self.mode!r}")
         if not 0 < self.xy_bounds < np.inf:
             raise ParameterError(f"xy_bounds must be positive pixels, got {self.xy_bounds!r}")
 
-    def freedom(self, shape=(False,) * 6):
+    def freedom(self, shape: tuple[bool, ...] = (False,) * 6) -> Freedom:
         """The `galstep.core.engine.scene.Freedom` of the mode, with this freedom of the galaxy."""
         if self.mode == "free":
             return Freedom(shape=shape, position_prior=self.xy_bounds)
         return Freedom(shape=shape, positions=False)
 
-    def options(self):
+    def options(self) -> LadderOptions:
         """The `galstep.core.detection.ladder.LadderOptions` of the mode."""
         fitters = {"linear": fit_scene, "nonnegative": fit_nonnegative, "free": self._in_bounds}
         return replace(as_listed(fitters[self.mode]), final_tolerance=TOLERANCE)
@@ -105,7 +114,9 @@ class ForcedFit:
         ))  # fmt: skip
 
 
-def at_bound(x, y, x_given, y_given, fit):
+def at_bound(
+    x: np.ndarray, y: np.ndarray, x_given: np.ndarray, y_given: np.ndarray, fit: ForcedFit
+) -> np.ndarray:
     """Which stars' positions ended where the bound is.
 
     Parameters
@@ -127,7 +138,9 @@ def _with_state(solution, state):
     return replace(solution, state=state)
 
 
-def fit_nonnegative(bands, state, freedom=Freedom(), **options):
+def fit_nonnegative(
+    bands: Sequence[SceneBand], state: SceneState, freedom: Freedom = Freedom(), **options: Any
+) -> Solution:
     """`galstep.core.engine.solve.fit_scene` with star fluxes at or above zero.
 
     Stars whose flux would be negative are taken out of the scene; one that the
@@ -167,7 +180,7 @@ def fit_nonnegative(bands, state, freedom=Freedom(), **options):
         start = state.select_stars(free)
         solution = fit_scene(bands, start, freedom, **options | {"reuse": None})
         wrong = _wrong_side(bands[0], state, solution, free)
-        count = np.count_nonzero(wrong)
+        count: Any = np.count_nonzero(wrong)
         if not count:
             break
         if count < fewest:

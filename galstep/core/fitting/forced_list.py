@@ -5,7 +5,10 @@ the fit: one far off the frame, or not finite, is none; and positions that
 coincide are one star, since no data can share its light between them.
 """
 
+from __future__ import annotations
+
 from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from scipy.sparse import coo_matrix
@@ -17,6 +20,14 @@ from galstep.exceptions import ParameterError
 from galstep.flags import StarFlag
 from galstep.records import ForcedStars
 from galstep.units import flux_limits
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+    import numpy.typing as npt
+
+    from galstep.core.fitting.forced_fit import ForcedFit
+    from galstep.records import StarList
 
 __all__ = ["GivenPositions", "flagged", "forced_rows", "one_to_one"]
 
@@ -52,7 +63,15 @@ class GivenPositions:
     star_y: np.ndarray
 
     @classmethod
-    def of(cls, x, y, shape, fwhm, name=None, listed=0):
+    def of(
+        cls,
+        x: npt.ArrayLike,
+        y: npt.ArrayLike,
+        shape: tuple[int, int],
+        fwhm: float,
+        name: Sequence[Any] | None = None,
+        listed: int = 0,
+    ) -> GivenPositions:
         """Sort out positions.
 
         Parameters
@@ -90,24 +109,26 @@ class GivenPositions:
         star_x, star_y = (np.bincount(slot[seen], v[seen]) / members for v in (x, y))
         return cls(name, x, y, slot, star_x, star_y)
 
-    def mapped(self, transform):
+    def mapped(
+        self, transform: Callable[[np.ndarray, np.ndarray], tuple[np.ndarray, np.ndarray]]
+    ) -> GivenPositions:
         """The same positions on other pixels; ``transform(x, y)`` takes them there."""
         star_x, star_y = transform(self.star_x, self.star_y)
         x, y = transform(self.x, self.y)
         return replace(self, x=x, y=y, star_x=star_x, star_y=star_y)
 
-    def first_of(self, values):
+    def first_of(self, values: npt.ArrayLike) -> np.ndarray:
         """Of each star the value of the first of its positions."""
         where = np.full(len(self.star_x), -1)
         own = np.flatnonzero(self.slot >= 0)[::-1]
         where[self.slot[own]] = own
         return np.asarray(values)[where]
 
-    def __len__(self):
+    def __len__(self) -> int:
         return len(self.x)
 
     @property
-    def duplicated(self):
+    def duplicated(self) -> np.ndarray:
         """(n,) bool: positions that share their star with another."""
         members = np.bincount(self.slot[self.slot >= 0], minlength=len(self.star_x))
         return (self.slot >= 0) & (np.append(members, 0)[self.slot] > 1)
@@ -132,7 +153,9 @@ def _groups(x, y, distance):
     return rank[label], count
 
 
-def one_to_one(x, y, other_x, other_y, radius):
+def one_to_one(
+    x: np.ndarray, y: np.ndarray, other_x: np.ndarray, other_y: np.ndarray, radius: float
+) -> np.ndarray:
     """Which of other places each place is, each used once, the nearest pairs first.
 
     Parameters
@@ -159,7 +182,7 @@ def one_to_one(x, y, other_x, other_y, radius):
     return match
 
 
-def flagged(stars, given, fit, n_sigma):
+def flagged(stars: StarList, given: GivenPositions, fit: ForcedFit, n_sigma: float) -> StarList:
     """The stars with the flags that only forced photometry sets.
 
     Parameters
@@ -178,7 +201,9 @@ def flagged(stars, given, fit, n_sigma):
     return replace(stars, flags=flags | np.where(limited, int(StarFlag.UPPER_LIMIT), 0))
 
 
-def forced_rows(given, stars, fit, n_sigma, source=""):
+def forced_rows(
+    given: GivenPositions, stars: StarList, fit: ForcedFit, n_sigma: float, source: str = ""
+) -> ForcedStars:
     """The rows of the positions, from the stars that were fitted.
 
     Parameters

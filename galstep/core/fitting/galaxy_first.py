@@ -6,7 +6,10 @@ galaxy comes first, with the stars' pixels masked and not modelled: whatever
 stands above a smooth galaxy and sky is left out, round by round.
 """
 
+from __future__ import annotations
+
 from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
 
 import numpy as np
 from scipy.ndimage import binary_dilation, gaussian_filter, median_filter
@@ -16,6 +19,11 @@ from galstep.core.engine.solve import ShapeBounds, fit_scene
 from galstep.core.imaging.background import sky_image
 from galstep.core.imaging.medians import mad_std, median
 from galstep.records import SersicParams, SkyModel
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from galstep.core.psf.effective import EffectivePSF
 
 __all__ = ["GalaxyFirst", "guess_galaxy", "robust_galaxy_fit", "scale_galaxy"]
 
@@ -55,7 +63,12 @@ def _half_light_radius(image, x, y, reach):
     return float(radius[inside][order][np.searchsorted(growth, 0.5 * growth[-1])])
 
 
-def guess_galaxy(data, mask, centre=None, search=None):
+def guess_galaxy(
+    data: np.ndarray,
+    mask: np.ndarray,
+    centre: Sequence[float] | None = None,
+    search: float | None = None,
+) -> SersicParams:
     """Start values from a median-filtered image.
 
     Parameters
@@ -177,7 +190,13 @@ def _fit_rounds(band, state, core, bounds, stars):
     return state, solution, stars
 
 
-def robust_galaxy_fit(data, mask, sigma, psf, start=None):
+def robust_galaxy_fit(
+    data: np.ndarray,
+    mask: np.ndarray,
+    sigma: float | np.ndarray,
+    psf: EffectivePSF,
+    start: SersicParams | None = None,
+) -> GalaxyFirst:
     """Fit a Sersic galaxy and a plane to a raw image, stars masked.
 
     Parameters
@@ -209,7 +228,13 @@ def robust_galaxy_fit(data, mask, sigma, psf, start=None):
     return _finish(band, params, state.galaxy_flux[0, 0], state.sky[0], galaxy, stars)
 
 
-def scale_galaxy(data, mask, sigma, psf, params):
+def scale_galaxy(
+    data: np.ndarray,
+    mask: np.ndarray,
+    sigma: float | np.ndarray,
+    psf: EffectivePSF,
+    params: SersicParams,
+) -> GalaxyFirst:
     """Flux and plane of a galaxy whose shape and centre are known.
 
     Parameters and returns as `robust_galaxy_fit`, with ``params`` held.

@@ -19,7 +19,10 @@ estimate (`galstep.core.noise.errors`), cross terms included, with the influence
     v_b = A_b^T A_b J_b K^-1 c.
 """
 
+from __future__ import annotations
+
 from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
 
 import numpy as np
 from scipy.sparse import csc_matrix, csr_matrix, diags
@@ -42,6 +45,17 @@ from galstep.core.imaging.stars import gram_stamps
 from galstep.core.measurement.galaxy_covariance import measured_noise
 from galstep.core.noise.whitening import whitening_of
 
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from galstep.core.detection.ladder_options import LadderResult
+    from galstep.core.engine.bounds import ShapeBounds
+    from galstep.core.engine.covariance import SceneCovariance
+    from galstep.core.engine.freedom import Freedom
+    from galstep.core.engine.normal import Evaluation
+    from galstep.core.engine.scene import SceneBand, SceneState
+    from galstep.core.engine.solve import Solution
+
 __all__ = ["GlsMethod", "gls_result", "gls_step"]
 
 MAX_STEPS = 6
@@ -61,7 +75,14 @@ class GlsMethod:
 
     whitenings: tuple
 
-    def evaluate(self, bands, state, half_sizes, freedom, reuse=None):
+    def evaluate(
+        self,
+        bands: Sequence[SceneBand],
+        state: SceneState,
+        half_sizes: Sequence[np.ndarray],
+        freedom: Freedom,
+        reuse: tuple[SceneState, Evaluation] | None = None,
+    ) -> Evaluation:
         """As `galstep.core.engine.normal.evaluate`, with chi2 of the whitened residuals."""
         evaluation = evaluate(bands, state, half_sizes, freedom, reuse)
         whitened = sum(
@@ -71,7 +92,14 @@ class GlsMethod:
         chi2 = evaluation.chi2 - _data_chi2(bands, evaluation) + float(whitened)
         return replace(evaluation, chi2=chi2)
 
-    def normal_equations(self, bands, state, evaluation, half_sizes, freedom):
+    def normal_equations(
+        self,
+        bands: Sequence[SceneBand],
+        state: SceneState,
+        evaluation: Evaluation,
+        half_sizes: Sequence[np.ndarray],
+        freedom: Freedom,
+    ) -> NormalEquations:
         """As `galstep.core.engine.normal.normal_equations`; stars in stamps of one size."""
         layout = Layout.of(bands, state, freedom)
         sums = _Sums(layout)
@@ -159,7 +187,14 @@ def _whitenings(bands, noise):
     )
 
 
-def gls_step(bands, solution, covariance, freedom, bounds, max_steps=MAX_STEPS):
+def gls_step(
+    bands: Sequence[SceneBand],
+    solution: Solution,
+    covariance: SceneCovariance,
+    freedom: Freedom,
+    bounds: ShapeBounds,
+    max_steps: int = MAX_STEPS,
+) -> tuple[Solution, SceneCovariance]:
     """The generalised least-squares solution next to a converged one.
 
     Parameters
@@ -208,7 +243,7 @@ def gls_step(bands, solution, covariance, freedom, bounds, max_steps=MAX_STEPS):
     return better, replace(covariance_of(equations, state), whitenings=whitenings)
 
 
-def gls_result(result, freedom, bounds):
+def gls_result(result: LadderResult, freedom: Freedom, bounds: ShapeBounds) -> LadderResult:
     """A fitted scene after the generalised least-squares step.
 
     Parameters

@@ -1,6 +1,9 @@
 """The joint fit: all bands at once, one galaxy, one star list, everything free."""
 
+from __future__ import annotations
+
 from dataclasses import replace
+from typing import TYPE_CHECKING
 
 import numpy as np
 from scipy.spatial import cKDTree
@@ -14,6 +17,14 @@ from galstep.core.fitting.gls import gls_result
 from galstep.core.fitting.model_choice import with_components, with_gradient
 from galstep.core.measurement.measure import measure_scene
 from galstep.core.noise.errors import pixel_sigma
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from galstep.core.engine.priors import ShapePrior
+    from galstep.core.engine.scene import SceneBand
+    from galstep.core.measurement.measure import SceneMeasurement
+    from galstep.records import BandFit
 
 __all__ = ["fit_joint"]
 
@@ -96,17 +107,17 @@ def _outside(x, y, shape):
 
 
 def fit_joint(
-    bands,
-    fits,
-    base_index,
-    options=LadderOptions(),
-    register=True,
+    bands: Sequence[SceneBand],
+    fits: Sequence[BandFit],
+    base_index: int,
+    options: LadderOptions = LadderOptions(),
+    register: bool = True,
     *,
-    two="false",
-    shape_freedom="pinned",
-    priors=(),
-    gls=False,
-):
+    two: str = "false",
+    shape_freedom: str = "pinned",
+    priors: Sequence[ShapePrior] = (),
+    gls: bool = False,
+) -> SceneMeasurement:
     """All bands at once: one galaxy, one star list, everything free.
 
     Parameters

@@ -12,7 +12,10 @@ which is the chi2 difference of the two models in the noise that there is. A
 group of k parameters is kept if W is above ``PENALTY`` k.
 """
 
+from __future__ import annotations
+
 from dataclasses import replace
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -21,6 +24,15 @@ from galstep.core.engine.covariance import scene_covariance
 from galstep.core.engine.solve import fit_scene
 from galstep.core.measurement.galaxy_covariance import galaxy_covariance, rows_covariance
 from galstep.exceptions import ParameterError
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from galstep.core.detection.ladder_options import LadderOptions, LadderResult
+    from galstep.core.engine.bounds import ShapeBounds
+    from galstep.core.engine.freedom import Freedom
+    from galstep.core.engine.scene import SceneBand, SceneState
+    from galstep.core.engine.solve import Solution
 
 __all__ = [
     "SHAPE_FREEDOMS",
@@ -52,7 +64,7 @@ START_ITERATIONS = 12
 GRADIENT_ITERATIONS = 6
 
 
-def gradient_of(name):
+def gradient_of(name: str) -> tuple[int, ...]:
     """Degrees of the polynomials in ln(wavelength) for a name of `SHAPE_FREEDOMS`.
 
     Raises
@@ -75,7 +87,9 @@ def _wald(values, covariance):
     return float(unit @ np.linalg.solve(covariance / np.outer(scale, scale), unit))
 
 
-def choose_gradient(bands, solution, freedom):
+def choose_gradient(
+    bands: Sequence[SceneBand], solution: Solution, freedom: Freedom
+) -> tuple[str, SceneState]:
     """Which shape parameters change with wavelength beyond doubt.
 
     One fit with all of them free decides: of every choice, those that it sets
@@ -118,7 +132,9 @@ def choose_gradient(bands, solution, freedom):
     return best, start
 
 
-def with_second_component(bands, solution, freedom, bounds):
+def with_second_component(
+    bands: Sequence[SceneBand], solution: Solution, freedom: Freedom, bounds: ShapeBounds
+) -> Solution:
     """The best fit with two concentric components, the stars as they are.
 
     Parameters
@@ -160,7 +176,7 @@ def _split(state, start, bounds):
     return replace(state, shapes=np.array(shapes), galaxy_flux=flux, gradients=gradients)
 
 
-def second_is_earned(bands, solution, freedom):
+def second_is_earned(bands: Sequence[SceneBand], solution: Solution, freedom: Freedom) -> bool:
     """Whether the fainter of two components is there beyond doubt.
 
     Its fluxes in all bands are the parameters to judge; those that a second
@@ -197,7 +213,14 @@ def _ordered(state):
     )
 
 
-def run_again(result, state, freedom, options, bounds, base):
+def run_again(
+    result: LadderResult,
+    state: SceneState,
+    freedom: Freedom,
+    options: LadderOptions,
+    bounds: ShapeBounds,
+    base: Sequence[np.ndarray | None],
+) -> LadderResult:
     """The ladder once more from a richer galaxy.
 
     Stars that made up for what the galaxy lacked lose their significance, and
@@ -227,7 +250,14 @@ def run_again(result, state, freedom, options, bounds, base):
     )
 
 
-def with_components(result, freedom, options, bounds, base, two):
+def with_components(
+    result: LadderResult,
+    freedom: Freedom,
+    options: LadderOptions,
+    bounds: ShapeBounds,
+    base: Sequence[np.ndarray | None],
+    two: str,
+) -> tuple[LadderResult, Freedom]:
     """A fit whose galaxy has a second component if it is wanted, or earns it.
 
     Parameters
@@ -255,7 +285,14 @@ def with_components(result, freedom, options, bounds, base, two):
     return run_again(result, state, freedom_of_two, options, bounds, base), freedom_of_two
 
 
-def with_gradient(result, freedom, options, bounds, base, shape_freedom):
+def with_gradient(
+    result: LadderResult,
+    freedom: Freedom,
+    options: LadderOptions,
+    bounds: ShapeBounds,
+    base: Sequence[np.ndarray | None],
+    shape_freedom: str,
+) -> tuple[LadderResult, Freedom, str]:
     """A fit whose shape changes with wavelength as is wanted, or as the data ask.
 
     Parameters

@@ -5,7 +5,10 @@ would move by R dz, and their errors have the share R Cov(z) R^T on top of what
 they would have with the shape given.
 """
 
+from __future__ import annotations
+
 from dataclasses import replace
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -14,12 +17,17 @@ from galstep.core.engine.freedom import N_SHAPE
 from galstep.core.engine.normal import evaluate, normal_equations
 from galstep.core.measurement.matched import fraction_and_gradient, half_light_ellipse
 
+if TYPE_CHECKING:
+    from galstep.core.detection.ladder_options import LadderResult
+    from galstep.core.engine.freedom import Freedom
+    from galstep.records import BandFit
+
 __all__ = ["with_shape_errors", "with_shape_share"]
 
 _SHAPE_ERRORS = ("r_eff_err", "n_err", "ellip_err", "theta_err", "x_0_err", "y_0_err")
 
 
-def with_shape_errors(fit, source):
+def with_shape_errors(fit: BandFit, source: BandFit) -> BandFit:
     """A pinned fit with the shape errors of the fit its shape came from."""
     pairs = zip(fit.sersic, source.sersic, strict=True)
     components = tuple(
@@ -52,7 +60,9 @@ def _flux_response(result, freedom):
     return response.reshape(n_galaxies, n_galaxies, N_SHAPE)
 
 
-def with_shape_share(fit, result, freedom, base_fit):
+def with_shape_share(
+    fit: BandFit, result: LadderResult, freedom: Freedom, base_fit: BandFit
+) -> BandFit:
     """A pinned fit whose flux errors include those of the base's shape.
 
     The shapes of two components count as independent of one another here; the

@@ -6,13 +6,24 @@ with the stars that are known by then, and the best of all is taken: a fit that 
 at a bound for a reason (a galaxy that fills the frame) stays there.
 """
 
+from __future__ import annotations
+
 from dataclasses import replace
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from galstep.core.engine.freedom import Freedom
 from galstep.core.engine.search import solve_linear
 from galstep.core.engine.solve import fit_scene
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from galstep.core.engine.bounds import ShapeBounds
+    from galstep.core.engine.scene import SceneBand, SceneState
+    from galstep.core.engine.solve import Solution
+    from galstep.records import SersicParams
 
 __all__ = ["from_other_starts", "looks_degenerate"]
 
@@ -22,7 +33,7 @@ _STARTS = ((0.5, 1.0), (1.0, 1.0), (1.0, 4.0), (2.0, 2.5))
 _ITERATIONS, _TOLERANCE = 30, 0.1
 
 
-def looks_degenerate(solution, bounds):
+def looks_degenerate(solution: Solution, bounds: ShapeBounds) -> bool:
     """Whether a fit did not converge, or ended with a shape at a bound.
 
     Parameters
@@ -38,7 +49,13 @@ def looks_degenerate(solution, bounds):
     return bool(at_bound or not solution.converged)
 
 
-def from_other_starts(bands, state, first, bounds, freedom=Freedom()):
+def from_other_starts(
+    bands: Sequence[SceneBand],
+    state: SceneState,
+    first: SersicParams,
+    bounds: ShapeBounds,
+    freedom: Freedom = Freedom(),
+) -> Solution:
     """The best of fits that begin elsewhere.
 
     Parameters

@@ -6,10 +6,17 @@ there costs a few percent of the errors. So the plane stays unless the data
 speak clearly.
 """
 
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
 import numpy as np
 from astropy.stats import mad_std
 
 from galstep.core.imaging.background import sky_basis
+
+if TYPE_CHECKING:
+    from galstep.core.fitting.galaxy_first import GalaxyFirst
 
 __all__ = ["choose_sky_order", "frame_sky_order"]
 
@@ -38,7 +45,7 @@ def _block_medians(image, good):
     return np.array(values).reshape(-1, 3)
 
 
-def choose_sky_order(residual, good):
+def choose_sky_order(residual: np.ndarray, good: np.ndarray) -> int:
     """Degree of the sky polynomial that a frame needs.
 
     Parameters
@@ -70,7 +77,7 @@ def choose_sky_order(residual, good):
     return 2 if improvement > MIN_IMPROVEMENT else 1
 
 
-def frame_sky_order(data, mask, first):
+def frame_sky_order(data: np.ndarray, mask: np.ndarray, first: GalaxyFirst) -> int:
     """`choose_sky_order` for a frame with a galaxy and stars in it.
 
     Parameters

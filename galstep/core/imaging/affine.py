@@ -6,7 +6,10 @@ hundred pixels wide that is between 1e-6 and 1e-2 pixel; what is left of it is
 measured here, and it is for the caller to judge.
 """
 
+from __future__ import annotations
+
 from dataclasses import replace
+from typing import Any
 
 import numpy as np
 
@@ -31,7 +34,7 @@ SIDE = 9
 SAME_FIELD = 2.0
 
 
-def frame_points(shape, side=SIDE):
+def frame_points(shape: tuple[int, int], side: int = SIDE) -> tuple[np.ndarray, ...]:
     """A lattice of points over a frame, its outer edges included.
 
     Parameters
@@ -48,7 +51,9 @@ def frame_points(shape, side=SIDE):
     return tuple(axis.ravel() for axis in np.meshgrid(x, y))
 
 
-def fit_pixel_map(x, y, x_band, y_band):
+def fit_pixel_map(
+    x: np.ndarray, y: np.ndarray, x_band: np.ndarray, y_band: np.ndarray
+) -> tuple[PixelMap, float]:
     """The affine map that takes points to where they lie on another grid.
 
     Parameters
@@ -89,7 +94,9 @@ def fit_pixel_map(x, y, x_band, y_band):
     return best, float(np.hypot(*(landed - second).T).max())
 
 
-def map_about_centres(shape, scale, band_shape, band_scale):
+def map_about_centres(
+    shape: tuple[int, int], scale: float, band_shape: tuple[int, int], band_scale: float
+) -> PixelMap:
     """The map between two frames of which nothing but the size of a pixel is known.
 
     Frames with the same pixels and shape count as one grid. Others are taken to
@@ -126,7 +133,7 @@ def map_about_centres(shape, scale, band_shape, band_scale):
     return PixelMap(ratio * np.eye(2), band_centre - ratio * centre)
 
 
-def mapped_box(x, y, shape):
+def mapped_box(x: np.ndarray, y: np.ndarray, shape: tuple[int, int]) -> tuple[slice, ...]:
     """The smallest box of whole pixels with all points in it, cut off at the frame.
 
     Parameters
@@ -155,7 +162,7 @@ def mapped_box(x, y, shape):
     return tuple(box)
 
 
-def outside_of(shape, pixel_map, frame):
+def outside_of(shape: tuple[int, int], pixel_map: PixelMap, frame: tuple[int, int]) -> np.ndarray:
     """Which pixels lie outside another grid's frame.
 
     Parameters
@@ -179,7 +186,7 @@ def outside_of(shape, pixel_map, frame):
     return ~inside
 
 
-def referred_to_base(measured, pixel_map):
+def referred_to_base(measured: Any, pixel_map: PixelMap) -> Any:
     """A measurement made in a band's own pixels, with its relation to the base.
 
     Parameters

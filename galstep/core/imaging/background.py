@@ -1,15 +1,22 @@
 """The sky as a low-order polynomial, and first estimates of level and noise."""
 
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
 import numpy as np
 from astropy.stats import sigma_clip
 
 from galstep.core.imaging.medians import mad_std, median
 from galstep.exceptions import InputError, ParameterError
 
+if TYPE_CHECKING:
+    from galstep.records import SkyModel
+
 __all__ = ["pixel_noise", "robust_sky", "sky_basis", "sky_exponents", "sky_frame", "sky_image"]
 
 
-def sky_exponents(order):
+def sky_exponents(order: int) -> list[tuple[int, int]]:
     """Powers (i, j) of the terms u^i v^j of a sky polynomial.
 
     Parameters
@@ -32,7 +39,7 @@ def sky_exponents(order):
     return [(degree - j, j) for degree in range(int(order) + 1) for j in range(degree + 1)]
 
 
-def sky_frame(shape):
+def sky_frame(shape: tuple[int, int]) -> tuple[float, float, float]:
     """Reference point and scale of the sky's coordinates on a frame.
 
     Parameters
@@ -58,7 +65,7 @@ def _terms(shape, order, x_ref, y_ref, scale):
     return np.array([np.outer(v**j, u**i) for i, j in sky_exponents(order)])
 
 
-def sky_basis(shape, order):
+def sky_basis(shape: tuple[int, int], order: int) -> np.ndarray:
     """The terms of a sky polynomial as images.
 
     Parameters
@@ -77,7 +84,7 @@ def sky_basis(shape, order):
     return _terms(shape, order, *sky_frame(shape))
 
 
-def sky_image(sky, shape):
+def sky_image(sky: SkyModel, shape: tuple[int, int]) -> np.ndarray:
     """A sky model drawn on a frame.
 
     Parameters
@@ -106,7 +113,7 @@ def sky_image(sky, shape):
     return np.tensordot(coefficients, basis, axes=1)
 
 
-def pixel_noise(data, mask):
+def pixel_noise(data: np.ndarray, mask: np.ndarray) -> float:
     """Noise of single pixels, from differences of neighbours.
 
     sigma = MAD_std(d[i+1] - d[i]) / sqrt(2) over both axes. Smooth light and
@@ -136,7 +143,7 @@ def pixel_noise(data, mask):
     return (mad_std(steps) or np.sqrt(np.mean(steps**2))) / np.sqrt(2)
 
 
-def robust_sky(data, mask):
+def robust_sky(data: np.ndarray, mask: np.ndarray) -> tuple[float, float]:
     """Level and scatter of the sky with sources clipped.
 
     Pixels further than 3 robust sigma from the median are clipped until none

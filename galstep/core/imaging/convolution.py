@@ -4,12 +4,19 @@ As `scipy.signal.fftconvolve` does it; the import of ``scipy.signal`` alone take
 longer than all the convolutions of a galaxy.
 """
 
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
 from scipy.fft import irfft2, next_fast_len, rfft2
+
+if TYPE_CHECKING:
+    import numpy as np
 
 __all__ = ["convolve_same"]
 
 
-def convolve_same(image, kernel):
+def convolve_same(image: np.ndarray, kernel: np.ndarray) -> np.ndarray:
     """An image convolved with a kernel, on the image's own grid.
 
     Parameters

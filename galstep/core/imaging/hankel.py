@@ -9,6 +9,8 @@ is computed once for a grid of n by the logarithmic fast Hankel transform
 up: a cubic spline over ln n, a cubic Hermite polynomial over ln kappa.
 """
 
+from __future__ import annotations
+
 from functools import lru_cache
 
 import numpy as np
@@ -38,7 +40,7 @@ class HankelTable:
     n_rows : int
     """
 
-    def __init__(self, n_nodes=96):
+    def __init__(self, n_nodes: int = 96) -> None:
         ln_n = np.linspace(np.log(N_MIN), np.log(N_MAX), n_nodes)
         ln_kappa, transform = _transform(np.exp(ln_n))
         slope = np.zeros_like(transform)  # dF/d ln kappa: differences of fourth order
@@ -54,7 +56,7 @@ class HankelTable:
         self._spline = CubicSpline(ln_n, nodes, axis=0)
         self._derivative = self._spline.derivative()
 
-    def rows(self, n):
+    def rows(self, n: float) -> np.ndarray:
         """The table of one index.
 
         Parameters
@@ -79,7 +81,7 @@ class HankelTable:
         return np.concatenate([self._spline(ln_n), self._derivative(ln_n)], axis=1)
 
     @staticmethod
-    def small_kappa(n):
+    def small_kappa(n: float) -> tuple[float, float]:
         """(c, dc/d ln n) of the series F = 1 - c kappa^2 near 0.
 
         c is a quarter of the mean square radius. The derivative is a central
@@ -105,6 +107,6 @@ def _transform(n):
 
 
 @lru_cache(maxsize=1)
-def hankel_table():
+def hankel_table() -> HankelTable:
     """The shared `HankelTable`, built at first use (about 0.1 s)."""
     return HankelTable()

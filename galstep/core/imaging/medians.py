@@ -4,6 +4,8 @@ The same numbers as numpy's and astropy's, several times sooner: one value is lo
 for at a time, which the partition of numpy does with vector registers.
 """
 
+from __future__ import annotations
+
 import numpy as np
 
 __all__ = ["mad_std", "median", "quantile"]
@@ -12,7 +14,7 @@ __all__ = ["mad_std", "median", "quantile"]
 MAD_TO_STD = 1.482602218505602
 
 
-def median(values):
+def median(values: np.ndarray) -> float:
     """The median of values, none of them NaN.
 
     Parameters
@@ -36,7 +38,7 @@ def _middle(parted):
     return parted[half] if len(parted) % 2 else 0.5 * (parted[:half].max() + parted[half])
 
 
-def mad_std(values):
+def mad_std(values: np.ndarray) -> float:
     """1.4826 times the median absolute deviation from the median.
 
     Parameters
@@ -51,7 +53,7 @@ def mad_std(values):
     return MAD_TO_STD * median(np.abs(np.ravel(values) - median(values)))
 
 
-def quantile(values, fraction):
+def quantile(values: np.ndarray, fraction: float) -> float:
     """The quantile of values, interpolated linearly between two of them.
 
     Parameters

@@ -8,6 +8,10 @@ it folds onto, so that a transform evaluated on the list and summed by cell
 gives the exactly sampled image.
 """
 
+from __future__ import annotations
+
+from typing import Any
+
 import numpy as np
 from scipy.fft import fft, fftfreq, rfft
 
@@ -46,7 +50,7 @@ class Passband:
     j_max : int
     """
 
-    def __init__(self, psf, period, tolerance=3e-7):
+    def __init__(self, psf: Any, period: int, tolerance: float = 3e-7) -> None:
         j_x, j_y, transform = _passed(psf, period, tolerance)
         # a real image needs the half-plane of columns 0 to L/2 only; what is
         # elsewhere is there by its complex conjugate

@@ -12,6 +12,10 @@ space and subtracted:
 - the rest as a constant, their light spread evenly over the period.
 """
 
+from __future__ import annotations
+
+from typing import Any
+
 import numpy as np
 from scipy.fft import irfft2, next_fast_len, rfft2
 from scipy.interpolate import BarycentricInterpolator, CubicSpline
@@ -42,7 +46,7 @@ class PeriodicCopies:
     psf : EffectivePSF
     """
 
-    def __init__(self, shape, period, psf):
+    def __init__(self, shape: tuple[int, int], period: int, psf: Any) -> None:
         self.shape = shape
         self.period = period
         self.psf = psf
@@ -55,7 +59,9 @@ class PeriodicCopies:
         self._near = m_x[near & ~centre], m_y[near & ~centre]
         self._far = m_x[~near], m_y[~near]
 
-    def subtract(self, images, x_0, y_0, shape_matrices, n):
+    def subtract(
+        self, images: np.ndarray, x_0: float, y_0: float, shape_matrices: np.ndarray, n: float
+    ) -> None:
         """Take the copies out of images, in place.
 
         Parameters

@@ -14,6 +14,10 @@ second is a power law in k that P cuts off. Derivatives are those of the
 formula.
 """
 
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
 import numpy as np
 from scipy.fft import ifft, irfft, next_fast_len
 
@@ -23,6 +27,9 @@ from galstep.core.imaging.passband import Passband
 from galstep.core.imaging.periodic import PeriodicCopies
 from galstep.core.imaging.sersic import shape_matrix_derivatives
 from galstep.exceptions import ParameterError
+
+if TYPE_CHECKING:
+    from galstep.core.imaging.hankel import HankelTable
 
 __all__ = ["GalaxyRenderer"]
 
@@ -46,7 +53,7 @@ class GalaxyRenderer:
         Default: the shared one.
     """
 
-    def __init__(self, shape, psf, table=None):
+    def __init__(self, shape: tuple[int, int], psf: Any, table: HankelTable | None = None) -> None:
         self.shape = tuple(int(size) for size in shape)
         if len(self.shape) != 2 or min(self.shape) < 1:
             raise ParameterError(f"shape must be two positive integers, not {shape}")
@@ -55,7 +62,7 @@ class GalaxyRenderer:
         self._plans = {}
         self._periods = _periods(self.shape, psf)
 
-    def image(self, z, matrix=None):
+    def image(self, z: np.ndarray, matrix: np.ndarray | None = None) -> np.ndarray:
         """The image of a galaxy of unit total flux.
 
         Parameters
@@ -81,7 +88,9 @@ class GalaxyRenderer:
         """
         return self._render(z, matrix, 1)[0]
 
-    def image_and_derivatives(self, z, matrix=None, out=None):
+    def image_and_derivatives(
+        self, z: np.ndarray, matrix: np.ndarray | None = None, out: np.ndarray | None = None
+    ) -> np.ndarray:
         """The image and its derivatives with respect to z.
 
         Parameters

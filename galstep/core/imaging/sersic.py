@@ -6,6 +6,10 @@ Graham & Driver 2005, PASA 22, 118). R is the elliptical radius, equal to the
 distance from the centre along the major axis, so ``r_eff`` is semi-major.
 """
 
+from __future__ import annotations
+
+from typing import Any
+
 import numpy as np
 from scipy.special import gammainc, gammaincinv, gammaln
 
@@ -21,7 +25,7 @@ __all__ = [
 ]
 
 
-def sersic_bn(n):
+def sersic_bn(n: float | np.ndarray) -> Any:
     """b_n of the Sersic profile, exact.
 
     Solves Gamma(2n) / 2 = gamma(2n, b_n) (Graham & Driver 2005, eq. 1 ff.).
@@ -45,7 +49,12 @@ def _flux_per_amplitude(r_eff, n, ellip):
     return r_eff**2 * (1.0 - ellip) * np.exp(ln_factor)
 
 
-def total_flux(amplitude, r_eff, n, ellip):
+def total_flux(
+    amplitude: float | np.ndarray,
+    r_eff: float | np.ndarray,
+    n: float | np.ndarray,
+    ellip: float | np.ndarray,
+) -> Any:
     """Total flux to infinity of a profile with ``amplitude`` at ``r_eff``.
 
     Parameters
@@ -67,12 +76,17 @@ def total_flux(amplitude, r_eff, n, ellip):
     return amplitude * _flux_per_amplitude(r_eff, n, ellip)
 
 
-def amplitude(flux, r_eff, n, ellip):
+def amplitude(
+    flux: float | np.ndarray,
+    r_eff: float | np.ndarray,
+    n: float | np.ndarray,
+    ellip: float | np.ndarray,
+) -> Any:
     """Surface brightness at ``r_eff``: the inverse of `total_flux`."""
     return flux / _flux_per_amplitude(r_eff, n, ellip)
 
 
-def enclosed_fraction(radius_over_r_eff, n):
+def enclosed_fraction(radius_over_r_eff: float | np.ndarray, n: float | np.ndarray) -> Any:
     """Share of the total light inside an elliptical radius.
 
     Parameters
@@ -92,7 +106,7 @@ def enclosed_fraction(radius_over_r_eff, n):
     return gammainc(2.0 * n, sersic_bn(n) * x ** (1.0 / n))
 
 
-def log_central_brightness(n):
+def log_central_brightness(n: float | np.ndarray) -> Any:
     """ln I(0) of a circular profile of unit flux and ``r_eff`` = 1.
 
     I(R) = exp(log_central_brightness(n) - b_n R^(1/n)); divide by
@@ -101,7 +115,7 @@ def log_central_brightness(n):
     return 2.0 * n * np.log(sersic_bn(n)) - np.log(2.0 * np.pi * n) - gammaln(2.0 * n)
 
 
-def mean_square_radius(n):
+def mean_square_radius(n: float | np.ndarray) -> Any:
     """<R^2> / r_eff^2 over the light of a circular profile.
 
     Gamma(4n) / (Gamma(2n) b_n^(2n)), from the integral of R^3 I(R).
@@ -109,7 +123,7 @@ def mean_square_radius(n):
     return np.exp(gammaln(4.0 * n) - gammaln(2.0 * n) - 2.0 * n * np.log(sersic_bn(n)))
 
 
-def shape_matrix(ln_r_eff, e1, e2):
+def shape_matrix(ln_r_eff: float, e1: float, e2: float) -> np.ndarray:
     """The matrix S with k^T S k = (r_eff k)^2 of the circular profile.
 
     An elliptical profile is a circular one stretched by S^(1/2); its
@@ -129,7 +143,7 @@ def shape_matrix(ln_r_eff, e1, e2):
     return scale * np.array([[diagonal + 2 * e1, 2 * e2], [2 * e2, diagonal - 2 * e1]])
 
 
-def shape_matrix_derivatives(ln_r_eff, e1, e2):
+def shape_matrix_derivatives(ln_r_eff: float, e1: float, e2: float) -> np.ndarray:
     """`shape_matrix` and its derivatives.
 
     Since ``r_eff`` is the semi-major axis, the size has a cone in |e| at

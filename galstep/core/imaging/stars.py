@@ -6,12 +6,19 @@ star's pixels all lie at the same fraction of a sample, so one star costs
 4 x 4 spline weights and one multiply-add per weight and pixel.
 """
 
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
 import numpy as np
 from scipy.ndimage import spline_filter
 
 from galstep.core.imaging import _kernels
 from galstep.core.imaging._kernels_numpy import PAD
 from galstep.exceptions import ParameterError
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
 
 __all__ = [
     "StarRenderer",
@@ -43,13 +50,13 @@ class StarRenderer:
         99.7 % of the sum of P^2: what the normal matrix needs.
     """
 
-    def __init__(self, psf):
+    def __init__(self, psf: Any) -> None:
         self.psf = psf
         self.half_size = int(max(psf.centre) / psf.oversample + 0.5)
         self._sizes = np.array(psf.array.shape, dtype=np.int64)
 
     @property
-    def matrix_half_size(self):
+    def matrix_half_size(self) -> int:
         """See the class."""
         return self.psf.derived("matrix half-size", lambda: _energy_half_size(self.psf))
 
@@ -57,7 +64,16 @@ class StarRenderer:
     def _phases(self):
         return self.psf.derived("spline phases", lambda: _polyphase(self.psf))
 
-    def render(self, shape, x, y, flux, half_sizes=None, flux_x=None, flux_y=None):
+    def render(
+        self,
+        shape: tuple[int, int],
+        x: np.ndarray,
+        y: np.ndarray,
+        flux: np.ndarray,
+        half_sizes: int | np.ndarray | None = None,
+        flux_x: np.ndarray | None = None,
+        flux_y: np.ndarray | None = None,
+    ) -> np.ndarray:
         """An image of stars.
 
         sum_i flux_i P(x - x_i, y - y_i) + flux_x_i dP/dx_i + flux_y_i dP/dy_i
@@ -95,7 +111,13 @@ class StarRenderer:
         _kernels.render_stars(image, self._phases, self._sizes, x, y, half, factors)
         return image
 
-    def stamps(self, x, y, half_size, centres=None):
+    def stamps(
+        self,
+        x: np.ndarray,
+        y: np.ndarray,
+        half_size: int,
+        centres: Sequence[np.ndarray] | None = None,
+    ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         """Stars of unit flux with their derivatives, one small box each.
 
         Parameters
@@ -121,7 +143,13 @@ class StarRenderer:
         _kernels.make_stamps(self._phases, self._sizes, x, y, ix, iy, stamps)
         return stamps, ix, iy
 
-    def project(self, images, x, y, half_sizes=None):
+    def project(
+        self,
+        images: np.ndarray,
+        x: np.ndarray,
+        y: np.ndarray,
+        half_sizes: int | np.ndarray | None = None,
+    ) -> np.ndarray:
         """Sums over pixels of each unit-flux star times each image.
 
         Parameters
@@ -149,7 +177,9 @@ class StarRenderer:
         return _per_star(half_sizes, n_stars, "half_sizes").astype(np.int64)
 
 
-def project_stamps(images, stamps, ix, iy):
+def project_stamps(
+    images: np.ndarray, stamps: np.ndarray, ix: np.ndarray, iy: np.ndarray
+) -> np.ndarray:
     """Sums over pixels of each stamp times each image, inside the frame.
 
     Parameters
@@ -170,7 +200,9 @@ def project_stamps(images, stamps, ix, iy):
     return out
 
 
-def weighted_stamps(weight, stamps, ix, iy):
+def weighted_stamps(
+    weight: np.ndarray, stamps: np.ndarray, ix: np.ndarray, iy: np.ndarray
+) -> np.ndarray:
     """Stamps times the weights of the pixels under them; 0 outside the frame.
 
     Parameters
@@ -188,7 +220,9 @@ def weighted_stamps(weight, stamps, ix, iy):
     return out
 
 
-def combined_stamps(shape, stamps, ix, iy, factors):
+def combined_stamps(
+    shape: tuple[int, int], stamps: np.ndarray, ix: np.ndarray, iy: np.ndarray, factors: np.ndarray
+) -> np.ndarray:
     """Images of stamps added up with different factors.
 
     Parameters
@@ -209,7 +243,14 @@ def combined_stamps(shape, stamps, ix, iy, factors):
     return images
 
 
-def gram_stamps(weight, stamps, ix, iy, pairs_i, pairs_j):
+def gram_stamps(
+    weight: np.ndarray,
+    stamps: np.ndarray,
+    ix: np.ndarray,
+    iy: np.ndarray,
+    pairs_i: np.ndarray,
+    pairs_j: np.ndarray,
+) -> np.ndarray:
     """Weighted products of pairs of stamps over their overlap in the frame.
 
     Parameters
@@ -257,7 +298,7 @@ def _energy_half_size(psf):
     return int(np.clip(np.searchsorted(inside, _MATRIX_ENERGY * inside[-1]), low, high))
 
 
-def for_kernel(values, dtype=float):
+def for_kernel(values: Any, dtype: Any = float) -> np.ndarray:
     """Contiguous and writable arrays: each other kind would be compiled for itself."""
     return np.require(values, dtype=dtype, requirements=["C", "W"])
 

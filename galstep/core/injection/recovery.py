@@ -4,7 +4,10 @@ A pull is (measured - true) / quoted error. With honest errors and no bias its m
 0 and its standard deviation 1.
 """
 
+from __future__ import annotations
+
 from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from astropy.stats import binom_conf_interval, poisson_conf_interval
@@ -12,6 +15,11 @@ from scipy.spatial import cKDTree
 
 from galstep.exceptions import ParameterError
 from galstep.flags import StarFlag
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from galstep.records import SersicFit, SersicParams, StarList
 
 __all__ = [
     "PullSummary",
@@ -60,7 +68,7 @@ class PullSummary:
     n_outliers: int
 
 
-def summarise(pulls):
+def summarise(pulls: Any) -> PullSummary:
     """Statistics of pulls; those that are not finite are left out.
 
     Parameters
@@ -84,7 +92,7 @@ def summarise(pulls):
     return PullSummary(count, bias, float(1.2533 * mad / np.sqrt(count)), std, mad, outliers)
 
 
-def galaxy_pulls(fit, params, flux):
+def galaxy_pulls(fit: SersicFit, params: SersicParams, flux: float) -> dict[str, float]:
     """Pulls of one fitted galaxy, in the coordinates in which errors are Gaussian.
 
     Parameters
@@ -126,7 +134,9 @@ def galaxy_pulls(fit, params, flux):
     return {name: pull(rows[name]) for name in ("flux", "r_eff", "n", "ellip", "x", "y")}
 
 
-def match_stars(x, y, flux, stars, radius):
+def match_stars(
+    x: np.ndarray, y: np.ndarray, flux: np.ndarray, stars: StarList, radius: float
+) -> np.ndarray:
     """Which measured star each injected one has become.
 
     Parameters
@@ -159,7 +169,7 @@ def match_stars(x, y, flux, stars, radius):
     return match
 
 
-def unmatched(stars, x, y, radius):
+def unmatched(stars: StarList, x: np.ndarray, y: np.ndarray, radius: float) -> StarList:
     """Measured stars that are none of these.
 
     Parameters
@@ -180,7 +190,7 @@ def unmatched(stars, x, y, radius):
     return stars.select(distance > radius)
 
 
-def faint_star_error(stars, otherwise):
+def faint_star_error(stars: StarList, otherwise: float) -> float:
     """The error that the fit quotes for the flux of a faint star by itself.
 
     Parameters
@@ -206,7 +216,9 @@ def faint_star_error(stars, otherwise):
     return float(otherwise)
 
 
-def isolated(x, y, flux, stars, fwhm):
+def isolated(
+    x: np.ndarray, y: np.ndarray, flux: np.ndarray, stars: StarList, fwhm: float
+) -> np.ndarray:
     """Injected stars without a neighbour that matters.
 
     Parameters
@@ -232,7 +244,9 @@ def isolated(x, y, flux, stars, fwhm):
     return alone
 
 
-def rate_by_snr(snr, found, edges):
+def rate_by_snr(
+    snr: np.ndarray, found: np.ndarray, edges: Sequence[float]
+) -> list[tuple[int, int]]:
     """Share of sources found per bin of S/N.
 
     Parameters
@@ -261,7 +275,7 @@ def rate_by_snr(snr, found, edges):
     ]
 
 
-def completeness(found, injected):
+def completeness(found: int, injected: int) -> tuple[float, float, float]:
     """Share of injected stars that were found, and its 68 % interval.
 
     Wilson's interval (1927, J. Am. Stat. Assoc. 22, 209), which holds also where all
@@ -282,7 +296,7 @@ def completeness(found, injected):
     return found / injected, float(low), float(high)
 
 
-def purity(spurious, listed):
+def purity(spurious: int, listed: int) -> tuple[float, ...]:
     """Share of listed stars that are real, and its 68 % interval.
 
     Parameters

@@ -1,6 +1,9 @@
 """Injected sources and what was measured of them, as rows of one record."""
 
+from __future__ import annotations
+
 from dataclasses import asdict, fields
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -15,6 +18,12 @@ from galstep.core.injection.recovery import (
 )
 from galstep.flags import BandFlag
 from galstep.records import Injections
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping, Sequence
+
+    from galstep.core.injection.sources import InjectedGalaxy, InjectedStars
+    from galstep.records import SersicFit, StarList
 
 __all__ = [
     "MATCH_FWHM",
@@ -40,7 +49,16 @@ _INTEGERS = ("number", "found", "isolated", "flags")
 _TEXTS = ("kind", "filter")
 
 
-def galaxy_rows(number, names, truth, offsets, fits, flags, covariance=None, base=0):
+def galaxy_rows(
+    number: int,
+    names: Sequence[str],
+    truth: InjectedGalaxy,
+    offsets: Sequence[Sequence[float] | np.ndarray],
+    fits: Sequence[tuple[SersicFit, Sequence[int]] | None],
+    flags: Sequence[int],
+    covariance: np.ndarray | None = None,
+    base: int = 0,
+) -> list[dict[str, Any]]:
     """One injected galaxy, a row per filter.
 
     Parameters
@@ -81,7 +99,7 @@ def galaxy_rows(number, names, truth, offsets, fits, flags, covariance=None, bas
             **{f"{key}_true": getattr(params, key) for key in ("r_eff", "n", "ellip")},
         }
         if fits[i] is not None:
-            row |= _measured_galaxy(*fits[i], params, truth.flux[i])
+            row |= _measured_galaxy(*fits[i], params, truth.flux[i])  # type: ignore[call-arg]
             if i != base and fits[base] is not None:
                 row |= _colour(i, base, fits, truth.flux, covariance)
         rows.append(row)
@@ -129,7 +147,16 @@ def _colour(i, base, fits, true_flux, covariance):
     return row
 
 
-def star_rows(first, names, truth, offsets, error, measured, frame_stars, fwhm):
+def star_rows(
+    first: int,
+    names: Sequence[str],
+    truth: InjectedStars,
+    offsets: Sequence[Sequence[float] | np.ndarray],
+    error: Sequence[float] | np.ndarray,
+    measured: Sequence[StarList | None],
+    frame_stars: Sequence[StarList | None],
+    fwhm: Sequence[float] | np.ndarray,
+) -> list[dict[str, Any]]:
     """Injected stars, a row per star and filter.
 
     Parameters
@@ -184,7 +211,7 @@ def _measured_star(stars, m, flux):
     return row
 
 
-def rounded(rows):
+def rounded(rows: Iterable[Mapping[str, Any]]) -> list[dict[str, Any]]:
     """Rows with eight digits of each number, six decimals of each pull.
 
     The last bits of a fit depend on where its arrays lie in memory; without
@@ -199,9 +226,9 @@ def _rounded(name, value):
     return round(float(value), 6) if name.startswith("pull_") else float(f"{value:.8g}")
 
 
-def collect(rows, summary):
+def collect(rows: Sequence[Mapping[str, Any]], summary: dict[str, Any]) -> Injections:
     """The record of all rows; what a row does not name is NaN."""
-    columns = {}
+    columns: dict[str, Any] = {}
     for column in fields(Injections):
         name = column.name
         if name in _TEXTS:
@@ -213,7 +240,12 @@ def collect(rows, summary):
     return Injections(**columns, summary=summary)
 
 
-def summary_of(rows, names, listed, spurious):
+def summary_of(
+    rows: Sequence[Mapping[str, Any]],
+    names: Sequence[str],
+    listed: Mapping[str, np.ndarray],
+    spurious: Mapping[str, np.ndarray],
+) -> dict[str, Any]:
     """The statistics of each filter.
 
     Parameters

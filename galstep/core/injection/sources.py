@@ -7,7 +7,10 @@ worth there; stars put into it show which are found. What comes out is compared 
 `galstep.core.injection.recovery`.
 """
 
+from __future__ import annotations
+
 from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from astropy.stats import mad_std
@@ -18,6 +21,11 @@ from galstep.core.imaging.render import GalaxyRenderer
 from galstep.core.imaging.stars import StarRenderer
 from galstep.exceptions import ParameterError
 from galstep.records import SersicParams
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from galstep.core.psf.effective import EffectivePSF
 
 __all__ = [
     "InjectedGalaxy",
@@ -63,11 +71,11 @@ class InjectedGalaxy:
     corner: tuple = (0, 0)
 
     @property
-    def in_frame(self):
+    def in_frame(self) -> InjectedGalaxy:
         """The same galaxy with its centre in the pixels of the frame."""
         return replace(self, params=self.params.moved(*self.corner))
 
-    def part(self, side):
+    def part(self, side: int) -> tuple[slice, slice]:
         """Slices of the frame that cut the box of this side out of it."""
         x, y = self.corner
         return np.s_[y : y + side, x : x + side]
@@ -84,7 +92,7 @@ class InjectedStars:
     y: np.ndarray
     flux: np.ndarray
 
-    def __len__(self):
+    def __len__(self) -> int:
         return len(self.x)
 
 
@@ -94,7 +102,7 @@ def _window_sums(image, side):
     return total[side:, side:] - total[:-side, side:] - total[side:, :-side] + total[:-side, :-side]
 
 
-def extended_sources(image, mask, fwhm):
+def extended_sources(image: np.ndarray, mask: np.ndarray, fwhm: float) -> np.ndarray:
     """Where there are sources in the frame that are no stars.
 
     Parameters
@@ -120,7 +128,16 @@ def extended_sources(image, mask, fwhm):
     return binary_opening(seen, np.ones((patch, patch)))
 
 
-def clear_corners(mask, centre, radius, side, count, rng, core=None, avoid=None):
+def clear_corners(
+    mask: np.ndarray,
+    centre: Sequence[float],
+    radius: float,
+    side: int,
+    count: int,
+    rng: np.random.Generator,
+    core: int | None = None,
+    avoid: np.ndarray | None = None,
+) -> np.ndarray:
     """Boxes in the frame that can take a galaxy, drawn at random.
 
     Parameters
@@ -170,7 +187,13 @@ def clear_corners(mask, centre, radius, side, count, rng, core=None, avoid=None)
     return places[rng.permutation(len(places))[:count]]
 
 
-def copies_of(params, flux, corners, side, rng):
+def copies_of(
+    params: SersicParams,
+    flux: Sequence[float],
+    corners: np.ndarray,
+    side: int,
+    rng: np.random.Generator,
+) -> list[InjectedGalaxy]:
     """Copies of a galaxy, turned at random, in the middle of boxes.
 
     Parameters
@@ -206,7 +229,9 @@ def copies_of(params, flux, corners, side, rng):
     ]
 
 
-def galaxy_image(shape, psf, params, flux):
+def galaxy_image(
+    shape: tuple[int, int], psf: EffectivePSF, params: SersicParams, flux: float
+) -> np.ndarray:
     """The galaxy as the fit renders it.
 
     Parameters
@@ -223,7 +248,9 @@ def galaxy_image(shape, psf, params, flux):
     return flux * GalaxyRenderer(shape, psf).image(params.to_vector())
 
 
-def star_image(shape, psf, x, y, flux):
+def star_image(
+    shape: tuple[int, int], psf: EffectivePSF, x: np.ndarray, y: np.ndarray, flux: np.ndarray
+) -> np.ndarray:
     """Stars as the fit renders them, with all of their wings.
 
     Parameters
@@ -240,7 +267,12 @@ def star_image(shape, psf, x, y, flux):
     return StarRenderer(psf).render(shape, x, y, flux)
 
 
-def noise_like(residuals, sigmas, masks, rng):
+def noise_like(
+    residuals: Sequence[np.ndarray],
+    sigmas: Sequence[Any],
+    masks: Sequence[np.ndarray],
+    rng: np.random.Generator,
+) -> list[np.ndarray]:
     """Gaussian noise with the power of residuals, and with what bands share of it.
 
     The transform of each band's residual is turned by the same random phases: its
@@ -274,7 +306,7 @@ def noise_like(residuals, sigmas, masks, rng):
     return noises
 
 
-def template_error(residual, good, image):
+def template_error(residual: np.ndarray, good: np.ndarray, image: np.ndarray) -> float:
     """Error of the flux of a galaxy of known shape, as the frame shows it.
 
     The image is fitted, by its flux alone, at all places of a frame in which there is no
@@ -313,7 +345,14 @@ def template_error(residual, good, image):
     return float(1.4826 * np.median(np.abs(flux - np.median(flux))))
 
 
-def draw_stars(mask, error, fwhm, snr_range, count, rng):
+def draw_stars(
+    mask: np.ndarray,
+    error: Sequence[float] | np.ndarray,
+    fwhm: float,
+    snr_range: Sequence[float],
+    count: int,
+    rng: np.random.Generator,
+) -> InjectedStars:
     """Stars at random places, with fluxes spread evenly in the logarithm.
 
     Parameters

@@ -1,5 +1,9 @@
 """The covariance of the galaxy's numbers in the noise that the frame has."""
 
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
 import numpy as np
 
 from galstep.core.measurement.measure_galaxy import border_quantities
@@ -9,10 +13,20 @@ from galstep.core.noise.projection import restored_power
 from galstep.core.noise.psf_error import psf_covariance
 from galstep.core.noise.scene_noise import measure_scene_noise
 
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from galstep.core.engine.covariance import SceneCovariance
+    from galstep.core.engine.normal import Evaluation
+    from galstep.core.engine.scene import SceneBand
+    from galstep.core.engine.solve import Solution
+    from galstep.core.measurement.measure_galaxy import Quantities
+    from galstep.core.noise.scene_noise import SceneNoise
+
 __all__ = ["galaxy_covariance", "measured_noise", "rows_covariance", "scaled_residuals"]
 
 
-def scaled_residuals(bands, evaluation):
+def scaled_residuals(bands: Sequence[SceneBand], evaluation: Evaluation) -> list[np.ndarray]:
     """Per band the residual in units of the pixel sigma, 0 where masked."""
     scaled = []
     for band, residual in zip(bands, evaluation.residuals, strict=True):
@@ -21,7 +35,9 @@ def scaled_residuals(bands, evaluation):
     return scaled
 
 
-def measured_noise(bands, solution, covariance):
+def measured_noise(
+    bands: Sequence[SceneBand], solution: Solution, covariance: SceneCovariance
+) -> SceneNoise:
     """The noise of a fit's residuals, and what they do not show of it.
 
     What the fit took out of it is put back, and what the frame is too small to
@@ -49,7 +65,9 @@ def measured_noise(bands, solution, covariance):
     return continued_power(noise)
 
 
-def galaxy_covariance(bands, solution, covariance):
+def galaxy_covariance(
+    bands: Sequence[SceneBand], solution: Solution, covariance: SceneCovariance
+) -> tuple[Quantities, np.ndarray, np.ndarray]:
     """Covariance of shapes, fluxes and sky levels of a fit.
 
     In the noise that the residuals show (`measured_noise`), with the errors of the
@@ -74,7 +92,9 @@ def galaxy_covariance(bands, solution, covariance):
     return quantities, *rows_covariance(bands, solution, covariance, quantities.rows)
 
 
-def rows_covariance(bands, solution, covariance, rows):
+def rows_covariance(
+    bands: Sequence[SceneBand], solution: Solution, covariance: SceneCovariance, rows: np.ndarray
+) -> tuple[np.ndarray, np.ndarray]:
     """`galaxy_covariance` of any numbers that follow from the border's parameters.
 
     Parameters

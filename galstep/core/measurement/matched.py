@@ -4,6 +4,8 @@ Total fluxes reach into wings that no sky lets one see. The flux inside one
 ellipse, the same in every band, does not, and colours made of it are safe.
 """
 
+from __future__ import annotations
+
 import numpy as np
 from scipy.optimize import brentq
 
@@ -21,7 +23,7 @@ def _root(matrix):
     return vectors * np.sqrt(values) @ vectors.T
 
 
-def fraction_inside(shape, ellipse):
+def fraction_inside(shape: np.ndarray, ellipse: np.ndarray) -> float:
     """Share of a profile's total light inside a concentric ellipse.
 
     Parameters
@@ -52,7 +54,7 @@ def fraction_inside(shape, ellipse):
     return float(np.mean(enclosed_fraction(np.sqrt(squared), np.exp(shape[5])) * turn))
 
 
-def fraction_and_gradient(shape, ellipse):
+def fraction_and_gradient(shape: np.ndarray, ellipse: np.ndarray) -> tuple[float, np.ndarray]:
     """`fraction_inside` and its derivatives with respect to the shape, (6,)."""
     shape, gradient = np.asarray(shape, dtype=float), np.zeros(6)
     for k in range(2, 6):
@@ -63,7 +65,7 @@ def fraction_and_gradient(shape, ellipse):
     return fraction_inside(shape, ellipse), gradient
 
 
-def half_light_ellipse(shapes, fluxes):
+def half_light_ellipse(shapes: np.ndarray, fluxes: np.ndarray) -> np.ndarray | None:
     """The ellipse that holds half the light of concentric components.
 
     It has the axis ratio and the angle of the component with most of the light.

@@ -1,6 +1,9 @@
 """From a fitted scene to the records that are reported: values, errors, flags."""
 
+from __future__ import annotations
+
 from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -12,6 +15,10 @@ from galstep.core.measurement.measure_stars import star_list
 from galstep.core.noise.psf_error import relative_star_errors
 from galstep.flags import BandFlag
 from galstep.records import BandFit, SkyModel
+
+if TYPE_CHECKING:
+    from galstep.core.engine.bounds import ShapeBounds
+    from galstep.core.engine.freedom import Freedom
 
 __all__ = ["SceneMeasurement", "measure_scene"]
 
@@ -108,7 +115,14 @@ def _masked_share(band, vector):
     return float(band.mask[inside].mean()) if inside.any() else 1.0
 
 
-def measure_scene(result, freedom, step, bounds, first_star_id=1, base_index=0):
+def measure_scene(
+    result: Any,
+    freedom: Freedom,
+    step: str,
+    bounds: ShapeBounds,
+    first_star_id: int = 1,
+    base_index: int = 0,
+) -> SceneMeasurement:
     """Values, errors and flags of a fitted scene.
 
     Parameters

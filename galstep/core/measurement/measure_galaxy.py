@@ -5,13 +5,22 @@ free shape parameters, and of each band the fluxes of the components and the sky
 level. Everything else that is reported of the galaxy follows from these.
 """
 
+from __future__ import annotations
+
 from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from galstep.core.engine.scene import N_SHAPE
 from galstep.core.measurement.matched import fraction_and_gradient, half_light_ellipse
 from galstep.records import SersicFit, SersicParams
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from galstep.core.engine.layout import Layout
+    from galstep.core.engine.scene import SceneBand, SceneState
 
 __all__ = ["Quantities", "border_quantities", "components", "matched_fluxes", "sky_at"]
 
@@ -32,16 +41,16 @@ class Quantities:
     n_bands: int
     n_galaxies: int
 
-    def flux(self, band, galaxy=None):
+    def flux(self, band: int, galaxy: int | None = None) -> Any:
         """Row of a component's flux, or the slice of all components of a band."""
         first = self.n_shape + band * (self.n_galaxies + 1)
         return slice(first, first + self.n_galaxies) if galaxy is None else first + galaxy
 
-    def sky(self, band):
+    def sky(self, band: int) -> int:
         """Row of a band's sky level at the galaxy."""
         return self.n_shape + band * (self.n_galaxies + 1) + self.n_galaxies
 
-    def total_fluxes(self):
+    def total_fluxes(self) -> np.ndarray:
         """(n_bands, nq) array that sums the components of each band."""
         sums = np.zeros((self.n_bands, len(self.rows)))
         for band in range(self.n_bands):
@@ -49,7 +58,7 @@ class Quantities:
         return sums
 
 
-def sky_at(band, vector):
+def sky_at(band: SceneBand, vector: np.ndarray) -> np.ndarray:
     """The sky terms' values at the galaxy's centre, (n_sky,)."""
     ny, nx = band.shape
     ix = int(np.clip(np.rint(vector[0]), 0, nx - 1))
@@ -57,7 +66,7 @@ def sky_at(band, vector):
     return band.basis[:, iy, ix]
 
 
-def border_quantities(bands, state, layout):
+def border_quantities(bands: Sequence[SceneBand], state: SceneState, layout: Layout) -> Quantities:
     """The `Quantities` of a scene with at least one galaxy."""
     n_shape = len(layout.shape)
     rows = [*np.eye(layout.n_border)[:n_shape]]
@@ -70,7 +79,14 @@ def border_quantities(bands, state, layout):
     return Quantities(np.array(rows), n_shape, len(bands), layout.n_galaxies)
 
 
-def components(band, index, state, layout, quantities, matrix):
+def components(
+    band: SceneBand,
+    index: int,
+    state: SceneState,
+    layout: Layout,
+    quantities: Quantities,
+    matrix: np.ndarray,
+) -> tuple[SersicFit, ...]:
     """The components of a band as `galstep.records.SersicFit`.
 
     Parameters
@@ -130,7 +146,14 @@ def _component(vector, flux, covariance):
     )
 
 
-def matched_fluxes(bands, state, layout, quantities, matrix, base_index):
+def matched_fluxes(
+    bands: Sequence[SceneBand],
+    state: SceneState,
+    layout: Layout,
+    quantities: Quantities,
+    matrix: np.ndarray,
+    base_index: int,
+) -> tuple[np.ndarray, np.ndarray, float]:
     """Fluxes of all bands inside the half-light ellipse of one of them.
 
     Of the model before the PSF, so that they compare without corrections.

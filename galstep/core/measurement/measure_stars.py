@@ -1,5 +1,9 @@
 """Stars of a fitted scene as the records that are reported."""
 
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
 import numpy as np
 from scipy.ndimage import convolve
 from scipy.spatial import cKDTree
@@ -8,13 +12,19 @@ from galstep.core.measurement.star_flags import place_flags
 from galstep.flags import StarFlag
 from galstep.records import StarList
 
+if TYPE_CHECKING:
+    from galstep.core.engine.covariance import SceneCovariance
+    from galstep.core.engine.scene import SceneBand, SceneState
+
 __all__ = ["star_chi2", "star_list"]
 
 POOR_CHI2 = 3.0
 MOVED_PIXELS = 1.0
 
 
-def star_chi2(band, scaled, x, y):
+def star_chi2(
+    band: SceneBand, scaled: np.ndarray, x: np.ndarray, y: np.ndarray
+) -> tuple[np.ndarray, np.ndarray]:
     """Reduced chi2 inside one FWHM of each star.
 
     Parameters
@@ -70,7 +80,15 @@ def _star_flags(band, state, index, x, y, chi2, covered):
     return flags
 
 
-def star_list(band, index, state, covariance, flux_errors, scaled, star_id):
+def star_list(
+    band: SceneBand,
+    index: int,
+    state: SceneState,
+    covariance: SceneCovariance,
+    flux_errors: np.ndarray,
+    scaled: np.ndarray,
+    star_id: np.ndarray,
+) -> StarList:
     """The stars of one band.
 
     Parameters

@@ -7,17 +7,28 @@ R ds, and their errors have the share R Cov(s) R^T on top of what they would hav
 with the registration given.
 """
 
+from __future__ import annotations
+
 from dataclasses import replace
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from galstep.core.engine.covariance import COVARIANCE_HALF_SIZE
 from galstep.core.engine.normal import evaluate, normal_equations
 
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from galstep.core.engine.freedom import Freedom
+    from galstep.records import BandFit
+
 __all__ = ["with_registration_share"]
 
 
-def with_registration_share(fit, result, freedom, offset_err):
+def with_registration_share(
+    fit: BandFit, result: Any, freedom: Freedom, offset_err: Sequence[float]
+) -> BandFit:
     """A fit of held stars whose flux errors include those of the registration.
 
     Parameters

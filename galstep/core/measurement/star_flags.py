@@ -6,10 +6,17 @@ FWHM. None of these is dropped or treated in another way; its error says what
 the pixels tell, and its flag says why.
 """
 
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
 import numpy as np
 from scipy.spatial import cKDTree
 
 from galstep.flags import StarFlag
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
 
 __all__ = ["CLOSE_PAIR_FWHM", "place_flags"]
 
@@ -18,7 +25,13 @@ __all__ = ["CLOSE_PAIR_FWHM", "place_flags"]
 CLOSE_PAIR_FWHM = 0.5
 
 
-def place_flags(mask, fwhm, x, y, centres=()):
+def place_flags(
+    mask: np.ndarray,
+    fwhm: float,
+    x: np.ndarray,
+    y: np.ndarray,
+    centres: Sequence[Sequence[float] | np.ndarray] = (),
+) -> np.ndarray:
     """`StarFlag` bits that follow from the positions alone.
 
     Parameters

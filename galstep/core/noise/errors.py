@@ -24,6 +24,10 @@ is a function of the separation on the sky, and is summed on the scene's grid
 (`galstep.core.noise.scene_noise`).
 """
 
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
 import numpy as np
 from scipy.fft import rfft2
 
@@ -33,6 +37,14 @@ from galstep.core.imaging.resample import SceneSampler
 from galstep.core.imaging.stars import combined_stamps
 from galstep.core.noise.scene_noise import SceneNoise, with_cross_terms
 from galstep.core.noise.whitening import weighted
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+
+    from galstep.core.engine.covariance import SceneCovariance
+    from galstep.core.engine.scene import SceneBand
+    from galstep.core.engine.solve import Solution
+    from galstep.core.noise.noise_power import NoisePower
 
 __all__ = [
     "influence_images",
@@ -45,7 +57,12 @@ __all__ = [
 INFLUENCE_HALF_SIZE = 25
 
 
-def influence_images(bands, solution, covariance, functionals):
+def influence_images(
+    bands: Sequence[SceneBand],
+    solution: Solution,
+    covariance: SceneCovariance,
+    functionals: np.ndarray,
+) -> Iterator[np.ndarray]:
     """How each pixel of each band moves some quantities.
 
     Parameters
@@ -69,7 +86,7 @@ def influence_images(bands, solution, covariance, functionals):
         if layout.n_stars:
             half = min(INFLUENCE_HALF_SIZE, band.star_renderer.half_size)
             stamps = star_stamps(band, i, state, half)
-        images = border_images(band, i, state, solution.evaluation, layout, stamps)
+        images: Any = border_images(band, i, state, solution.evaluation, layout, stamps)
         images = images.combined(border.T)
         if layout.n_stars:
             images += combined_stamps(band.shape, *stamps, _star_factors(stars, i, layout))
@@ -85,7 +102,13 @@ def _star_factors(stars, band, layout):
     return factors
 
 
-def quantity_covariance(bands, solution, covariance, functionals, noise):
+def quantity_covariance(
+    bands: Sequence[SceneBand],
+    solution: Solution,
+    covariance: SceneCovariance,
+    functionals: np.ndarray,
+    noise: SceneNoise | NoisePower,
+) -> tuple[np.ndarray, np.ndarray]:
     """Covariance matrix of several quantities, and their white variances.
 
     Parameters
@@ -173,7 +196,7 @@ def _summed(spectra, sizes, noise):
     return 0.5 * (matrix + matrix.T), white
 
 
-def pixel_sigma(band):
+def pixel_sigma(band: SceneBand) -> np.ndarray:
     """1-sigma of each pixel, without the matched-filter scale; 0 if masked."""
     good = band.weight > 0
     sigma = np.zeros(band.shape)
@@ -182,7 +205,7 @@ def pixel_sigma(band):
     return sigma
 
 
-def not_below_white(matrix, white):
+def not_below_white(matrix: np.ndarray, white: np.ndarray) -> np.ndarray:
     """A covariance whose variances are at least those of independent pixels.
 
     The power on the largest scales is measured on a few modes of one frame and

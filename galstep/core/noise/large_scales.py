@@ -8,6 +8,8 @@ the frame does show, and the power on the larger ones is held to be no lower tha
 its continuation. White noise has no slope, and is left as it is.
 """
 
+from __future__ import annotations
+
 from itertools import combinations
 
 import numpy as np
@@ -48,7 +50,7 @@ def _gain(power, ring):
     return gain[ring]
 
 
-def continued_power(noise):
+def continued_power(noise: SceneNoise) -> SceneNoise:
     """Powers whose largest scales are not below the continuation of the others.
 
     Parameters

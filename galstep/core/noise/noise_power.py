@@ -1,9 +1,15 @@
 """The covariance of the noise of frames with the same pixels, as power spectra."""
 
+from __future__ import annotations
+
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import numpy as np
 from scipy.fft import irfft2, next_fast_len, rfft2
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
 
 __all__ = ["NoiseMeter", "NoisePower", "measure_noise_power"]
 
@@ -48,7 +54,7 @@ class NoiseMeter:
     distribution is the noise.
     """
 
-    def __init__(self, good, reach=REACH):
+    def __init__(self, good: Sequence[np.ndarray], reach: int = REACH) -> None:
         self.good, self.reach = good, reach
         # rings up to the one beyond the reach
         self.shape = tuple(next_fast_len(n + reach + 2, real=True) for n in good[0].shape)
@@ -60,7 +66,7 @@ class NoiseMeter:
         self._counts = [rfft2(g.astype(float), self.shape) for g in good]
         self._pairs = {}
 
-    def measure(self, residuals):
+    def measure(self, residuals: Sequence[np.ndarray]) -> NoisePower:
         """Powers and cross powers of a frame of each band.
 
         Parameters
@@ -79,7 +85,7 @@ class NoiseMeter:
                 power[a][b] = power[b][a] = self._spectrum(first, transforms[b], a, b)
         return NoisePower(power, self.shape)
 
-    def measure_one(self, residual, band):
+    def measure_one(self, residual: np.ndarray, band: int) -> np.ndarray:
         """The power of a frame of one band."""
         transform = self._transform(residual, band)
         return self._spectrum(transform, transform, band, band)
@@ -107,6 +113,8 @@ class NoiseMeter:
         return spectrum
 
 
-def measure_noise_power(residuals, good, reach=REACH):
+def measure_noise_power(
+    residuals: Sequence[np.ndarray], good: Sequence[np.ndarray], reach: int = REACH
+) -> NoisePower:
     """Stationary covariance of residuals, as power spectra: see `NoiseMeter`."""
     return NoiseMeter(good, reach).measure(residuals)

@@ -8,6 +8,9 @@ is compared before and after. Without that the errors of a galaxy come out 5 to
 20 percent too small in white noise already.
 """
 
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
 from zlib import crc32
 
 import numpy as np
@@ -20,6 +23,13 @@ from galstep.core.imaging.stars import combined_stamps, project_stamps
 from galstep.core.noise.noise_power import NoiseMeter, NoisePower
 from galstep.core.noise.scene_noise import SceneNoise
 from galstep.core.noise.whitening import weighted
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from galstep.core.engine.covariance import SceneCovariance
+    from galstep.core.engine.scene import SceneBand
+    from galstep.core.engine.solve import Solution
 
 __all__ = ["restored_power", "without_fit"]
 
@@ -65,7 +75,9 @@ class _BandColumns:
         return image + combined_stamps(self.band.shape, *self.stamps, factors)[0]
 
 
-def without_fit(columns, covariance, images):
+def without_fit(
+    columns: Sequence[_BandColumns], covariance: SceneCovariance, images: Sequence[np.ndarray]
+) -> list[np.ndarray]:
     """Images with what the linearised fit would take from them removed.
 
     Parameters
@@ -153,7 +165,15 @@ class _Redraw:
         ]
 
 
-def restored_power(noise, bands, sigmas, good, solution, covariance, seed=0):
+def restored_power(
+    noise: SceneNoise | NoisePower,
+    bands: Sequence[SceneBand],
+    sigmas: Sequence[np.ndarray],
+    good: Sequence[np.ndarray],
+    solution: Solution,
+    covariance: SceneCovariance,
+    seed: int = 0,
+) -> SceneNoise:
     """The measured power, with what the fit has taken out put back.
 
     Parameters

@@ -12,16 +12,32 @@ each independent direction of what is not known of it; their dt are added in
 quadrature. Of different bands they are independent.
 """
 
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
 import numpy as np
 
 from galstep.core.imaging.render import GalaxyRenderer
 from galstep.core.imaging.stars import StarRenderer
 from galstep.core.noise.errors import influence_images
 
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from galstep.core.engine.covariance import SceneCovariance
+    from galstep.core.engine.scene import SceneBand
+    from galstep.core.engine.solve import Solution
+
 __all__ = ["psf_covariance", "relative_star_errors"]
 
 
-def psf_covariance(bands, solution, covariance, functionals):
+def psf_covariance(
+    bands: Sequence[SceneBand],
+    solution: Solution,
+    covariance: SceneCovariance,
+    functionals: np.ndarray,
+) -> np.ndarray:
     """Covariance of some quantities from the errors of the PSFs.
 
     Parameters
@@ -64,7 +80,7 @@ def _model_change(band, index, solution, psf):
     return np.where(band.mask, 0.0, change)
 
 
-def relative_star_errors(band):
+def relative_star_errors(band: SceneBand) -> float:
     """Relative error of any star's flux from the errors of the PSF.
 
     A star alone, fitted with P + dP instead of P, changes its flux by the

@@ -15,12 +15,20 @@ scene's grid; interpolation costs them what happens between neighbouring pixels,
 where bands have nothing in common.
 """
 
+from __future__ import annotations
+
 from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from galstep.core.imaging.resample import SceneSampler
 from galstep.core.noise.noise_power import NoisePower, measure_noise_power
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from galstep.core.engine.scene import SceneBand
 
 __all__ = ["SceneNoise", "grid_groups", "measure_scene_noise", "with_cross_terms"]
 
@@ -47,11 +55,11 @@ class SceneNoise:
     between: NoisePower | None = None
 
     @classmethod
-    def of(cls, noise, n_bands):
+    def of(cls, noise: SceneNoise | NoisePower, n_bands: int) -> SceneNoise:
         """A `NoisePower` of bands on one grid as a `SceneNoise`; one as it is."""
         return noise if isinstance(noise, cls) else cls(((tuple(range(n_bands)), noise),))
 
-    def place(self, band):
+    def place(self, band: int) -> tuple[int, int]:
         """Group of a band and its place in it."""
         for group, (members, _) in enumerate(self.groups):
             if band in members:
@@ -59,18 +67,18 @@ class SceneNoise:
         raise IndexError(f"band must be one of the {self.n_bands} measured, got {band}")
 
     @property
-    def n_bands(self):
+    def n_bands(self) -> int:
         """Number of bands."""
         return sum(len(members) for members, _ in self.groups)
 
-    def own_power(self, band):
+    def own_power(self, band: int) -> tuple[np.ndarray, tuple[int, int]]:
         """The power of one band, and the shape of its transform."""
         group, place = self.place(band)
         noise = self.groups[group][1]
         return noise.power[place][place], noise.shape
 
 
-def grid_groups(bands):
+def grid_groups(bands: Sequence[SceneBand]) -> list[tuple[int, ...]]:
     """Indices of the bands, those with the same pixels together.
 
     Parameters
@@ -89,7 +97,12 @@ def grid_groups(bands):
     return [tuple(members) for members in groups.values()]
 
 
-def measure_scene_noise(bands, residuals, good, shifts):
+def measure_scene_noise(
+    bands: Sequence[SceneBand],
+    residuals: Sequence[np.ndarray],
+    good: Sequence[np.ndarray],
+    shifts: np.ndarray,
+) -> SceneNoise:
     """The powers of a scene's residuals.
 
     Parameters
@@ -106,7 +119,7 @@ def measure_scene_noise(bands, residuals, good, shifts):
     -------
     SceneNoise
     """
-    groups = grid_groups(bands)
+    groups: Any = grid_groups(bands)
     own = [
         measure_noise_power([residuals[i] for i in members], [good[i] for i in members])
         for members in groups
@@ -115,7 +128,7 @@ def measure_scene_noise(bands, residuals, good, shifts):
     if len(groups) == 1:
         return SceneNoise(groups)
     on_scene = [_on_scene(*each) for each in zip(bands, residuals, good, shifts, strict=True)]
-    between = measure_noise_power(*zip(*on_scene, strict=True))
+    between = measure_noise_power(*zip(*on_scene, strict=True))  # type: ignore[arg-type]
     for members, _ in groups:
         for a in members:
             for b in members:
@@ -130,7 +143,7 @@ def _on_scene(band, residual, good, shift):
     return sampler.smooth(residual), sampler.covered(good)
 
 
-def with_cross_terms(own, cross):
+def with_cross_terms(own: np.ndarray, cross: np.ndarray) -> np.ndarray:
     """A covariance with the terms between different grids added.
 
     These were measured by themselves, so that nothing keeps the sum positive.

@@ -19,12 +19,18 @@ the noise of a pixel. All correlations are therefore lowered by the same small s
 as if a tenth of the variance were white noise.
 """
 
+from __future__ import annotations
+
 from dataclasses import dataclass
 from functools import cached_property
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from scipy.fft import irfft2
 from scipy.sparse import csr_matrix, diags
+
+if TYPE_CHECKING:
+    from galstep.core.engine.scene import SceneBand
 
 __all__ = ["Whitening", "noise_correlation", "weighted", "whitening_of"]
 
@@ -48,18 +54,18 @@ class Whitening:
     shape : (ny, nx)
     """
 
-    matrix: object
+    matrix: Any
     shape: tuple
 
     @cached_property
     def _transposed(self):
         return self.matrix.T.tocsr()
 
-    def whiten(self, images):
+    def whiten(self, images: np.ndarray) -> np.ndarray:
         """A times one or several images, (..., ny, nx)."""
         return self._times(self.matrix, images)
 
-    def weigh(self, images):
+    def weigh(self, images: np.ndarray) -> np.ndarray:
         """A^T A times one or several images: what ``weight *`` is to independent pixels."""
         return self._times(self._transposed, self.whiten(images))
 
@@ -68,7 +74,7 @@ class Whitening:
         return np.reshape([matrix @ image for image in flat], np.shape(images))
 
 
-def weighted(images, band, whitening=None):
+def weighted(images: np.ndarray, band: SceneBand, whitening: Whitening | None = None) -> np.ndarray:
     """Images times the inverse covariance that a fit assumes.
 
     Parameters
@@ -85,7 +91,7 @@ def weighted(images, band, whitening=None):
     return images * band.weight if whitening is None else whitening.weigh(images)
 
 
-def noise_correlation(power, shape):
+def noise_correlation(power: np.ndarray, shape: tuple[int, int]) -> tuple[np.ndarray, float]:
     """The correlation of pixels from a power spectrum, lowered by the floor.
 
     Parameters
@@ -150,7 +156,7 @@ def _predictions(correlation, offsets, available):
     return coefficients, left
 
 
-def whitening_of(root_weight, power, shape):
+def whitening_of(root_weight: np.ndarray, power: np.ndarray, shape: tuple[int, int]) -> Whitening:
     """The `Whitening` of a band.
 
     Parameters

@@ -5,7 +5,10 @@ the shape of the galaxy where it was fitted to all of them at once. Both make
 the fluxes vary together, and a colour better known than either of them.
 """
 
+from __future__ import annotations
+
 from dataclasses import replace
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -13,10 +16,19 @@ from galstep.core.photometry.aperture_errors import light_variance
 from galstep.core.photometry.aperture_light import N_PARAMETERS, parameter_covariance
 from galstep.core.photometry.aperture_noise import noise_correlation
 
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from galstep.core.photometry.aperture_photometry import Measurement
+    from galstep.pixel_map import PixelMap
+    from galstep.records import ApertureFlux, JointSummary, SersicFit
+
 __all__ = ["flux_covariances", "joint_covariance"]
 
 
-def joint_covariance(first, second, flux_covariance, jacobian=None):
+def joint_covariance(
+    first: SersicFit, second: SersicFit, flux_covariance: float, jacobian: np.ndarray | None = None
+) -> np.ndarray:
     """Covariance of two filters' galaxy parameters after a joint fit with one shape.
 
     Parameters
@@ -48,7 +60,12 @@ def joint_covariance(first, second, flux_covariance, jacobian=None):
     return matrix
 
 
-def flux_covariances(measurements, components, joint=None, maps=None):
+def flux_covariances(
+    measurements: Mapping[str, Measurement],
+    components: Mapping[str, Sequence[SersicFit]],
+    joint: JointSummary | None = None,
+    maps: Mapping[str, PixelMap] | None = None,
+) -> dict[str, ApertureFlux]:
     """The measurements of one aperture with the covariances between the filters.
 
     Of `flux_corr`, as seen through the reference PSF: of two filters a and b

@@ -13,13 +13,22 @@ holds what the galaxy, its stars and the sky can trade with each other. It is
 shared out among its causes, see `model_terms`.
 """
 
+from __future__ import annotations
+
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from galstep.core.imaging.stars import StarRenderer
 from galstep.core.photometry.aperture_light import parameter_covariance
 from galstep.core.photometry.apertures import aperture_sum, overlap
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from galstep.core.psf.effective import EffectivePSF
+    from galstep.records import Aperture, SersicFit, StarList
 
 __all__ = ["ErrorTerms", "light_variance", "model_terms", "pixel_noise_error", "star_error"]
 
@@ -49,12 +58,12 @@ class ErrorTerms:
     fill: float
 
     @property
-    def total(self):
+    def total(self) -> float:
         """The root of the sum of their squares."""
         return float(np.linalg.norm([self.noise, self.sky, self.star, self.model, self.fill]))
 
 
-def light_variance(components, slopes):
+def light_variance(components: Sequence[SersicFit], slopes: np.ndarray) -> float:
     """Variance of the model galaxy's light in an aperture.
 
     Parameters
@@ -76,7 +85,7 @@ def light_variance(components, slopes):
     return float(sum(variances))
 
 
-def model_terms(variance, sky, star):
+def model_terms(variance: float, sky: float, star: float) -> tuple[float, float, float]:
     """The error of the model's light shared out among sky, stars and the rest.
 
     An error of the sky level changes the sum by that times the area, whatever
@@ -109,7 +118,9 @@ def model_terms(variance, sky, star):
     return sky, float(star), float(np.sqrt(max(rest - star**2, 0.0)))
 
 
-def pixel_noise_error(error, mask, aperture, noise_corr):
+def pixel_noise_error(
+    error: np.ndarray, mask: np.ndarray, aperture: Aperture, noise_corr: float
+) -> float:
     """1 sigma of the sum from the errors of single pixels.
 
     Parameters
@@ -131,7 +142,7 @@ def pixel_noise_error(error, mask, aperture, noise_corr):
     return float(white * (noise_corr if np.isfinite(noise_corr) else 1.0))
 
 
-def star_error(stars, psf, aperture, pixel_sigma):
+def star_error(stars: StarList, psf: EffectivePSF, aperture: Aperture, pixel_sigma: float) -> float:
     """1 sigma of the light of the stars inside an aperture, as if independent.
 
     Parameters

@@ -1,17 +1,27 @@
 """What an aperture holds of a model galaxy, and how that hangs on its parameters."""
 
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
 import numpy as np
 
 from galstep.core.imaging.render import GalaxyRenderer
 from galstep.core.photometry.apertures import bounding_box, overlap
 from galstep.pixel_map import PixelMap
 
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from galstep.core.psf.effective import EffectivePSF
+    from galstep.records import Aperture, SersicFit
+
 __all__ = ["GalaxyLight", "component_weights", "parameter_covariance"]
 
 N_PARAMETERS = 7  # (x_0, y_0, ln r_eff, e1, e2, ln n, flux)
 
 
-def component_weights(components):
+def component_weights(components: Sequence[SersicFit]) -> np.ndarray:
     """Share of each component in a galaxy's total flux.
 
     Parameters
@@ -31,7 +41,7 @@ def component_weights(components):
     return flux / flux.sum()
 
 
-def parameter_covariance(fit):
+def parameter_covariance(fit: SersicFit) -> np.ndarray:
     """The covariance of (x_0, y_0, ln r_eff, e1, e2, ln n, flux) of a component.
 
     Parameters
@@ -73,7 +83,14 @@ class GalaxyLight:
         these are others: there the galaxy is drawn and summed. No `stamp` then.
     """
 
-    def __init__(self, components, psf, shape, apertures=(), pixel_map=PixelMap()):
+    def __init__(
+        self,
+        components: Sequence[SersicFit],
+        psf: EffectivePSF,
+        shape: tuple[int, int],
+        apertures: Sequence[Aperture] = (),
+        pixel_map: PixelMap = PixelMap(),
+    ) -> None:
         self._map = pixel_map
         drawn = [pixel_map.aperture(aperture) for aperture in apertures]
         self._x_min, self._y_min, frame = _frame_around(shape, drawn)
@@ -85,7 +102,7 @@ class GalaxyLight:
         params = [pixel_map.params(c.params).moved(-self._x_min, -self._y_min) for c in components]
         self._images = [renderer.image_and_derivatives(p.to_vector()) for p in params]
 
-    def stamp(self, aperture):
+    def stamp(self, aperture: Aperture) -> np.ndarray:
         """The galaxy of unit flux on the bounding box of an aperture."""
         box = self._slices(overlap(aperture))
         return sum(
@@ -93,12 +110,12 @@ class GalaxyLight:
             for weight, images in zip(self._weights, self._images, strict=True)
         )
 
-    def share(self, aperture):
+    def share(self, aperture: Aperture) -> float:
         """Share of the galaxy's total light that an aperture holds."""
         shares, _ = self._sums(aperture)
         return float(self._weights @ shares)
 
-    def slopes(self, aperture):
+    def slopes(self, aperture: Aperture) -> np.ndarray:
         """Derivatives of the light inside an aperture.
 
         Returns
@@ -110,7 +127,7 @@ class GalaxyLight:
         shares, gradients = self._sums(aperture)
         return np.column_stack([self._fluxes[:, None] * gradients, shares])
 
-    def log_share_slopes(self, aperture):
+    def log_share_slopes(self, aperture: Aperture) -> np.ndarray:
         """Derivatives of the logarithm of `share`, as `slopes`; the fluxes' are 0."""
         shares, gradients = self._sums(aperture)
         scale = self._weights / (self._weights @ shares)

@@ -8,12 +8,20 @@ correlations are (empty apertures: Labbe et al. 2003, AJ 125, 1107). One
 convolution gives all positions at once, so nothing is drawn at random.
 """
 
+from __future__ import annotations
+
 from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from galstep.core.imaging.convolution import convolve_same
 from galstep.core.photometry.apertures import overlap, scaled
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from galstep.records import Aperture
 
 __all__ = ["EmptyApertures", "empty_apertures", "noise_correlation"]
 
@@ -50,7 +58,9 @@ class EmptyApertures:
     sums: np.ndarray = field(default=None, repr=False, compare=False)
 
 
-def empty_apertures(residual, mask, aperture, center_mask=4.0):
+def empty_apertures(
+    residual: np.ndarray, mask: np.ndarray, aperture: Aperture, center_mask: float = 4.0
+) -> EmptyApertures | None:
     """Level and scatter of the residual in apertures of one shape.
 
     Apertures whose centres lie within ``center_mask`` semi-axes of the galaxy
@@ -113,7 +123,11 @@ def empty_apertures(residual, mask, aperture, center_mask=4.0):
     return None
 
 
-def noise_correlation(first, second, to_second=None):
+def noise_correlation(
+    first: EmptyApertures | None,
+    second: EmptyApertures | None,
+    to_second: Callable[[np.ndarray, np.ndarray], tuple[np.ndarray, np.ndarray]] | None = None,
+) -> float:
     """Correlation of the noise of two filters, from empty apertures at the same places.
 
     Parameters

@@ -1,6 +1,9 @@
 """Aperture photometry of one filter, with every term of its error."""
 
+from __future__ import annotations
+
 from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
 
 import numpy as np
 from astropy.stats import mad_std
@@ -19,6 +22,12 @@ from galstep.flags import BandFlag
 from galstep.pixel_map import PixelMap
 from galstep.records import ApertureFlux
 from galstep.units import MAG_PER_LN
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from galstep.core.psf.effective import EffectivePSF
+    from galstep.records import Aperture, BandFit
 
 __all__ = [
     "ApertureImages",
@@ -107,7 +116,9 @@ class Measurement:
     empty: EmptyApertures | None = None
 
 
-def mask_outliers(residual, mask, n_sigma=OUTLIER_SIGMA):
+def mask_outliers(
+    residual: np.ndarray, mask: np.ndarray, n_sigma: float = OUTLIER_SIGMA
+) -> np.ndarray:
     """The mask with pixels beyond ``n_sigma`` robust sigma of the residual added.
 
     Parameters
@@ -146,8 +157,15 @@ class BandPhotometer:
     """
 
     def __init__(
-        self, images, fit, psf, reference_psf, apertures, settings, reference_map=PixelMap()
-    ):
+        self,
+        images: ApertureImages,
+        fit: BandFit,
+        psf: EffectivePSF,
+        reference_psf: EffectivePSF,
+        apertures: Sequence[Aperture],
+        settings: ApertureSettings,
+        reference_map: PixelMap = PixelMap(),
+    ) -> None:
         self.images, self.fit, self.psf, self.settings = images, fit, psf, settings
         # what is mostly off the frame is refused, and need not be rendered
         wanted = [a for a in apertures if self._outside(a) <= settings.fill_max_nan_frac]
@@ -168,7 +186,9 @@ class BandPhotometer:
         """The least share of an aperture that is off the frame, whatever its place."""
         return 1 - self.images.mask.size / (np.pi * aperture.a * aperture.b)
 
-    def measure(self, aperture, kind="petrosian", correction=None):
+    def measure(
+        self, aperture: Aperture, kind: str = "petrosian", correction: float | None = None
+    ) -> Measurement:
         """Flux of the galaxy inside an ellipse.
 
         flux = sum(share x data) - area x level, with ``level`` what the empty

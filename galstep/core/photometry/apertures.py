@@ -3,13 +3,21 @@
 The overlap of ellipse and pixels is exact throughout (``photutils.aperture``).
 """
 
+from __future__ import annotations
+
 from dataclasses import dataclass, replace
 from functools import lru_cache
+from typing import TYPE_CHECKING
 
 import numpy as np
 from scipy.ndimage import median as labelled_median
 
 from galstep.exceptions import InputError, ParameterError
+
+if TYPE_CHECKING:
+    from photutils.aperture import ApertureMask, BoundingBox
+
+    from galstep.records import Aperture
 
 __all__ = [
     "FilledStamp",
@@ -25,7 +33,7 @@ MIN_RING_PIXELS = 3
 
 # every sum over an aperture asks for it anew, and it takes longer than the sum
 @lru_cache(maxsize=64)
-def overlap(aperture):
+def overlap(aperture: Aperture) -> ApertureMask:
     """The exact overlap of an aperture with the pixels around it.
 
     Parameters
@@ -48,7 +56,7 @@ def overlap(aperture):
     return mask
 
 
-def bounding_box(aperture):
+def bounding_box(aperture: Aperture) -> BoundingBox:
     """The pixels that an aperture can touch, as `overlap` has them in ``bbox``."""
     return _ellipse(aperture).bbox
 
@@ -64,12 +72,14 @@ def _ellipse(aperture):
     )
 
 
-def scaled(aperture, factor):
+def scaled(aperture: Aperture, factor: float) -> Aperture:
     """The aperture about the same centre with semi-axes ``factor`` times as long."""
     return replace(aperture, a=factor * aperture.a, b=factor * aperture.b)
 
 
-def aperture_sum(image, aperture, mask=None, power=1):
+def aperture_sum(
+    image: np.ndarray, aperture: Aperture, mask: np.ndarray | None = None, power: int = 1
+) -> tuple[float, float]:
     """Sum over the good part of an aperture.
 
     Parameters
@@ -122,12 +132,18 @@ class FilledStamp:
     off_frame: float
 
     @property
-    def total(self):
+    def total(self) -> float:
         """Sum over the aperture (image unit x pixel)."""
         return float((self.share * self.image).sum())
 
 
-def fill_stamp(image, mask, aperture, model, replace_with="median"):
+def fill_stamp(
+    image: np.ndarray,
+    mask: np.ndarray,
+    aperture: Aperture,
+    model: np.ndarray,
+    replace_with: str = "median",
+) -> FilledStamp:
     """The pixels in and around an aperture, with the bad ones replaced.
 
     Parameters

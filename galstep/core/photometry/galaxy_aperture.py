@@ -1,6 +1,9 @@
 """The aperture of a galaxy: its isophotes, and the Petrosian radius among them."""
 
+from __future__ import annotations
+
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import numpy as np
 from scipy.special import gammaincinv
@@ -12,6 +15,12 @@ from galstep.core.photometry.isophotes import Isophotes, data_isophotes, model_i
 from galstep.core.photometry.kron import kron_radius
 from galstep.core.photometry.petrosian import petrosian_radius
 from galstep.exceptions import GalstepError, ParameterError
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from galstep.core.psf.effective import EffectivePSF
+    from galstep.records import Aperture, SersicFit
 
 __all__ = ["GalaxyAperture", "define_aperture", "growth_radii"]
 
@@ -36,13 +45,21 @@ class GalaxyAperture:
     """
 
     isophotes: Isophotes
-    aperture: object
+    aperture: Aperture
     petrosian_radius: float
     reason: str = ""
     kron_radius: float = np.nan
 
 
-def define_aperture(components, psf, shape, eta, frac_min=0.05, frac_max=0.95, data=None):
+def define_aperture(
+    components: Sequence[SersicFit],
+    psf: EffectivePSF,
+    shape: tuple[int, int],
+    eta: float,
+    frac_min: float = 0.05,
+    frac_max: float = 0.95,
+    data: np.ndarray | None = None,
+) -> GalaxyAperture:
     """Isophotes and Petrosian aperture of a fitted galaxy.
 
     Parameters
@@ -99,7 +116,7 @@ def define_aperture(components, psf, shape, eta, frac_min=0.05, frac_max=0.95, d
     return GalaxyAperture(isophotes, chosen, radius, "; ".join(reasons), kron)
 
 
-def growth_radii(isophotes, shape, number):
+def growth_radii(isophotes: Isophotes, shape: tuple[int, int], number: int) -> np.ndarray:
     """Semi-major axes from the innermost isophote to the edge of the frame.
 
     Parameters

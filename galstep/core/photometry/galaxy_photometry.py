@@ -1,6 +1,9 @@
 """Aperture photometry of a galaxy in all its filters, in ellipses that are the same on the sky."""
 
+from __future__ import annotations
+
 from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
 
 from galstep.core.photometry.aperture_covariance import flux_covariances
 from galstep.core.photometry.aperture_light import GalaxyLight
@@ -9,6 +12,13 @@ from galstep.core.photometry.psf_matching import blurred_correction
 from galstep.exceptions import GalstepError
 from galstep.pixel_map import PixelMap
 from galstep.records import BandFit
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from galstep.core.photometry.aperture_photometry import ApertureSettings
+    from galstep.core.psf.effective import EffectivePSF
+    from galstep.records import Aperture, ApertureFlux, JointSummary
 
 __all__ = ["PhotometryBand", "measure_galaxy", "placed"]
 
@@ -29,11 +39,11 @@ class PhotometryBand:
 
     images: ApertureImages
     fit: BandFit
-    psf: object
+    psf: EffectivePSF
     pixel_map: PixelMap = PixelMap()
 
 
-def placed(ellipse, band):
+def placed(ellipse: Aperture, band: PhotometryBand) -> Aperture:
     """An ellipse of the base filter about the galaxy's centre in another one.
 
     The affine map carries its shape; the centre is the one fitted there, so
@@ -52,7 +62,14 @@ def placed(ellipse, band):
     return replace(band.pixel_map.aperture(ellipse), x=centre.x_0, y=centre.y_0)
 
 
-def measure_galaxy(bands, ellipses, reference, settings, joint=None, by_kernel=False):
+def measure_galaxy(
+    bands: Mapping[str, PhotometryBand],
+    ellipses: Sequence[tuple[str, Aperture]],
+    reference: str,
+    settings: ApertureSettings,
+    joint: JointSummary | None = None,
+    by_kernel: bool = False,
+) -> dict[str, list[ApertureFlux]]:
     """Fluxes of a galaxy in every filter and aperture.
 
     Parameters

@@ -1,7 +1,10 @@
 """Ellipses of equal brightness of a galaxy, and the family they form."""
 
+from __future__ import annotations
+
 import warnings
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import numpy as np
 from astropy.utils.exceptions import AstropyUserWarning
@@ -9,6 +12,9 @@ from scipy.ndimage import map_coordinates, spline_filter
 
 from galstep.exceptions import GalstepError, InputError, ParameterError
 from galstep.records import Aperture
+
+if TYPE_CHECKING:
+    import numpy.typing as npt
 
 __all__ = ["Isophotes", "data_isophotes", "model_isophotes"]
 
@@ -37,10 +43,10 @@ class Isophotes:
     e1: np.ndarray
     e2: np.ndarray
 
-    def __len__(self):
+    def __len__(self) -> int:
         return len(self.a)
 
-    def at(self, a):
+    def at(self, a: float) -> Aperture:
         """The ellipse of semi-major axis ``a`` as a `galstep.records.Aperture`.
 
         Interpolated linearly in ``a``; inside the first and outside the last
@@ -52,7 +58,9 @@ class Isophotes:
         return Aperture(self.x, self.y, float(a), float(a * (1 - e) / (1 + e)), float(theta))
 
 
-def model_isophotes(image, x, y, fractions, total):
+def model_isophotes(
+    image: np.ndarray, x: float, y: float, fractions: npt.ArrayLike, total: float
+) -> Isophotes:
     """Isophotes of a model galaxy: smooth, without noise, falling outwards.
 
     For each share of the light the brightness is found above which the pixels
@@ -100,7 +108,7 @@ def model_isophotes(image, x, y, fractions, total):
     reach = min(x, y, nx - 1 - x, ny - 1 - y)
     if not reach > 1:
         raise InputError(f"the centre must lie inside the frame, got ({x:g}, {y:g})")
-    levels = _levels(image, fractions * total)
+    levels = _levels(image, fractions * total)  # type: ignore[operator]
     radii = _ray_radii(image, x, y, reach, levels)
     radii = radii[np.isfinite(radii).all(axis=1)]
     if not len(radii):
@@ -173,7 +181,7 @@ def _family(x, y, a, e1, e2):
     return Isophotes(float(x), float(y), a[order], e1[order], e2[order])
 
 
-def data_isophotes(data, start, a_min, a_max):
+def data_isophotes(data: np.ndarray, start: Aperture, a_min: float, a_max: float) -> Isophotes:
     """Isophotes of an image with noise, by ``photutils.isophote.Ellipse``.
 
     The centre is held; the shape is free (Jedrzejewski 1987, MNRAS 226, 747).

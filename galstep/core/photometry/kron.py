@@ -1,9 +1,16 @@
 """The Kron radius of a galaxy."""
 
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
 import numpy as np
 
 from galstep.core.photometry.apertures import aperture_sum
 from galstep.exceptions import GalstepError
+
+if TYPE_CHECKING:
+    from galstep.core.photometry.isophotes import Isophotes
 
 __all__ = ["kron_radius"]
 
@@ -12,7 +19,12 @@ N_RINGS = 30
 INNERMOST = 0.25  # pixels
 
 
-def kron_radius(image, isophotes, mask=None, factor=KRON_FACTOR):
+def kron_radius(
+    image: np.ndarray,
+    isophotes: Isophotes,
+    mask: np.ndarray | None = None,
+    factor: float = KRON_FACTOR,
+) -> float:
     """``factor`` times the mean radius of a galaxy's light.
 
     R_1 = sum R dF / sum dF over elliptical rings, R their semi-major axis

@@ -1,12 +1,19 @@
 """The Petrosian radius of a galaxy."""
 
+from __future__ import annotations
+
 from itertools import pairwise
+from typing import TYPE_CHECKING
 
 import numpy as np
 from scipy.optimize import brentq
 
 from galstep.core.photometry.apertures import aperture_sum, scaled
 from galstep.exceptions import GalstepError, ParameterError
+
+if TYPE_CHECKING:
+    from galstep.core.photometry.isophotes import Isophotes
+    from galstep.records import Aperture
 
 __all__ = ["petrosian_radius", "petrosian_ratio"]
 
@@ -15,7 +22,7 @@ N_SCAN = 24
 INNERMOST = 0.5  # pixels: where the search begins, inside the first isophote
 
 
-def petrosian_ratio(image, aperture, mask=None):
+def petrosian_ratio(image: np.ndarray, aperture: Aperture, mask: np.ndarray | None = None) -> float:
     """Brightness at a radius over the mean brightness inside it.
 
     eta(R) = <I>(0.8 R .. 1.25 R) / <I>(< R) on ellipses of one shape
@@ -46,7 +53,9 @@ def petrosian_ratio(image, aperture, mask=None):
     return float((ring_sum / ring_area) / (inside / area))
 
 
-def petrosian_radius(image, isophotes, eta, mask=None):
+def petrosian_radius(
+    image: np.ndarray, isophotes: Isophotes, eta: float, mask: np.ndarray | None = None
+) -> float:
     """Where the Petrosian ratio first falls to ``eta``.
 
     Parameters

@@ -5,6 +5,10 @@ the other filter, and measured again. What the aperture loses is taken for what
 it loses in the other filter: exact where the galaxy looks the same in both.
 """
 
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
 import numpy as np
 
 from galstep.core.imaging.convolution import convolve_same
@@ -12,13 +16,19 @@ from galstep.core.imaging.stars import StarRenderer
 from galstep.core.photometry.apertures import bounding_box, fill_stamp, overlap, scaled
 from galstep.exceptions import GalstepError
 
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from galstep.core.psf.effective import EffectivePSF
+    from galstep.records import Aperture
+
 __all__ = ["blurred_correction", "matching_kernel"]
 
 REGULARIZATION = 1e-3  # of the largest amplitude: frequencies below are left out
 MAX_HALF_SIZE = 40  # pixels
 
 
-def matching_kernel(psf, target):
+def matching_kernel(psf: EffectivePSF, target: EffectivePSF) -> np.ndarray:
     """The kernel that makes a star of one PSF look like one of another.
 
     Parameters
@@ -46,7 +56,15 @@ def _star(psf, half):
     return StarRenderer(psf).render((2 * half + 1,) * 2, centre, centre, np.ones(1))
 
 
-def blurred_correction(image, mask, aperture, model, psf, target, replace_with="median"):
+def blurred_correction(
+    image: np.ndarray,
+    mask: np.ndarray,
+    aperture: Aperture,
+    model: Callable[[Aperture], np.ndarray],
+    psf: EffectivePSF,
+    target: EffectivePSF,
+    replace_with: str = "median",
+) -> float:
     """What to add to a magnitude of the target's filter, after the reference's data.
 
     Parameters

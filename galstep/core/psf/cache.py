@@ -6,6 +6,8 @@ last few of them are kept here. They are found by what they are made of, so
 another array or another kernel is another PSF.
 """
 
+from __future__ import annotations
+
 import hashlib
 from dataclasses import replace
 from functools import lru_cache
@@ -38,7 +40,9 @@ class _Content:
         return self._key == other._key
 
 
-def effective_psf(array, oversample, kernel=None, name="PSF"):
+def effective_psf(
+    array: np.ndarray, oversample: int, kernel: PsfKernel | None = None, name: str = "PSF"
+) -> EffectivePSF:
     """A library PSF convolved with its kernel; the same object for the same input.
 
     Parameters
@@ -62,7 +66,9 @@ def effective_psf(array, oversample, kernel=None, name="PSF"):
     return _made(_Content(array, name), oversample, kernel)
 
 
-def displaced_psfs(array, oversample, kernel=None, name="PSF"):
+def displaced_psfs(
+    array: np.ndarray, oversample: int, kernel: PsfKernel | None = None, name: str = "PSF"
+) -> tuple[EffectivePSF, ...]:
     """The effective PSF moved by one sigma along each independent error of its kernel.
 
     Parameters

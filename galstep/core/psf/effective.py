@@ -8,8 +8,11 @@ The star sits at the geometric centre of the array, (size - 1) / 2 in both
 axes, wherever its light may peak.
 """
 
+from __future__ import annotations
+
 from dataclasses import dataclass
 from functools import cached_property
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from scipy.fft import fftfreq, irfft2, next_fast_len, rfft2, rfftfreq
@@ -18,6 +21,11 @@ from scipy.ndimage import map_coordinates, spline_filter
 from galstep.core.psf.kernels import kernel_reach, kernel_transform, kernel_transform_derivatives
 from galstep.core.psf.modes import correction_array
 from galstep.exceptions import InputError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Hashable
+
+    from galstep.records import PsfKernel
 
 __all__ = ["EffectivePSF"]
 
@@ -43,7 +51,7 @@ class EffectivePSF:
     oversample: int
 
     @classmethod
-    def from_array(cls, array, oversample, name="PSF"):
+    def from_array(cls, array: np.ndarray, oversample: int, name: str = "PSF") -> EffectivePSF:
         """Check an array and normalise it to sum 1.
 
         Nothing is cropped, shifted or clipped; even sizes are allowed.
@@ -93,7 +101,7 @@ class EffectivePSF:
         array.setflags(write=False)
         return cls(array, oversample)
 
-    def derived(self, key, make):
+    def derived(self, key: Hashable, make: Callable[[], Any]) -> Any:
         """Something that is made from this PSF alone, made once and kept with it.
 
         Parameters
@@ -116,18 +124,18 @@ class EffectivePSF:
         return {}
 
     @property
-    def centre(self):
+    def centre(self) -> tuple[float, float]:
         """(y, x) of the star in oversampled samples, 0-based."""
         ny, nx = self.array.shape
         return (ny - 1) / 2, (nx - 1) / 2
 
     @property
-    def half_size(self):
+    def half_size(self) -> int:
         """Native pixels from the centre to the nearer edge, rounded down."""
         return int(min(self.centre) / self.oversample)
 
     @cached_property
-    def fwhm(self):
+    def fwhm(self) -> float:
         """Full width at half maximum in native pixels.
 
         The diameter of the circle with the area where the PSF is above half
@@ -157,7 +165,7 @@ class EffectivePSF:
         return float(2 * np.sqrt(area / np.pi))
 
     @cached_property
-    def noise_area(self):
+    def noise_area(self) -> float:
         """Equivalent noise area in native pixels.
 
         1 / sum(P^2) over native pixels, averaged over the star's position
@@ -167,7 +175,7 @@ class EffectivePSF:
         """
         return float(1 / (self.oversample**2 * np.sum(self.array**2)))
 
-    def convolved(self, kernel):
+    def convolved(self, kernel: PsfKernel) -> EffectivePSF:
         """This PSF convolved with a kernel, its correction added.
 
         Done in Fourier space with zero padding, so that nothing wraps around.
@@ -202,7 +210,7 @@ class EffectivePSF:
             array = array + correction_array(array.shape, self.oversample, kernel.correction)
         return self._read_only(array, self.oversample)
 
-    def kernel_derivatives(self, kernel):
+    def kernel_derivatives(self, kernel: PsfKernel) -> list[np.ndarray]:
         """Derivatives of `convolved` with respect to the kernel's parameters.
 
         Parameters
@@ -217,7 +225,9 @@ class EffectivePSF:
         """
         return self.convolved_with_derivatives(kernel)[1]
 
-    def convolved_with_derivatives(self, kernel):
+    def convolved_with_derivatives(
+        self, kernel: PsfKernel
+    ) -> tuple[EffectivePSF, list[np.ndarray]]:
         """`convolved` and `kernel_derivatives` at once.
 
         Parameters

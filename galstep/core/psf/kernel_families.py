@@ -5,6 +5,8 @@ parameters may move. The Gaussian's is sigma^2, not sigma: the derivative with
 respect to sigma vanishes at no blur, where a fit in sigma would stick.
 """
 
+from __future__ import annotations
+
 from dataclasses import replace
 
 import numpy as np
@@ -36,7 +38,7 @@ MAX_LOG_STEP = 0.3
 LEAST_RATIO = 0.3
 
 
-def kernel_of_variance(family, variance, width=1.0):
+def kernel_of_variance(family: str, variance: float, width: float = 1.0) -> PsfKernel:
     """A kernel of a family with the given variance per axis.
 
     Parameters
@@ -59,7 +61,7 @@ def kernel_of_variance(family, variance, width=1.0):
         If the family is not known.
     """
     if family == "gaussian":
-        parameters = (variance,)
+        parameters: tuple[float, ...] = (variance,)
     elif family == "elliptical":
         parameters = (variance, 0.0, variance)
     elif family == "moffat":
@@ -78,7 +80,7 @@ def _moffat_fwhm(ln_slope):
     return 2 * np.sqrt(2 ** (1 / (1 + np.exp(ln_slope))) - 1)
 
 
-def variance(kernel):
+def variance(kernel: PsfKernel) -> float:
     """Variance per axis of a kernel (px^2), as in `kernel_of_variance`.
 
     Parameters
@@ -100,7 +102,7 @@ def variance(kernel):
     return p[0] + (p[1] ** 2 / 12 if kernel.family == "drizzle" else 0.0)
 
 
-def distance(first, second):
+def distance(first: PsfKernel, second: PsfKernel) -> float:
     """How far apart two kernels are.
 
     Parameters
@@ -119,12 +121,12 @@ def distance(first, second):
     return float(np.linalg.norm(np.subtract(first.parameters, second.parameters)))
 
 
-def n_free(family):
+def n_free(family: str) -> int:
     """Number of fitted parameters: the drizzle width is given, not fitted."""
     return {"none": 0, "gaussian": 1, "elliptical": 3, "moffat": 2, "drizzle": 1}[family]
 
 
-def scaled_kernel(kernel, factor):
+def scaled_kernel(kernel: PsfKernel, factor: float) -> PsfKernel:
     """The same kernel with ``factor`` times the variance per axis."""
     if kernel.family == "moffat":
         ln_alpha, ln_slope = kernel.parameters
@@ -135,7 +137,7 @@ def scaled_kernel(kernel, factor):
     return replace(kernel, parameters=tuple(factor * p for p in kernel.parameters))
 
 
-def with_covariance(kernel, covariance):
+def with_covariance(kernel: PsfKernel, covariance: np.ndarray) -> PsfKernel:
     """The kernel with errors, and their correlation if it has several.
 
     Parameters
@@ -154,7 +156,7 @@ def with_covariance(kernel, covariance):
     return replace(kernel, errors=tuple(errors), covariance=matrix)
 
 
-def with_scale_error(kernel, relative):
+def with_scale_error(kernel: PsfKernel, relative: float) -> PsfKernel:
     """The kernel with an error of its size alone.
 
     Parameters
@@ -172,7 +174,7 @@ def with_scale_error(kernel, relative):
     return with_covariance(kernel, np.outer(moved, moved) * (relative / step) ** 2)
 
 
-def displaced_kernels(kernel):
+def displaced_kernels(kernel: PsfKernel | None) -> list[PsfKernel]:
     """The kernel moved by one sigma along each independent direction of its errors.
 
     Parameters
@@ -213,7 +215,7 @@ def _moved(kernel, axis):
     return PsfKernel(kernel.family, tuple(float(value) for value in new))
 
 
-def bounded_step(kernel, step):
+def bounded_step(kernel: PsfKernel, step: np.ndarray) -> PsfKernel:
     """The kernel after a Gauss-Newton step, held within reason.
 
     A variance moves by at most 1 px^2 and falls to no less than 0.3 of its

@@ -17,11 +17,18 @@ negative, which sharpens: down to -0.1 px^2, where K at the corner of the band
 of a 4x oversampled PSF has grown to 7e6. What a fit has use for is -0.02.
 """
 
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
 import numpy as np
 from scipy.interpolate import CubicSpline
 from scipy.special import gammaln, kv
 
 from galstep.exceptions import ParameterError
+
+if TYPE_CHECKING:
+    from galstep.records import PsfKernel
 
 __all__ = ["kernel_reach", "kernel_transform", "kernel_transform_derivatives"]
 
@@ -61,7 +68,7 @@ def _smallest_variance(family, values):
     return 0.0
 
 
-def kernel_reach(kernel, limit):
+def kernel_reach(kernel: PsfKernel, limit: float) -> float:
     """How far a kernel carries light, in native pixels.
 
     Parameters
@@ -95,7 +102,7 @@ def kernel_reach(kernel, limit):
     return float(reach)
 
 
-def kernel_transform(kernel, f_x, f_y):
+def kernel_transform(kernel: PsfKernel, f_x: np.ndarray, f_y: np.ndarray) -> np.ndarray:
     """K(f_x, f_y) of a kernel.
 
     Parameters
@@ -117,7 +124,7 @@ def kernel_transform(kernel, f_x, f_y):
     if kernel.family == "none":
         return np.ones(np.broadcast_shapes(np.shape(f_x), np.shape(f_y)))
     if kernel.family == "moffat":
-        return _moffat_transform(*values, np.hypot(f_x, f_y))
+        return _moffat_transform(*values, np.hypot(f_x, f_y))  # type: ignore[call-arg]
     if kernel.family == "elliptical":
         s_xx, s_xy, s_yy = values
         return np.exp(-2 * np.pi**2 * (s_xx * f_x**2 + 2 * s_xy * f_x * f_y + s_yy * f_y**2))
@@ -127,7 +134,9 @@ def kernel_transform(kernel, f_x, f_y):
     return gaussian * np.sinc(values[1] * f_x) * np.sinc(values[1] * f_y)
 
 
-def kernel_transform_derivatives(kernel, f_x, f_y):
+def kernel_transform_derivatives(
+    kernel: PsfKernel, f_x: np.ndarray, f_y: np.ndarray
+) -> list[np.ndarray]:
     """dK/dt of each parameter t, in their order.
 
     Analytic; for "moffat" central differences of step 1e-4 in the
@@ -141,7 +150,7 @@ def kernel_transform_derivatives(kernel, f_x, f_y):
     if kernel.family == "none":
         return []
     if kernel.family == "moffat":
-        return _moffat_derivatives(*values, np.hypot(f_x, f_y))
+        return _moffat_derivatives(*values, np.hypot(f_x, f_y))  # type: ignore[call-arg]
     transform = kernel_transform(kernel, f_x, f_y)
     factor = -2 * np.pi**2
     if kernel.family == "elliptical":

@@ -18,10 +18,17 @@ the round modes are therefore L_p + L_(p+1), p >= 2 (sum 0), and those of m = 1
 (p + 2) L_p^1 + (p + 1) L_(p+1)^1, p >= 1 (first moments 0). Higher m have neither.
 """
 
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
 import numpy as np
 from scipy.special import eval_genlaguerre
 
 from galstep.exceptions import ParameterError
+
+if TYPE_CHECKING:
+    from galstep.records import PsfCorrection
 
 __all__ = ["MODES", "correction_array", "mode_arrays", "mode_shape"]
 
@@ -37,7 +44,9 @@ MODES = (
 REACH = 7.0  # scales: the largest mode has fallen to 1e-6 of its peak
 
 
-def correction_array(shape, oversample, correction):
+def correction_array(
+    shape: tuple[int, int], oversample: int, correction: PsfCorrection
+) -> np.ndarray:
     """What a correction adds to a PSF.
 
     Parameters
@@ -71,13 +80,13 @@ def correction_array(shape, oversample, correction):
     return array
 
 
-def mode_shape(shape, oversample, scale):
+def mode_shape(shape: tuple[int, int], oversample: int, scale: float) -> tuple[int, ...]:
     """The part of a PSF's array that the modes reach: no larger, of the same parity."""
     wanted = 2 * int(np.ceil(REACH * scale * oversample))
     return tuple(min(n, wanted + n % 2) for n in shape)
 
 
-def mode_arrays(shape, oversample, scale):
+def mode_arrays(shape: tuple[int, ...], oversample: int, scale: float) -> np.ndarray:
     """The modes on the grid of a PSF.
 
     Parameters

@@ -5,10 +5,16 @@ are looked at one by one, each with the light of every star that reaches it. The
 numbers are those of the tiles.
 """
 
+from __future__ import annotations
+
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import numpy as np
 from scipy.spatial import cKDTree
+
+if TYPE_CHECKING:
+    from galstep.core.star_field.solve import FieldModel, StarState
 
 __all__ = ["Boxes", "boxes_are_cheaper", "look_at_boxes", "pair_products"]
 
@@ -31,7 +37,9 @@ class Boxes:
     stamps: np.ndarray
 
 
-def wing_pairs(state, who, half_size, half_sizes):
+def wing_pairs(
+    state: StarState, who: np.ndarray, half_size: int, half_sizes: np.ndarray
+) -> tuple[np.ndarray, np.ndarray]:
     """Stars whose light reaches the boxes of others.
 
     Parameters
@@ -53,7 +61,7 @@ def wing_pairs(state, who, half_size, half_sizes):
     if len(who) * len(state) < FEW_PAIRS:
         apart = np.maximum(np.abs(ix[who, None] - ix), np.abs(iy[who, None] - iy))
         apart[np.arange(len(who)), who] = np.inf
-        return np.nonzero(apart <= half_sizes + half_size)
+        return np.nonzero(apart <= half_sizes + half_size)  # type: ignore[return-value]
     boxes, places = cKDTree(np.column_stack([ix[who], iy[who]])), np.column_stack([ix, iy])
     first, second, low = [], [], -1
     for high in (*TIERS, max(TIERS[-1], int(half_sizes.max(initial=0)))):
@@ -78,7 +86,9 @@ def wing_pairs(state, who, half_size, half_sizes):
     return box[other], star[other]
 
 
-def boxes_are_cheaper(model, state, who):
+def boxes_are_cheaper(
+    model: FieldModel, state: StarState, who: np.ndarray
+) -> tuple[np.ndarray, np.ndarray] | None:
     """The `wing_pairs`, if looking at boxes costs less than drawing the tiles; else None."""
     area = (2 * model.half_size + 1) ** 2
     n_pixels = model.image.shape[0] * model.image.shape[1]
@@ -105,7 +115,9 @@ def _gather(model, ix, iy):
     return data, good, weight, (at[0][:, :, None], at[1][:, None, :])
 
 
-def look_at_boxes(model, state, who, pairs):
+def look_at_boxes(
+    model: FieldModel, state: StarState, who: np.ndarray, pairs: tuple[np.ndarray, np.ndarray]
+) -> Boxes:
     """Residuals, weights and stamps of the boxes of some stars.
 
     Parameters
@@ -145,7 +157,9 @@ def _drawn(model, state, star, ix, iy):
     return rows[:, :, None] & columns[:, None, :]
 
 
-def pair_products(model, stars, boxes, pairs):
+def pair_products(
+    model: FieldModel, stars: StarState, boxes: Boxes, pairs: np.ndarray
+) -> np.ndarray:
     """Weighted products of stamps over the overlap of their boxes.
 
     Parameters

@@ -4,12 +4,21 @@ The filter is the mean PSF: a detection only needs a place to start from. A tile
 is read with a margin, so that its map is that of the whole field.
 """
 
+from __future__ import annotations
+
 import warnings
 from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from scipy.fft import irfft2, next_fast_len, rfft2
 from scipy.spatial import cKDTree
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from galstep.core.star_field.psf import PsfField
+    from galstep.core.star_field.tiles import Tile
 
 __all__ = [
     "MatchedFilter",
@@ -39,11 +48,11 @@ class Peaks:
     flux: np.ndarray
     significance: np.ndarray
 
-    def __len__(self):
+    def __len__(self) -> int:
         return len(self.x)
 
     @classmethod
-    def joined(cls, parts):
+    def joined(cls, parts: Iterable[Peaks]) -> Peaks:
         """Several lists one after the other."""
         parts = list(parts)
         if not parts:
@@ -51,7 +60,7 @@ class Peaks:
         names = ("x", "y", "flux", "significance")
         return cls(*(np.concatenate([getattr(p, name) for p in parts]) for name in names))
 
-    def select(self, keep):
+    def select(self, keep: np.ndarray) -> Peaks:
         """The peaks where ``keep`` (boolean or index array) says so."""
         return Peaks(self.x[keep], self.y[keep], self.flux[keep], self.significance[keep])
 
@@ -68,7 +77,7 @@ class MatchedFilter:
     kernel : (k, k) array
     """
 
-    def __init__(self, psfs):
+    def __init__(self, psfs: PsfField) -> None:
         half = min(psfs.matrix_half_size, MAX_KERNEL_HALF_SIZE)
         centre, shape = np.array([float(half)]), (2 * half + 1,) * 2
         self.kernel = psfs.mean_renderer.render(shape, centre, centre, np.ones(1), half)
@@ -82,11 +91,11 @@ class MatchedFilter:
             self._made[key] = make()
         return self._made[key]
 
-    def uniform_root(self, shape):
+    def uniform_root(self, shape: tuple[int, int]) -> np.ndarray:
         """sqrt(sum P^2) over what of the filter lies in a frame, about each of its pixels."""
         return self._once(("root", shape), lambda: np.sqrt(_sums_inside(self.kernel**2, shape)))
 
-    def correlate(self, image, power=1):
+    def correlate(self, image: np.ndarray, power: int = 1) -> np.ndarray:
         """Sums of an image times P^power about each of its pixels; the image is 0 outside."""
         half, (ny, nx) = len(self.kernel) // 2, image.shape
         # in strips that stay in the cache, each with what the filter reaches beside it
@@ -118,7 +127,15 @@ def _vertex(before, at, after):
     return np.clip(0.5 * (before - after) / curvature, -0.5, 0.5)
 
 
-def matched_filter_peaks(matched, residual, weight, doubt, tile, frame, threshold):
+def matched_filter_peaks(
+    matched: MatchedFilter,
+    residual: np.ndarray,
+    weight: np.ndarray,
+    doubt: np.ndarray | None,
+    tile: Tile,
+    frame: Tile,
+    threshold: float,
+) -> tuple[Peaks, np.ndarray]:
     """Peaks of the matched filter whose pixel is in a tile.
 
     S = sum(w r P) / sqrt(sum(w P^2)) (see `galstep.core.detection.detect`), divided by
@@ -158,7 +175,7 @@ def matched_filter_peaks(matched, residual, weight, doubt, tile, frame, threshol
         for i, n in zip((iy, ix), snr.shape, strict=True)
     )
     middle = at(iy, ix)
-    around = [[at(r, c) for c in columns] for r in rows]
+    around: Any = [[at(r, c) for c in columns] for r in rows]
     peak = (middle > threshold) & (middle >= np.max(around, axis=(0, 1), initial=-np.inf))
     iy, ix, middle = iy[peak], ix[peak], middle[peak]
     around = np.array(around)[:, :, peak]
@@ -208,7 +225,15 @@ def _sums_inside(squares, shape):
     return across[:, x1] - across[:, x0]
 
 
-def finder_peaks(name, residual, good, tile, frame, threshold, fwhm):
+def finder_peaks(
+    name: str,
+    residual: np.ndarray,
+    good: np.ndarray,
+    tile: Tile,
+    frame: Tile,
+    threshold: float,
+    fwhm: float,
+) -> Peaks:
     """Stars that a finder of photutils sees in a tile.
 
     Parameters
@@ -245,7 +270,7 @@ def finder_peaks(name, residual, good, tile, frame, threshold, fwhm):
     return found.select(tile.holds(x, y) & np.isfinite(x + y + flux))
 
 
-def apart(found, known_x, known_y, separation):
+def apart(found: Peaks, known_x: np.ndarray, known_y: np.ndarray, separation: float) -> Peaks:
     """Peaks away from known stars and from brighter peaks, brightest first."""
     if len(known_x) and len(found):
         distance, _ = cKDTree(np.column_stack([known_x, known_y])).query(
@@ -261,7 +286,7 @@ def apart(found, known_x, known_y, separation):
     return found.select(keep)
 
 
-def map_scatter(samples):
+def map_scatter(samples: np.ndarray) -> float:
     """Scatter of the map, at least 1: units of all thresholds.
 
     Median minus the 15.87th percentile of all samples, so that neither

@@ -5,8 +5,11 @@ brighter one's wings; what they leave is searched in the next pass. All stars
 known so far are fitted together after each pass.
 """
 
+from __future__ import annotations
+
 import logging
 from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING
 
 import numpy as np
 from scipy.spatial import cKDTree
@@ -38,6 +41,10 @@ from galstep.core.star_field.solve import (
 from galstep.core.star_field.tiles import make_tiles
 from galstep.core.star_field.wings import not_in_wings, wing_envelope
 from galstep.exceptions import ParameterError
+
+if TYPE_CHECKING:
+    from galstep.core.star_field.psf import PsfField
+    from galstep.core.star_field.tiles import FieldImage, Tile
 
 __all__ = ["StarField", "StarFieldOptions", "fit_star_field"]
 
@@ -104,7 +111,7 @@ class StarFieldOptions:
     psf_error: float = 0.01
     tile_size: int = 1024
 
-    def __post_init__(self):
+    def __post_init__(self) -> None:
         for name, allowed in (
             ("finder", ("galstep", "dao", "iraf", "none")),
             ("background", ("global", "local", "none")),
@@ -136,17 +143,22 @@ class StarField:
     model: FieldModel
     history: list = field(default_factory=list)
 
-    def residual(self, tile):
+    def residual(self, tile: Tile) -> np.ndarray:
         """Data without stars and sky, NaN where bad."""
         residual, _, good, _ = self.model.look(tile, self.state)
         return np.where(good, residual, np.nan)
 
-    def local_bkg(self):
+    def local_bkg(self) -> np.ndarray:
         """The sky beneath each star: mesh and ring together."""
         return self.model.sky.at(self.state.x, self.state.y) + self.state.level
 
 
-def fit_star_field(image, psfs, options=StarFieldOptions(), initial=None):
+def fit_star_field(
+    image: FieldImage,
+    psfs: PsfField,
+    options: StarFieldOptions = StarFieldOptions(),
+    initial: tuple[np.ndarray, np.ndarray, np.ndarray] | None = None,
+) -> StarField:
     """Find and measure the stars of a field.
 
     Parameters

@@ -4,7 +4,10 @@ photutils holds the whole image in memory and fits star by star or group by
 group; see `photutils.psf.PSFPhotometry` and ``IterativePSFPhotometry``.
 """
 
+from __future__ import annotations
+
 import warnings
+from typing import TYPE_CHECKING
 
 import numpy as np
 from astropy.nddata import NDData
@@ -17,21 +20,29 @@ from galstep.core.star_field.sky import SkyMesh, measure_mesh
 from galstep.core.star_field.tiles import Tile
 from galstep.exceptions import ParameterError
 
+if TYPE_CHECKING:
+    from photutils.psf import GriddedPSFModel, ImagePSF
+
+    from galstep.core.star_field.photometry import StarFieldOptions
+    from galstep.core.star_field.psf import PsfField
+    from galstep.core.star_field.rows import StarRows
+    from galstep.core.star_field.tiles import FieldImage
+
 __all__ = ["PeerField", "measure_by_photutils", "peer_psf"]
 
 
 class PeerField:
     """What photutils made of a field: ``rows`` and `residual`."""
 
-    def __init__(self, rows, image):
+    def __init__(self, rows: StarRows, image: np.ndarray) -> None:
         self.rows, self._residual = rows, image
 
-    def residual(self, tile):
+    def residual(self, tile: Tile) -> np.ndarray:
         """Data without stars and sky, NaN where bad."""
         return self._residual[tile.part]
 
 
-def peer_psf(psfs, fixed=False):
+def peer_psf(psfs: PsfField, fixed: bool = False) -> GriddedPSFModel | ImagePSF:
     """A `PsfField` as a model of photutils.
 
     Parameters
@@ -96,7 +107,13 @@ def _finder(psfs, image, options, sigma):
     return finder(options.threshold * sigma, psfs.mean.fwhm)
 
 
-def measure_by_photutils(image, psfs, options, initial=None, aperture_radius=3.0):
+def measure_by_photutils(
+    image: FieldImage,
+    psfs: PsfField,
+    options: StarFieldOptions,
+    initial: tuple[np.ndarray, np.ndarray, np.ndarray] | None = None,
+    aperture_radius: float = 3.0,
+) -> PeerField:
     """Find and measure the stars of a field with photutils.
 
     Parameters

@@ -6,6 +6,8 @@ the edge. Interpolation and rendering are linear, so a star is drawn as four
 stars of the grid's own PSFs.
 """
 
+from __future__ import annotations
+
 import numpy as np
 
 from galstep.core.imaging.stars import StarRenderer
@@ -30,7 +32,9 @@ class PsfField:
         Sum of each PSF over native pixels: a star of flux F has F * norm in the frame.
     """
 
-    def __init__(self, psfs, x_grid, y_grid, norms):
+    def __init__(
+        self, psfs: list[EffectivePSF], x_grid: np.ndarray, y_grid: np.ndarray, norms: np.ndarray
+    ) -> None:
         self.renderers = [StarRenderer(psf) for psf in psfs]
         self.x_grid, self.y_grid = np.asarray(x_grid, float), np.asarray(y_grid, float)
         self.norms = np.asarray(norms, dtype=float)
@@ -42,12 +46,12 @@ class PsfField:
         self.matrix_half_size = self.mean_renderer.matrix_half_size
 
     @classmethod
-    def single(cls, psf):
+    def single(cls, psf: EffectivePSF) -> PsfField:
         """One `EffectivePSF` for the whole field."""
         return cls([psf], np.zeros(1), np.zeros(1), np.ones(1))
 
     @classmethod
-    def from_grid(cls, data, positions, oversample):
+    def from_grid(cls, data: np.ndarray, positions: np.ndarray, oversample: int) -> PsfField:
         """A grid of PSFs as photutils and STPSF have them.
 
         Parameters
@@ -84,7 +88,7 @@ class PsfField:
         ]
         return cls(psfs, x_grid, y_grid, data[order].sum(axis=(1, 2)) / oversample**2)
 
-    def weights(self, x, y):
+    def weights(self, x: np.ndarray, y: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """The PSFs that make a star's own, and their shares.
 
         Parameters
@@ -116,7 +120,15 @@ class PsfField:
             own = np.flatnonzero(share)
             yield self.renderers[k], own, share[own] * self.norms[k]
 
-    def render(self, shape, origin, x, y, flux, half_sizes):
+    def render(
+        self,
+        shape: tuple[int, int],
+        origin: tuple[int, int],
+        x: np.ndarray,
+        y: np.ndarray,
+        flux: np.ndarray,
+        half_sizes: np.ndarray,
+    ) -> np.ndarray:
         """An image of stars.
 
         Parameters
@@ -142,7 +154,14 @@ class PsfField:
             image = part if image is None else np.add(image, part, out=image)
         return np.zeros(shape) if image is None else image
 
-    def stamps(self, origin, x, y, half_size, centres=None):
+    def stamps(
+        self,
+        origin: tuple[int, int],
+        x: np.ndarray,
+        y: np.ndarray,
+        half_size: int,
+        centres: tuple[np.ndarray, np.ndarray] | None = None,
+    ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         """Unit stars with their derivatives; see `StarRenderer.stamps`.
 
         The change of the PSF itself over the field is no part of the derivatives.

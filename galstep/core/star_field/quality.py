@@ -3,7 +3,10 @@
 Names and meaning are those of photutils' PSF photometry.
 """
 
+from __future__ import annotations
+
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import numpy as np
 from scipy.sparse import coo_matrix
@@ -11,6 +14,9 @@ from scipy.sparse.csgraph import connected_components
 from scipy.spatial import cKDTree
 
 from galstep.core.star_field.boxes import boxes_are_cheaper, look_at_boxes
+
+if TYPE_CHECKING:
+    from galstep.core.star_field.solve import FieldEquations, FieldModel, StarState
 
 __all__ = ["FitQuality", "fit_quality", "groups_of", "star_errors", "star_flags"]
 
@@ -20,7 +26,7 @@ MAX_NEIGHBOURS = 8
 BATCH = 4096
 
 
-def groups_of(x, y, separation):
+def groups_of(x: np.ndarray, y: np.ndarray, separation: float) -> tuple[np.ndarray, np.ndarray]:
     """Groups of stars that are linked by distances below ``separation``.
 
     Returns
@@ -40,7 +46,7 @@ def groups_of(x, y, separation):
     return rank[label] + 1, np.bincount(label)[label]
 
 
-def star_errors(equations, wanted=None):
+def star_errors(equations: FieldEquations, wanted: np.ndarray | None = None) -> np.ndarray:
     """Marginal 1-sigma errors of flux, x and y.
 
     The inverse of the normal matrix of each star with its eight most strongly
@@ -145,12 +151,12 @@ class FitQuality:
     n_pixels_fit: np.ndarray
 
     @classmethod
-    def empty(cls, n_stars):
+    def empty(cls, n_stars: int) -> FitQuality:
         """Nothing known yet."""
-        return cls(*(np.full(n_stars, np.nan) for _ in range(3)), np.zeros(n_stars, dtype=int))
+        return cls(*(np.full(n_stars, np.nan) for _ in range(3)), np.zeros(n_stars, dtype=int))  # type: ignore[call-arg]
 
 
-def fit_quality(model, state, n_free):
+def fit_quality(model: FieldModel, state: StarState, n_free: np.ndarray) -> FitQuality:
     """Residuals in the boxes of all stars, tile by tile.
 
     Parameters
@@ -205,7 +211,15 @@ def _rate(quality, state, own, residual, weight, use, n_free):
     quality.n_pixels_fit[own] = n_pixels
 
 
-def star_flags(state, errors, quality, shape, half_size, still, bound):
+def star_flags(
+    state: StarState,
+    errors: np.ndarray,
+    quality: FitQuality,
+    shape: tuple[int, int],
+    half_size: int,
+    still: np.ndarray,
+    bound: float | None,
+) -> np.ndarray:
     """photutils' flag bits (`photutils.psf.PSF_FLAGS`).
 
     Parameters

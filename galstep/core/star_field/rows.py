@@ -1,8 +1,18 @@
 """The catalogue of a star field as plain arrays, whichever engine measured it."""
 
+from __future__ import annotations
+
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import numpy as np
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from astropy.table import QTable
+
+    from galstep.core.star_field.photometry import StarField
 
 __all__ = ["StarRows", "rows_of_field", "rows_of_photutils"]
 
@@ -34,11 +44,11 @@ class StarRows:
     reduced_chi2: np.ndarray
     flags: np.ndarray
 
-    def __len__(self):
+    def __len__(self) -> int:
         return len(self.id)
 
 
-def rows_of_field(field):
+def rows_of_field(field: StarField) -> StarRows:
     """The rows of a `galstep.core.star_field.StarField`."""
     state, quality = field.state, field.quality
     return StarRows(
@@ -52,7 +62,9 @@ def rows_of_field(field):
     )  # fmt: skip
 
 
-def rows_of_photutils(table, level):
+def rows_of_photutils(
+    table: QTable | None, level: Callable[[np.ndarray, np.ndarray], np.ndarray]
+) -> StarRows:
     """The rows of a table of `photutils.psf.PSFPhotometry`.
 
     Parameters

@@ -4,10 +4,17 @@ Both are measured on what the stars leave. The boxes of the mesh lie on a
 lattice of the whole field, whatever the tiles.
 """
 
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
 import numpy as np
 from scipy.interpolate import BSpline, RectBivariateSpline
 
 from galstep.core.star_field.tiles import Tile
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
 
 __all__ = ["SkyMesh", "annulus_levels", "measure_mesh"]
 
@@ -29,7 +36,7 @@ class SkyMesh:
         Centres of the boxes, pixels.
     """
 
-    def __init__(self, levels, x, y):
+    def __init__(self, levels: np.ndarray, x: np.ndarray, y: np.ndarray) -> None:
         self.levels, self.x, self.y = np.asarray(levels, dtype=float), x, y
         self._spline, self._degrees = None, None
         if min(self.levels.shape) > 1:
@@ -38,11 +45,11 @@ class SkyMesh:
             self._spline = RectBivariateSpline(y, x, self.levels, kx=ky, ky=kx)
 
     @classmethod
-    def flat(cls, level=0.0):
+    def flat(cls, level: float = 0.0) -> SkyMesh:
         """One level everywhere."""
         return cls(np.full((1, 1), level), np.zeros(1), np.zeros(1))
 
-    def image(self, tile, out=None):
+    def image(self, tile: Tile, out: np.ndarray | None = None) -> np.ndarray:
         """The sky on a tile, in ``out`` if given; constant beyond the outermost centres."""
         image = np.empty(tile.shape) if out is None else out
         rows, columns = np.arange(tile.y0, tile.y1), np.arange(tile.x0, tile.x1)
@@ -68,12 +75,12 @@ class SkyMesh:
         image[:] = self.at(columns, columns) if along_x else self.at(rows, rows)[:, None]
         return image
 
-    def on_grids(self, rows, columns):
+    def on_grids(self, rows: np.ndarray, columns: np.ndarray) -> np.ndarray:
         """The sky on many small grids: (N, n) rows and columns give (N, n, n)."""
         y, x = np.broadcast_arrays(rows[:, :, None], columns[:, None, :])
         return self.at(x.ravel(), y.ravel()).reshape(x.shape)
 
-    def at(self, x, y):
+    def at(self, x: np.ndarray, y: np.ndarray) -> np.ndarray:
         """The level at positions: 1-D arrays."""
         if self.levels.size == 1:
             return np.full(len(x), self.levels.flat[0])
@@ -86,7 +93,7 @@ class SkyMesh:
         return self._spline(y, x, grid=False)
 
 
-def clipped_level(values):
+def clipped_level(values: np.ndarray) -> tuple[float, float]:
     """Median and robust scatter of values, clipped at 3 sigma."""
     step = max(1, len(values) // MAX_PER_BOX)
     # in order, what is kept is a slice
@@ -124,7 +131,11 @@ def _middle_distance(ordered, level):
     return upper if n % 2 else 0.5 * (upper + smallest(half))
 
 
-def measure_mesh(shape, box_size, residual_of):
+def measure_mesh(
+    shape: tuple[int, int],
+    box_size: int,
+    residual_of: Callable[[Tile], tuple[np.ndarray, np.ndarray]],
+) -> tuple[SkyMesh, float]:
     """Levels and scatters of the boxes of a field.
 
     Parameters
@@ -160,7 +171,9 @@ def measure_mesh(shape, box_size, residual_of):
     return SkyMesh(levels, centres[1], centres[0]), float(np.median(scatters[known]))
 
 
-def annulus_levels(residual, good, x, y, radii):
+def annulus_levels(
+    residual: np.ndarray, good: np.ndarray, x: np.ndarray, y: np.ndarray, radii: tuple[float, float]
+) -> np.ndarray:
     """Median of the residual in a ring about each star.
 
     Parameters

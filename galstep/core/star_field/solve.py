@@ -6,7 +6,10 @@ tile and solved once for the field, so no star is fitted twice and none is torn
 apart by a tile.
 """
 
+from __future__ import annotations
+
 from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
 
 import numpy as np
 from scipy.spatial import cKDTree
@@ -17,6 +20,10 @@ from galstep.core.imaging.stars import gram_stamps, project_stamps
 from galstep.core.star_field.boxes import boxes_are_cheaper, look_at_boxes, pair_products
 from galstep.core.star_field.sky import SkyMesh, annulus_levels
 from galstep.core.star_field.tiles import Tile
+
+if TYPE_CHECKING:
+    from galstep.core.star_field.psf import PsfField
+    from galstep.core.star_field.tiles import FieldImage
 
 __all__ = ["FieldEquations", "FieldModel", "StarState", "field_equations", "held", "solve_steps"]
 
@@ -51,11 +58,18 @@ class StarState:
     step_x: np.ndarray
     step_y: np.ndarray
 
-    def __len__(self):
+    def __len__(self) -> int:
         return len(self.x)
 
     @classmethod
-    def start(cls, x, y, flux, trust, number=None):
+    def start(
+        cls,
+        x: np.ndarray,
+        y: np.ndarray,
+        flux: np.ndarray,
+        trust: float,
+        number: np.ndarray | None = None,
+    ) -> StarState:
         """Stars where they were found."""
         x, y, flux = (np.array(v, dtype=float) for v in (x, y, flux))
         number = np.full(len(x), -1) if number is None else np.asarray(number, dtype=int)
@@ -65,11 +79,11 @@ class StarState:
             np.zeros(len(x)), np.zeros(len(x)),
         )  # fmt: skip
 
-    def select(self, keep):
+    def select(self, keep: np.ndarray) -> StarState:
         """The stars where ``keep`` (boolean or index array) says so."""
         return replace(self, **{name: getattr(self, name)[keep] for name in vars(self)})
 
-    def joined(self, other):
+    def joined(self, other: StarState) -> StarState:
         """These stars followed by others."""
         return StarState(
             *(np.concatenate([getattr(self, n), getattr(other, n)]) for n in vars(self))
@@ -88,7 +102,9 @@ class FieldModel:
         Of the box that a star is fitted in.
     """
 
-    def __init__(self, image, psfs, tiles, half_size):
+    def __init__(
+        self, image: FieldImage, psfs: PsfField, tiles: list[Tile], half_size: int
+    ) -> None:
         self.image, self.psfs, self.tiles, self.half_size = image, psfs, tiles, int(half_size)
         self.sky = SkyMesh.flat()
         ny, nx = image.shape
@@ -97,7 +113,7 @@ class FieldModel:
         self._raw = self._rest = self._weight = None
         self._sky_taken = False
 
-    def changed(self, image=None, sky=None):
+    def changed(self, image: FieldImage | None = None, sky: SkyMesh | None = None) -> None:
         """Take another image (the same data with other noise) or sky."""
         if image is not None:
             self.image, self._weight = image, None
@@ -140,7 +156,9 @@ class FieldModel:
             self._weight = self._plain_weight(self._whole, good)
         return self._rest, good, self._weight
 
-    def gather(self, rows, columns):
+    def gather(
+        self, rows: np.ndarray, columns: np.ndarray
+    ) -> tuple[np.ndarray, np.ndarray, np.ndarray | None]:
         """`_read` on many small grids: (N, n) rows and columns of pixels inside the field."""
         at = rows[:, :, None], columns[:, None, :]
         if self._whole is not None:
@@ -152,13 +170,13 @@ class FieldModel:
             return data, good, None
         return data, good, self.image.gathered_weight(at, good, None)
 
-    def half_sizes(self, flux):
+    def half_sizes(self, flux: np.ndarray) -> np.ndarray:
         """Boxes that stars are drawn in: as far as they matter beside the noise."""
         level = NEGLIGIBLE * self.image.sigma
         sizes = rendering_half_sizes(self.psfs.mean_renderer, np.abs(flux), level)
         return np.minimum(np.maximum(sizes, self.half_size), self.psfs.half_size)
 
-    def stars_on(self, tile, state):
+    def stars_on(self, tile: Tile, state: StarState) -> np.ndarray:
         """The light of all stars on a part of the field."""
         half = self.half_sizes(state.flux)
         near = np.flatnonzero(_reaches(tile, state, half))
@@ -166,7 +184,9 @@ class FieldModel:
             tile.shape, tile.origin, state.x[near], state.y[near], state.flux[near], half[near]
         )
 
-    def look(self, tile, state):
+    def look(
+        self, tile: Tile, state: StarState
+    ) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
         """Residual (0 where bad), weight, goodness and stars of a part of the field."""
         data, good, weight = self._read(tile)
         stars = self.stars_on(tile, state)
@@ -176,7 +196,7 @@ class FieldModel:
             weight = self.image.weight(tile, good, stars)
         return residual, weight, good, stars
 
-    def without_stars(self, tile, state):
+    def without_stars(self, tile: Tile, state: StarState) -> tuple[np.ndarray, np.ndarray]:
         """Data without stars, and where it is good."""
         data, good = self._data(tile)
         if not len(state):
@@ -220,7 +240,13 @@ def _pairs(state, reach, groups):
     return pairs[np.lexsort((pairs[:, 1], pairs[:, 0]))]
 
 
-def field_equations(model, state, who=None, groups=None, local_radii=None):
+def field_equations(
+    model: FieldModel,
+    state: StarState,
+    who: np.ndarray | None = None,
+    groups: np.ndarray | None = None,
+    local_radii: tuple[float, float] | None = None,
+) -> tuple[FieldEquations, StarState]:
     """Sum up the normal equations of stars, tile by tile.
 
     Parameters
@@ -336,7 +362,7 @@ def _owned(tile, state, shape):
     return tile.holds(x, y)
 
 
-def held(equations, which):
+def held(equations: FieldEquations, which: np.ndarray) -> FieldEquations:
     """The equations with the positions of some stars held.
 
     Parameters
@@ -358,7 +384,7 @@ def held(equations, which):
     return FieldEquations(right, equations.first, equations.second, blocks)
 
 
-def solve_steps(equations, trust, nominal):
+def solve_steps(equations: FieldEquations, trust: np.ndarray, nominal: float) -> np.ndarray:
     """The Gauss-Newton step of every star.
 
     Solved by conjugate gradients in units of each unknown's own error, to a

@@ -5,6 +5,8 @@ pixels, and every pixel sees all stars that reach it, so results do not know
 where tiles end.
 """
 
+from __future__ import annotations
+
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -22,21 +24,21 @@ class Tile:
     y1: int
 
     @property
-    def origin(self):
+    def origin(self) -> tuple[int, int]:
         """(x, y) of the first pixel."""
         return self.x0, self.y0
 
     @property
-    def shape(self):
+    def shape(self) -> tuple[int, int]:
         """(ny, nx)."""
         return self.y1 - self.y0, self.x1 - self.x0
 
     @property
-    def part(self):
+    def part(self) -> tuple[slice, slice]:
         """Slices of the field's arrays."""
         return np.s_[self.y0 : self.y1, self.x0 : self.x1]
 
-    def grown(self, margin, shape):
+    def grown(self, margin: int, shape: tuple[int, int]) -> Tile:
         """The tile with ``margin`` more pixels on each side, inside a field of ``shape``."""
         ny, nx = shape
         return Tile(
@@ -46,13 +48,13 @@ class Tile:
             min(ny, self.y1 + margin),
         )
 
-    def inside(self, other):
+    def inside(self, other: Tile) -> tuple[slice, slice]:
         """Slices of this tile in arrays of a larger one."""
         x, y = self.x0 - other.x0, self.y0 - other.y0
         ny, nx = self.shape
         return np.s_[y : y + ny, x : x + nx]
 
-    def holds(self, x, y, reach=0):
+    def holds(self, x: np.ndarray, y: np.ndarray, reach: int = 0) -> np.ndarray:
         """Whether the nearest pixels of positions are in the tile, or within ``reach`` of it."""
         ix, iy = np.rint(x), np.rint(y)
         return (
@@ -63,7 +65,7 @@ class Tile:
         )
 
 
-def make_tiles(shape, size):
+def make_tiles(shape: tuple[int, int], size: int) -> list[Tile]:
     """Tiles that cover a field without overlap, of at most ``size`` pixels a side."""
     ny, nx = shape
     return [
@@ -99,15 +101,15 @@ class FieldImage:
     gain: float | None = None
 
     @property
-    def shape(self):
+    def shape(self) -> tuple[int, int]:
         """(ny, nx)."""
         return self.data.shape
 
-    def with_sigma(self, sigma):
+    def with_sigma(self, sigma: float) -> FieldImage:
         """The same image with another noise."""
         return replace(self, sigma=float(sigma))
 
-    def read(self, tile):
+    def read(self, tile: Tile) -> tuple[np.ndarray, np.ndarray]:
         """Data with 0 where bad, and where it is good.
 
         Returns
@@ -125,7 +127,7 @@ class FieldImage:
         data[~good] = 0.0
         return data, good
 
-    def gather(self, at):
+    def gather(self, at: tuple[np.ndarray, np.ndarray]) -> tuple[np.ndarray, np.ndarray]:
         """The same of single pixels: ``at`` is a pair of index arrays."""
         data = np.asarray(self.data[at], dtype=float)
         good = np.isfinite(data)
@@ -136,7 +138,9 @@ class FieldImage:
             good &= np.isfinite(error) & (error > 0)
         return np.where(good, data, 0.0), good
 
-    def gathered_weight(self, at, good, model):
+    def gathered_weight(
+        self, at: tuple[np.ndarray, np.ndarray], good: np.ndarray, model: np.ndarray | None
+    ) -> np.ndarray:
         """As `weight`, of single pixels."""
         if self.err is not None:
             error = np.asarray(self.err[at], dtype=float)
@@ -147,11 +151,11 @@ class FieldImage:
         return np.where(good, 1.0 / variance, 0.0)
 
     @property
-    def weight_needs_model(self):
+    def weight_needs_model(self) -> bool:
         """Whether the weight depends on the stars' light."""
         return self.err is None and self.gain is not None
 
-    def weight(self, tile, good, model=None):
+    def weight(self, tile: Tile, good: np.ndarray, model: np.ndarray | None = None) -> np.ndarray:
         """1 / sigma^2 of the pixels, 0 where bad; ``model`` is the stars' light."""
         if self.err is not None:
             error = np.asarray(self.err[tile.part], dtype=float)

@@ -1,8 +1,16 @@
 """Which peaks may be parts of a brighter star's wings: rings, spikes, speckles."""
 
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
 import numpy as np
 from scipy.signal import oaconvolve
 from scipy.spatial import cKDTree
+
+if TYPE_CHECKING:
+    from galstep.core.star_field.detect import Peaks
+    from galstep.core.star_field.psf import PsfField
 
 __all__ = ["not_in_wings", "wing_envelope"]
 
@@ -12,7 +20,7 @@ MARGIN = 1.5
 TIERS = (6, 12, 25, 50, 100)
 
 
-def wing_envelope(psfs, kernel):
+def wing_envelope(psfs: PsfField, kernel: np.ndarray) -> np.ndarray:
     """The largest peak that the wings of a star can make in the matched filter.
 
     Parameters
@@ -41,7 +49,7 @@ def wing_envelope(psfs, kernel):
     return envelope / envelope[0]
 
 
-def not_in_wings(peaks, envelope):
+def not_in_wings(peaks: Peaks, envelope: np.ndarray) -> np.ndarray:
     """The peaks that no brighter one can have made.
 
     Parameters
