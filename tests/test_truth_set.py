@@ -74,9 +74,7 @@ def test_galaxy_fluxes(scores, name):
     assert set(rows) == set(FILTERS)
     errors = {f: row["dflux"] for f, row in rows.items() if row["snr"] > 100}
     assert len(errors) >= 3
-    # everything at once, F555W with a bound of 0.7 %, is asked for 3 %
-    limit = 0.03 if name == "t12" else 0.02
-    assert {f: error for f, error in errors.items() if not abs(error) < limit} == {}
+    assert {f: error for f, error in errors.items() if not abs(error) < 0.02} == {}
 
 
 @pytest.mark.parametrize("name", GALAXIES)
