@@ -47,6 +47,12 @@ class BandFlag(_DescribedFlag):
     DISTORTED = 131072, "pixels not affine to the base filter's: positions off by more than 0.02"
     BAD_PIXELS = 262144, "pixels that no light can make were found and masked"
     PSF_BOOTSTRAPPED = 524288, "no isolated star: the kernel is the best of a grid of widths"
+    KNOTS = 1048576, "point-like light beyond the frame's stars counts as the galaxy's: see knots"
+    STARS_UNCERTAIN = (
+        2097152,
+        "which point-like sources are stars and which the galaxy's is open; total_flux_err has it",
+    )
+    COMPANIONS = 4194304, "another galaxy was found within the target's reach and fitted with it"
 
 
 class StarFlag(_DescribedFlag):

@@ -84,7 +84,8 @@ class SersicFit:
 
     ``flux`` is the total to infinity in image unit x pixel. ``covariance`` is
     that of (x_0, y_0, ln r_eff, e1, e2, ln n, flux), NaN rows for parameters
-    that were pinned and have no error of their own.
+    that were pinned and have no error of their own. ``galaxy_id`` says whose
+    profile it is: 0 the target's, 1 and up those of its companions.
     """
 
     params: SersicParams
@@ -97,6 +98,7 @@ class SersicFit:
     ellip_err: float = nan
     theta_err: float = nan
     covariance: np.ndarray | None = None
+    galaxy_id: int = 0
 
 
 @dataclass(frozen=True)
@@ -119,12 +121,15 @@ class SkyModel:
 
 @dataclass(frozen=True)
 class StarList:
-    """Stars in one filter: arrays of equal length, the crop's pixels.
+    """Point-like sources in one filter: arrays of equal length, the crop's pixels.
 
     ``flux`` is the total (a star of flux F sums to F over the plane) in image
     unit x pixel; it may be negative. ``flags`` are `galstep.flags.StarFlag`.
     ``group_id`` numbers the groups of stars that stand close together from 1,
     ``group_size`` is how many are in the star's group; 0 where nobody looked.
+    ``star_probability`` is that of being a star of the frame rather than a piece of
+    a galaxy (`galstep.core.population.membership`); 1 where no galaxy is near, or nobody
+    looked.
     """
 
     star_id: np.ndarray
@@ -138,11 +143,14 @@ class StarList:
     flags: np.ndarray
     group_id: np.ndarray = None
     group_size: np.ndarray = None
+    star_probability: np.ndarray = None
 
     def __post_init__(self):
         for name in ("group_id", "group_size"):
             if getattr(self, name) is None:
                 object.__setattr__(self, name, np.zeros(len(self.x), dtype=int))
+        if self.star_probability is None:
+            object.__setattr__(self, "star_probability", np.ones(len(self.x)))
 
     def __len__(self) -> int:
         return len(self.x)
@@ -216,10 +224,16 @@ class BandFit:
     white noise of the same pixel scatter would give (1 = white). ``step`` is
     the key of the step (``"basefit"`` ...); ``reason`` explains ``flags``.
     ``offset`` is the registration of this filter against the base, pixels of the
-    base. ``flux`` is the galaxy's total, all components; ``matched_flux`` what
-    of it lies inside the half-light ellipse of the base filter, of semi-major
-    axis ``matched_radius`` (pixels of the base), before the PSF. ``pixel_map``
-    leads from the pixels of the base filter's crop, where the scene is, to those
+    base. ``sersic`` holds the profiles of all galaxies, the target's first (`target`,
+    `companions`). ``flux`` is the total of the target's components; ``total_flux`` adds its
+    ``knots``, sources that are point-like and count as its light, which together hold
+    ``knot_flux``; its error knows what the division into stars and knots cannot know.
+    ``stars`` lists stars only. ``core_star_share`` is the light of the point-like sources
+    within the galaxy beyond what the rest of the frame predicts, over the total:
+    ``n_core_found`` were found there, ``n_core_expected`` are (NaN where nobody looked).
+    ``matched_flux`` is what of ``flux`` lies inside the half-light ellipse of the base
+    filter, of semi-major axis ``matched_radius`` (pixels of the base), before the PSF.
+    ``pixel_map`` leads from the pixels of the base filter's crop, where the scene is, to those
     of this filter; with the registration the scene's position s lands on
     pixel_map(s + offset).
     """
@@ -242,6 +256,23 @@ class BandFit:
     matched_flux_err: float = nan
     matched_radius: float = nan
     pixel_map: PixelMap = PixelMap()
+    knots: StarList = field(default_factory=StarList.empty)
+    total_flux: float = nan
+    total_flux_err: float = nan
+    knot_flux: float = 0.0
+    core_star_share: float = nan
+    n_core_found: int = 0
+    n_core_expected: float = nan
+
+    @property
+    def target(self) -> tuple:
+        """The components of the target, `SersicFit` each."""
+        return tuple(fit for fit in self.sersic if fit.galaxy_id == 0)
+
+    @property
+    def companions(self) -> tuple:
+        """The profiles of all other galaxies, `SersicFit` each."""
+        return tuple(fit for fit in self.sersic if fit.galaxy_id != 0)
 
 
 @dataclass(frozen=True)

@@ -37,10 +37,11 @@ class SceneMeasurement:
     ----------
     fits : list of `galstep.records.BandFit`
         One per band, positions in that band's pixels.
-    galaxy, stars, sky : lists of (ny, nx) arrays
-        Model images per band.
+    galaxy, stars, sky, knots, companions : lists of (ny, nx) arrays
+        Model images per band: the target's components, stars only, the sky, what is
+        point-like and counts as the target's light, and the other galaxies.
     flux_covariance : (nb, nb) array
-        Of the galaxy's total flux, all components, between bands.
+        Of the target's total flux, components and knots, between bands.
     matched_covariance : (nb, nb) array
         Of its flux inside the half-light ellipse of the base band.
     matched_radius : float
@@ -64,6 +65,8 @@ class SceneMeasurement:
     chi2: float
     history: list
     n_iterations: int
+    knots: list
+    companions: list
     shape_freedom: str = "pinned"
 
 
@@ -183,6 +186,8 @@ def measure_scene(
         chi2=solution.chi2,
         n_iterations=result.n_iterations,
         history=result.history,
+        knots=[np.zeros(band.shape) for band in bands],
+        companions=[np.zeros(band.shape) for band in bands],
     )
 
 
@@ -215,6 +220,8 @@ class _GalaxyNumbers:
             matched_flux=float(self.matched[band]),
             matched_flux_err=error(self.matched_covariance),
             matched_radius=self.radius,
+            total_flux=float(self.total[band]),
+            total_flux_err=error(self.total_covariance),
         )
 
 
