@@ -53,7 +53,7 @@ class BaseFit(GalStep):
     allow_refit = boolean(default=False)        # A fit that did not converge, or has a shape parameter at its bound, is made again from other starts; the best is taken
     use_dual_annealing = boolean(default=False)  # After the fit, look for a better basin of the shape by simulated annealing
     gls = boolean(default=False)                # Last steps weighted with the measured covariance of the noise: better star fluxes, positions and centre in correlated noise; flux and r_eff of the galaxy gain little, and their errors are less true
-    fit_complex_model = option('false', 'true', 'auto', default='false')  # Give the galaxy a second Sersic component with the same centre; auto: if it lowers chi-squared, in the noise that there is, by more than 11 per parameter
+    fit_complex_model = option('false', 'true', 'auto', default='auto')  # Give the galaxy a second Sersic component with the same centre; auto: if it lowers chi-squared, in the noise that there is, by more than 11 per parameter
     """
         + star_spec(30, "Highest detection threshold (same unit)", 10)
         + PRIOR_SPEC

@@ -41,7 +41,7 @@ class JointFit(GalStep):
     robust_scale = float(min=0.1, default=3)    # Threshold of huber (sigma of the pixel noise), degrees of freedom of student
     star_density = float(min=0, max=1, default=0.2)  # Largest number of stars per noise area of the sharpest PSF (1 / sum of P squared)
     shape_freedom = option('pinned', 'r_eff', 'n', 'r_eff+n', 'all', 'auto', default='auto')  # What of the galaxy's shape changes with wavelength, linearly in its logarithm (all: ellipticity and angle too); auto: what lowers chi-squared, in the noise that there is, by more than 11 per parameter
-    fit_complex_model = option('false', 'true', 'auto', default='false')  # Give a galaxy that has one Sersic component a second with the same centre; auto: if it lowers chi-squared, in the noise that there is, by more than 11 per parameter. A galaxy to which BaseFit gave two keeps them
+    fit_complex_model = option('false', 'true', 'auto', default='auto')  # Give a galaxy that has one Sersic component a second with the same centre; auto: if it lowers chi-squared, in the noise that there is, by more than 11 per parameter. A galaxy to which BaseFit gave two keeps them
     """
         + PRIOR_SPEC
     )

@@ -28,8 +28,9 @@ if TYPE_CHECKING:
     from galstep.core.detection.ladder_options import LadderOptions, LadderResult
     from galstep.core.engine.bounds import ShapeBounds
     from galstep.core.engine.freedom import Freedom
+    from galstep.core.engine.scene import SceneBand
 
-__all__ = ["with_core_star"]
+__all__ = ["PER_STAR", "scene_cost", "with_core_star"]
 
 # What three more parameters must be worth in chi2: as in `galstep.core.fitting.model_choice`.
 PER_STAR = 33.0
@@ -74,14 +75,14 @@ def with_core_star(
         max_iterations=ITERATIONS,
         tolerance=1.0,
     )
-    own = _cost(bands, state, freedom)
+    own = scene_cost(bands, state, freedom)
     earned = trial.state.star_flux[:, -1].max() > 0
     if not steep:
-        earned = earned and _cost(bands, trial.state, freedom) < own
+        earned = earned and scene_cost(bands, trial.state, freedom) < own
     if not earned:
         return result
     other = run_ladder(bands, trial.state, freedom, options, bounds, base)
-    return other if _cost(bands, other.solution.state, freedom) < own else result
+    return other if scene_cost(bands, other.solution.state, freedom) < own else result
 
 
 def _listed(bands, state):
@@ -103,7 +104,19 @@ def _anew(bands, state):
     return replace(start, x_prior=kept.x_prior, y_prior=kept.y_prior)
 
 
-def _cost(bands, state, freedom):
-    """chi2 in the weights of these bands, and what the stars must be worth."""
+def scene_cost(bands: Sequence[SceneBand], state: SceneState, freedom: Freedom) -> float:
+    """chi2 in the weights of these bands, and what the stars must be worth.
+
+    Parameters
+    ----------
+    bands : sequence of `galstep.core.engine.scene.SceneBand`
+    state : `galstep.core.engine.scene.SceneState`
+    freedom : `galstep.core.engine.freedom.Freedom`
+        Its priors count.
+
+    Returns
+    -------
+    float
+    """
     half_sizes = [wing_half_sizes(b, f) for b, f in zip(bands, state.star_flux, strict=True)]
     return evaluate(bands, state, half_sizes, freedom).chi2 + PER_STAR * state.n_stars

@@ -75,6 +75,9 @@ class SignificanceMap:
         Scatter of each template's map before division, at least 1.
     covered : bool array
         Where at least one band has data.
+    structure : (nb, ...) array, optional
+        Flux that a piece of a galaxy may have at each place, 1 sigma, per band: see
+        `galstep.core.detection.structure`.
     """
 
     combined: np.ndarray
@@ -82,14 +85,24 @@ class SignificanceMap:
     templates: np.ndarray
     scatters: np.ndarray
     covered: np.ndarray
+    structure: np.ndarray | None = None
 
-    def star_significance(self, flux: np.ndarray, error: np.ndarray) -> np.ndarray:
+    def star_significance(
+        self, flux: np.ndarray, error: np.ndarray, x: np.ndarray, y: np.ndarray
+    ) -> np.ndarray:
         """Significance of fitted stars in the same units.
 
-        ``flux`` and ``error`` are (nb, n_stars).
+        ``flux`` and ``error`` are (nb, n_stars), ``x`` and ``y`` (n_stars,) in the scene's
+        frame.
         """
-        ratio = flux / error
-        return np.max(self.templates @ ratio / self.scatters[:, None], axis=0, initial=-np.inf)
+        layers = self.templates @ (flux / error) / self.scatters[:, None]
+        if self.structure is not None:
+            ny, nx = self.combined.shape
+            iy = np.clip(np.rint(y).astype(int) + PADDING, 0, ny - 1)
+            ix = np.clip(np.rint(x).astype(int) + PADDING, 0, nx - 1)
+            own = self.templates @ (self.structure[:, iy, ix] / error) / self.scatters[:, None]
+            layers = layers / np.sqrt(1 + own**2)
+        return np.max(layers, axis=0, initial=-np.inf)
 
 
 @dataclass(frozen=True, eq=False)
@@ -306,7 +319,9 @@ def _far_apart(spectra, count):
 
 
 def significance_map(
-    maps: Sequence[tuple[np.ndarray, np.ndarray, np.ndarray]], templates: np.ndarray
+    maps: Sequence[tuple[np.ndarray, np.ndarray, np.ndarray]],
+    templates: np.ndarray,
+    structure: Sequence[np.ndarray] | None = None,
 ) -> SignificanceMap:
     """Combine the matched filters of all bands.
 
@@ -315,6 +330,9 @@ def significance_map(
     maps : sequence of (snr, flux, information)
         From `matched_filter`, one per band, all on the scene's grid.
     templates : (nt, nb) array
+    structure : sequence of arrays, optional
+        Per band the flux (1 sigma) that a piece of a galaxy may have at each place of the
+        maps. It is the same light in all bands and adds up over them as a star's does.
 
     Returns
     -------
@@ -331,8 +349,13 @@ def significance_map(
     templates = np.concatenate([templates, np.eye(len(maps))]) if len(maps) > 1 else templates
     layers = np.tensordot(templates, snr, axes=1)
     scatters = np.array([max(1.0, lower_scatter(layer[well])) for layer in layers])
-    combined = (layers / scatters[:, None, None]).max(axis=0)
-    return SignificanceMap(combined, np.array([m[1] for m in maps]), templates, scatters, covered)
+    layers = layers / scatters[:, None, None]
+    if structure is not None:
+        structure = np.array(structure)
+        own = np.tensordot(templates, structure * np.sqrt(information), axes=1)
+        layers /= np.sqrt(1 + (own / scatters[:, None, None]) ** 2)
+    flux = np.array([m[1] for m in maps])
+    return SignificanceMap(layers.max(axis=0), flux, templates, scatters, covered, structure)
 
 
 def peak_offset(

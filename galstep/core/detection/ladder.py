@@ -30,6 +30,7 @@ from galstep.core.engine.covariance import covariance_of, scene_covariance
 from galstep.core.engine.normal import evaluate, wing_half_sizes
 from galstep.core.engine.scene import Freedom
 from galstep.core.engine.solve import ShapeBounds
+from galstep.core.engine.structure_fit import solve_structure
 from galstep.exceptions import GalstepError
 
 if TYPE_CHECKING:
@@ -169,6 +170,21 @@ class Ladder:
         self.evaluated = self.state, evaluation
         self.bands, self.maps = self.noise.measure(self.bands, self.state, evaluation)
 
+    def model_structure(self) -> None:
+        """Solve for the target's structure, and take it off the data that are fitted."""
+        if not self.options.modes or not len(self.state.shapes):
+            return
+        state, evaluation = self.evaluated
+        bands = [
+            band.with_structure(solve_structure(band, i, state, evaluation))
+            for i, band in enumerate(self.bands)
+        ]
+        evaluation = evaluation.of_other_data(self.bands, bands)
+        self.bands, self.evaluated = bands, (state, evaluation)
+        if self.solution is not None:
+            self.solution = replace(self.solution, evaluation=evaluation)
+        self.bands, self.maps = self.noise.measure(bands, state, evaluation, anew=False)
+
     def fit(self, final: bool = False) -> None:
         """Fit the scene as it stands and measure the noise it leaves."""
         options = self.options
@@ -201,7 +217,7 @@ class Ladder:
     # ----------------------------------------------------------------- stars
 
     def _look(self):
-        map_ = significance_map(self.maps, self.templates)
+        map_ = significance_map(self.maps, self.templates, self.noise.structure)
         state = self.state
         noise = self.noise
         return Look(self.bands, noise.images, state.shift, map_, noise.scatters, state.x, state.y)
@@ -231,8 +247,8 @@ class Ladder:
             return False
         errors = covariance_of(self.solution.equations, state).star_flux_errors(self.bands)
         self.templates = colour_templates(state.star_flux, errors)
-        combined = significance_map(self.maps, self.templates)
-        significance = combined.star_significance(state.star_flux, errors)
+        combined = significance_map(self.maps, self.templates, self.noise.structure)
+        significance = combined.star_significance(state.star_flux, errors, state.x, state.y)
         flux, keep = merged_pairs(state, significance, self.options.merge * self.fwhm)
         # a pair that became one star has the pair's flux and no error yet
         merged = (flux != state.star_flux).any(axis=0)
@@ -258,6 +274,7 @@ class Ladder:
         n_found = self.add(self.detect(threshold, near))
         if n_found:
             self.fit()
+            self.model_structure()
             self.prune(min(self.options.keep, threshold))
         self.note_pass(threshold, n_found)
         return n_found, _shape_change(before, self.state.shapes)
@@ -450,6 +467,7 @@ def run_ladder(
     ladder = Ladder(bands, base, state, freedom, options, bounds)
     ladder.look()
     ladder.fit()
+    ladder.model_structure()
     ladder.prune(min((options.keep, *options.thresholds[:1])))
     ladder.descend()
     ladder.settle()

@@ -10,6 +10,7 @@ import numpy as np
 from galstep.core.detection.detect import maps_on_scene, matched_filter
 from galstep.core.detection.detection_background import detection_maps
 from galstep.core.detection.residual_noise import update_noise
+from galstep.core.detection.structure import galaxy_star_flux, structure_share
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -38,6 +39,11 @@ class PassNoise:
         The noise of the first call, 1 sigma per pixel.
     scatters : list of float
         What the finder's own noise is, in units of the pixels'.
+    structure : list of arrays or None
+        Per band the flux (1 sigma) that a piece of a galaxy may have, on the scene's
+        frame; None where the options want no such term.
+    shares : list of float
+        Per band the share of the galaxies' light that it was made of.
     """
 
     def __init__(self, base: Sequence[np.ndarray | None], options: LadderOptions) -> None:
@@ -46,6 +52,8 @@ class PassNoise:
         self.first = [None] * len(base)
         self.scatters = [None] * len(base)
         self._first_scatter = [None] * len(base)
+        self.structure = [None] * len(base) if options.structure is not None else None
+        self.shares = [0.0] * len(base)
 
     def measure(
         self,
@@ -95,6 +103,15 @@ class PassNoise:
             maps, self.images[i] = detection_maps(band, residual, shift, self.options.background)
         if fresh:
             self._measure_finder(i, band)
+        if self.structure is not None:
+            galaxy = np.tensordot(state.galaxy_flux[i], evaluation.galaxies[i][:, 0], axes=1)
+            light = galaxy_star_flux(band, galaxy, shift)
+            measured = structure_share(maps, light, state.shapes)
+            self.shares[i] = max(self.options.structure, measured)
+            self.structure[i] = self.shares[i] * light
+            if fresh:
+                w = band.weight
+                band = replace(band, weight=w / (1 + w * (self.shares[i] * np.maximum(galaxy, 0)) ** 2))
         return band, maps
 
     def _measure_finder(self, i, band):

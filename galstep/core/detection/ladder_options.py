@@ -44,11 +44,14 @@ class LadderOptions:
         A fitted star stays while its significance is above this.
     near_threshold : float
         Threshold within ``near_radius`` of a star with significance above
-        ``near_significance`` and within ``core_radius`` (r_eff), at most
-        ``core_reach``, of the galaxy's centre, from pass ``near_from`` (0 = first) on.
+        ``near_significance``, from pass ``near_from`` (0 = first) on.
     separation, merge : float
         Smallest distance of a new peak from a known star; pairs closer than
         ``merge`` become one star.
+    structure : float or None
+        Least share of the galaxies' light that counts as noise of detection and pruning
+        (`galstep.core.detection.structure`): what a galaxy departs from its model by is no
+        star. More where the residuals show more; None: no such noise.
     centre_mask : float
         No new star within this distance of a galaxy's centre; 0: anywhere.
     density : float
@@ -106,11 +109,11 @@ class LadderOptions:
     near_threshold: float = 2.5
     near_radius: float = 1.35
     near_significance: float = 10.0
-    core_radius: float = 1.0
-    core_reach: float = 4.0
     near_from: int = 1
     separation: float = 0.23
     merge: float = 0.15
+    structure: float | None = None
+    modes: bool = True
     centre_mask: float = 0.0
     density: float = 0.2
     measure_noise: bool = True

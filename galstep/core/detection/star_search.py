@@ -52,7 +52,7 @@ class StarSearch:
     def detect(
         self, look: Look, shapes: np.ndarray, bright: np.ndarray, threshold: float, near: bool
     ) -> Candidates:
-        """Peaks above the threshold; lower ones near bright stars and cores.
+        """Peaks above the threshold; lower ones near bright stars.
 
         Parameters
         ----------
@@ -77,10 +77,8 @@ class StarSearch:
         found = self._standing_out(look, found)
         keep = found.significance > threshold
         if near and len(found.x):
-            core = options.core_radius, options.core_reach * self.fwhm
-            close = near_centres(shapes, found.x, found.y, *core)
             reach = options.near_radius * self.fwhm
-            close |= near_places(found.x, found.y, look.x[bright], look.y[bright], reach)
+            close = near_places(found.x, found.y, look.x[bright], look.y[bright], reach)
             keep |= close & (found.significance > lowest)
         return self._allowed(look, shapes, found.select(np.flatnonzero(keep)))
 

@@ -40,13 +40,10 @@ class Freedom:
         scene's frame must not be among them while positions are free.
     gradient : tuple of 6 int
         Degree of the polynomial in ln(wavelength) by which each shape
-        parameter changes from band to band; 0 = one value for all. The centre
-        has none: where a band's pixels lie is its registration.
+        parameter of the target changes from band to band; 0 = one value for all.
+        The centre has none: where a band's pixels lie is its registration.
     gradient_prior : tuple of 6 float
         Width of the prior about zero of the polynomials' coefficients.
-    concentric : bool
-        Whether all galaxies have the centre of the first: they are components
-        of one.
     shape_priors : tuple of `galstep.core.engine.priors.ShapePrior`
         What is known of the first galaxy.
 
@@ -63,7 +60,6 @@ class Freedom:
     registration_prior: float = 1.0
     gradient: tuple = (0,) * N_SHAPE
     gradient_prior: tuple = GRADIENT_PRIOR
-    concentric: bool = False
     shape_priors: tuple = ()
 
     def __post_init__(self):

@@ -33,31 +33,31 @@ class ShapeParameters:
     galaxy, parameter, power : (n,) int arrays
         Coefficient of t^power of this parameter (0 to 5) of this galaxy, with
         t the log wavelength of a band.
-    n_galaxies : int
-    concentric : bool
-        Whether the first galaxy's centre is that of all.
+    leaders : (n_galaxies,) int array
+        The profile whose centre each profile has: the first of the same galaxy.
     """
 
     galaxy: np.ndarray
     parameter: np.ndarray
     power: np.ndarray
-    n_galaxies: int
-    concentric: bool
+    leaders: np.ndarray
 
     @classmethod
-    def of(cls, n_galaxies: int, freedom: Freedom) -> ShapeParameters:
+    def of(cls, state: SceneState, freedom: Freedom) -> ShapeParameters:
         """The free parameters of a `galstep.core.engine.freedom.Freedom`."""
+        leaders, target = state.leaders, state.target
         pairs = zip(freedom.gradient, freedom.shape, strict=True)
         degree = [degree if free else -1 for degree, free in pairs]
         rows = [
             (g, k, power)
             for power in range(max(degree) + 1)
-            for g in range(n_galaxies)
+            for g in range(len(leaders))
             for k in range(N_SHAPE)
-            if power <= degree[k] and not (freedom.concentric and g and k < 2)
+            if power <= (degree[k] if target[g] else min(degree[k], 0))
+            and not (leaders[g] != g and k < 2)
         ]
         galaxy, parameter, power = np.array(rows, dtype=int).reshape(-1, 3).T
-        return cls(galaxy, parameter, power, n_galaxies, freedom.concentric)
+        return cls(galaxy, parameter, power, leaders)
 
     def __len__(self):
         return len(self.galaxy)
@@ -79,11 +79,10 @@ class ShapeParameters:
 
     def jacobian(self, log_wavelength: float) -> np.ndarray:
         """How a band's shapes follow the parameters, (n, n_galaxies, 6)."""
-        rows = np.zeros((len(self), self.n_galaxies, N_SHAPE))
+        rows = np.zeros((len(self), len(self.leaders), N_SHAPE))
         factor = float(log_wavelength) ** self.power
         rows[np.arange(len(self)), self.galaxy, self.parameter] = factor
-        if self.concentric:
-            rows[:, 1:, :2] = rows[:, :1, :2]
+        rows[:, :, :2] = rows[:, self.leaders, :2]
         return rows
 
 
@@ -117,7 +116,7 @@ class Layout:
     def of(cls, bands: Sequence[SceneBand], state: SceneState, freedom: Freedom) -> Layout:
         """The layout of a scene with this `galstep.core.engine.scene.Freedom`."""
         n_galaxies = len(state.shapes)
-        shape = ShapeParameters.of(n_galaxies, freedom)
+        shape = ShapeParameters.of(state, freedom)
         place, registration, linear = len(shape), {}, []
         for band in freedom.registration:
             registration[band] = slice(place, place + 2)
@@ -153,11 +152,6 @@ class Layout:
         """Border places of a band's sky coefficients."""
         own = self.linear[band]
         return slice(own.start + self.n_galaxies, own.stop)
-
-    @property
-    def concentric(self) -> bool:
-        """Whether the first galaxy's centre is that of all."""
-        return self.shape.concentric
 
     def shape_place(self, galaxy: int, parameter: int, power: int = 0) -> int | None:
         """Border place of a shape parameter, None if it is pinned."""

@@ -9,7 +9,7 @@ they end is decided by the gradient.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -62,6 +62,15 @@ class Evaluation:
     residuals: tuple
     galaxies: tuple
     stars: tuple
+
+    def of_other_data(self, before: Sequence[SceneBand], after: Sequence[SceneBand]) -> Evaluation:
+        """The same model on bands whose data have changed, and nothing else."""
+        chi2, residuals = self.chi2, []
+        for old, new, residual in zip(before, after, self.residuals, strict=True):
+            own = residual + (new.data - old.data)
+            chi2 += float(np.vdot(old.weight, own * own - residual * residual))
+            residuals.append(own)
+        return replace(self, chi2=chi2, residuals=tuple(residuals))
 
 
 def wing_half_sizes(band: SceneBand, flux: np.ndarray) -> np.ndarray:

@@ -27,6 +27,7 @@ from galstep.pixel_map import PixelMap
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from galstep.core.engine.structure_fit import BandStructure
     from galstep.core.psf.effective import EffectivePSF
 
 __all__ = ["N_SHAPE", "Freedom", "SceneBand", "SceneState", "make_band"]
@@ -45,7 +46,7 @@ class SceneBand:
     name : str
         The filter.
     data : (ny, nx) array
-        The image; 0 where masked (never NaN).
+        The image less the ``structure``; 0 where masked (never NaN).
     mask : (ny, nx) bool array
         True = bad.
     weight : (ny, nx) array
@@ -75,6 +76,8 @@ class SceneBand:
     robust : float or (ny, nx) array
         Factor that ``weight`` has on top of 1 / sigma^2: see
         `galstep.core.engine.robust`.
+    structure : `galstep.core.engine.structure_fit.BandStructure`, optional
+        Light of the target that no profile has. It has been taken off the data.
     """
 
     name: str
@@ -92,6 +95,7 @@ class SceneBand:
     displaced_psfs: tuple = ()
     robust: float | np.ndarray = 1.0
     scene_shape: tuple = None
+    structure: BandStructure | None = None
 
     def __post_init__(self):
         if self.scene_shape is None:
@@ -101,6 +105,19 @@ class SceneBand:
     def shape(self) -> tuple[int, int]:
         """(ny, nx)."""
         return self.data.shape
+
+    @property
+    def structure_light(self) -> np.ndarray:
+        """(ny, nx) image of the ``structure``, zeros without one."""
+        return np.zeros(self.shape) if self.structure is None else self.structure.image
+
+    def with_structure(self, structure: BandStructure | None) -> SceneBand:
+        """The band with another structure taken off its data."""
+        light = self.structure_light
+        if structure is not None:
+            light = light - structure.image
+        data = np.where(self.mask, 0.0, self.data + light)
+        return replace(self, data=data, structure=structure)
 
     @cached_property
     def sigma(self) -> float:
@@ -267,6 +284,9 @@ class SceneState:
     gradients : (n_powers, ng, 6) array
         How the shapes change: coefficients of t, t^2, ... with t the band's
         log wavelength. ``n_powers`` may be 0.
+    galaxy_id : (ng,) int array
+        Whose profile each is: those of one galaxy share its centre. The first is the
+        target's. By default each profile is a galaxy of its own.
     """
 
     shapes: np.ndarray
@@ -280,10 +300,13 @@ class SceneState:
     shift: np.ndarray
     star_id: np.ndarray
     gradients: np.ndarray = None
+    galaxy_id: np.ndarray = None
 
     def __post_init__(self):
         if self.gradients is None:
             object.__setattr__(self, "gradients", np.zeros((0, *self.shapes.shape)))
+        if self.galaxy_id is None:
+            object.__setattr__(self, "galaxy_id", np.arange(len(self.shapes)))
 
     @classmethod
     def start(
@@ -293,6 +316,7 @@ class SceneState:
         galaxy_flux: Any = None,
         sky: Any = None,
         shift: Any = None,
+        galaxy_id: Any = None,
     ) -> SceneState:
         """A state without stars; missing linear parameters start at zero.
 
@@ -317,7 +341,19 @@ class SceneState:
             star_flux=np.zeros((n_bands, 0)),
             shift=np.zeros((n_bands, 2)) if shift is None else np.array(shift, dtype=float),
             star_id=np.zeros(0, dtype=int),
+            galaxy_id=None if galaxy_id is None else np.asarray(galaxy_id, dtype=int),
         )
+
+    @property
+    def leaders(self) -> np.ndarray:
+        """(ng,) index of the first profile of each profile's galaxy, whose centre it has."""
+        _, first, own = np.unique(self.galaxy_id, return_index=True, return_inverse=True)
+        return first[own]
+
+    @property
+    def target(self) -> np.ndarray:
+        """(ng,) bool: which profiles are the target's, the galaxy of the first one."""
+        return self.galaxy_id == self.galaxy_id[0] if len(self.galaxy_id) else np.zeros(0, bool)
 
     @property
     def n_stars(self) -> int:

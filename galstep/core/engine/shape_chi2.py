@@ -80,10 +80,9 @@ class ShapeChi2:
         bounds: ShapeBounds = ShapeBounds(),
     ) -> None:
         self.bands, self.state, self.bounds = list(bands), state, bounds
-        self.priors, self.concentric = freedom.shape_priors, freedom.concentric
+        self.priors, self._leaders = freedom.shape_priors, state.leaders
         free = np.tile(np.asarray(freedom.shape, dtype=bool), (len(state.shapes), 1))
-        if self.concentric:
-            free[1:, :2] = False
+        free[self._leaders != np.arange(len(free)), :2] = False
         self.places = np.flatnonzero(free)
         if not len(self.places):
             raise ParameterError("freedom must leave a shape parameter of a galaxy free")
@@ -96,8 +95,7 @@ class ShapeChi2:
         shapes = self.state.shapes.copy()
         shapes.ravel()[self.places] = vector
         shapes = np.array([self.bounds.clip(shape) for shape in shapes])
-        if self.concentric:
-            shapes[1:, :2] = shapes[0, :2]
+        shapes[:, :2] = shapes[self._leaders, :2]
         return replace(self.state, shapes=shapes)
 
     def __call__(self, vector):
@@ -115,8 +113,9 @@ class ShapeChi2:
         if self.priors:
             _, right = prior_equations(self.priors, self.state_at(vector).shapes[0])
             gradient[0] -= 2 * right
-        if self.concentric:
-            gradient[0, :2] = gradient[:, :2].sum(axis=0)
+        centres = np.zeros((len(gradient), 2))
+        np.add.at(centres, self._leaders, gradient[:, :2])
+        gradient[:, :2] = centres
         return chi2, gradient.ravel()[self.places]
 
     def _stars_and_sky(self):
@@ -127,6 +126,7 @@ class ShapeChi2:
             shapes=none,
             galaxy_flux=np.zeros((len(self.bands), 0)),
             gradients=np.zeros((0, *none.shape)),
+            galaxy_id=np.zeros(0, dtype=int),
         )
         return [_BandSums(band, _one_band(without, index)) for index, band in enumerate(self.bands)]
 

@@ -88,8 +88,7 @@ def _capped(border, stars, state, bands, layout, bounds):
     for g, step in enumerate(steps):
         free = shape.parameter[own & (shape.galaxy == g)]
         shapes[g, free] = bounds.clip(state.shapes[g] + _cap_shape(step))[free]
-    if layout.concentric:
-        shapes[1:, :2] = shapes[0, :2]
+    shapes[:, :2] = shapes[shape.leaders, :2]
     gradients = _padded(state.gradients, shape.n_powers)
     slopes = np.clip(border[:n_shape][~own], -MAX_GRADIENT_STEP, MAX_GRADIENT_STEP)
     gradients[shape.power[~own] - 1, shape.galaxy[~own], shape.parameter[~own]] += slopes

@@ -17,6 +17,7 @@ from galstep.core.detection.star_groups import with_groups
 from galstep.core.engine.scene import Freedom, SceneState
 from galstep.core.engine.search import escape
 from galstep.core.engine.solve import ShapeBounds
+from galstep.core.fitting.components_first import galaxy_then_stars
 from galstep.core.fitting.forced_fit import ForcedFit, as_listed
 from galstep.core.fitting.gls import gls_result
 from galstep.core.fitting.model_choice import run_again, with_components
@@ -93,7 +94,7 @@ def fit_base(
         [band], [bounds.clip(first.params.to_vector())], [[first.flux]], [first.sky_coefficients]
     )
     freedom = Freedom(shape_priors=tuple(priors))
-    result = run_ladder([band], state, freedom, options, bounds, base)
+    result = galaxy_then_stars([band], state, freedom, options, bounds, base, two)
     result = with_core_star(result, freedom, options, bounds, base)
     if refit and looks_degenerate(result.solution, bounds):
         found = from_other_starts(
@@ -105,7 +106,7 @@ def fit_base(
         found = escape(result.bands, result.solution.state, freedom, bounds)
         if found.chi2 < result.solution.chi2 - BETTER_BASIN:
             result = run_again(result, found.state, freedom, options, bounds, base)
-    result, freedom = with_components(result, freedom, options, bounds, base, two)
+    result = with_components(result, freedom, options, bounds, base, two)
     if gls:
         result = gls_result(result, freedom, bounds)
     measured = measure_scene(result, freedom, "basefit", bounds)
@@ -116,7 +117,8 @@ def _known_state(band, base_fit):
     """Shape and stars of a base fit as the start in another band."""
     stars = base_fit.stars
     shapes = [component.params.to_vector() for component in base_fit.sersic]
-    state = SceneState.start([band], shapes)
+    owners = [component.galaxy_id for component in base_fit.sersic]
+    state = SceneState.start([band], shapes, galaxy_id=owners)
     flux = np.nan_to_num(stars.flux)[None, :]
     return state.with_stars(stars.x, stars.y, flux, stars.star_id)
 

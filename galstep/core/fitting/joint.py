@@ -158,15 +158,15 @@ def fit_joint(
         [[component.flux for component in fit.sersic] for fit in fits],
         [fit.sky.coefficients for fit in fits],
         [fit.offset for fit in fits],
+        [component.galaxy_id for component in fits[base_index].sersic][: len(shapes)],
     ).with_stars(x, y, _fluxes_at(fits, x, y, 0.5 * sharpest), star_id)
     others = tuple(i for i in range(len(bands)) if i != base_index)
     freedom = Freedom(
         registration=others if register else (),
-        concentric=len(state.shapes) > 1,
         shape_priors=tuple(priors),
     )
     result = run_ladder(bands, state, freedom, options, bounds, base)
-    result, freedom = with_components(result, freedom, options, bounds, base, two)
+    result = with_components(result, freedom, options, bounds, base, two)
     result, freedom, name = with_gradient(result, freedom, options, bounds, base, shape_freedom)
     if gls:
         result = gls_result(result, freedom, bounds)

@@ -36,8 +36,10 @@ if TYPE_CHECKING:
 
 __all__ = [
     "SHAPE_FREEDOMS",
+    "plays_the_sky",
     "choose_gradient",
     "gradient_of",
+    "ordered",
     "run_again",
     "second_is_earned",
     "with_components",
@@ -59,7 +61,7 @@ SHAPE_FREEDOMS = {
 
 # A second component starts as the core or as the outskirts of the first:
 # factor of r_eff and value of n of the inner and of the outer one.
-STARTS = (((0.4, 2.0), (1.4, 1.0)), ((0.25, 1.0), (1.1, 1.0)))
+STARTS = (((0.4, 2.0), (1.4, 1.0)), ((0.25, 1.0), (1.1, 1.0)), ((0.13, 2.0), (0.8, 1.0)))
 START_ITERATIONS = 12
 GRADIENT_ITERATIONS = 6
 
@@ -135,7 +137,7 @@ def choose_gradient(
 def with_second_component(
     bands: Sequence[SceneBand], solution: Solution, freedom: Freedom, bounds: ShapeBounds
 ) -> Solution:
-    """The best fit with two concentric components, the stars as they are.
+    """The best fit whose target has two components, the stars as they are.
 
     Parameters
     ----------
@@ -146,38 +148,55 @@ def with_second_component(
     Returns
     -------
     `galstep.core.engine.solve.Solution`
-        The better of a start as bulge and disc and one as nucleus and galaxy.
+        The better of a start as bulge and disc and one as nucleus and galaxy; one that
+        ends at a bound (a broad component that plays the sky) only if both do.
     """
-    two = replace(freedom, concentric=True)
     fits = [
         fit_scene(
             bands,
             _split(solution.state, start, bounds),
-            two,
+            freedom,
             bounds=bounds,
             max_iterations=START_ITERATIONS,
             tolerance=1.0,
         )
         for start in STARTS
     ]
-    return min(fits, key=lambda fit: fit.chi2)
+    return min(fits, key=lambda fit: (plays_the_sky(fit.state, bounds), fit.chi2))
+
+
+def plays_the_sky(state: SceneState, bounds: ShapeBounds) -> bool:
+    """Whether a component of the target ran away to the largest r_eff or n allowed.
+
+    A small n at its bound is no such thing: a disc behind a ring looks hollow.
+    """
+    own = state.shapes[state.target]
+    limits = np.log([bounds.r_eff[1], bounds.n[1]])
+    return bool((own[:, [2, 5]] > limits - 1e-3).any())
 
 
 def _split(state, start, bounds):
-    """The first galaxy as two, with half of its light in each."""
+    """The target, which is the first profile, as two with half of its light in each."""
     shapes = []
     for factor, n in start:
         shape = state.shapes[0].copy()
         shape[2] += np.log(factor)
         shape[5] = np.log(n)
         shapes.append(bounds.clip(shape))
-    flux = np.repeat(0.5 * state.galaxy_flux[:, :1], 2, axis=1)
-    gradients = np.repeat(state.gradients[:, :1], 2, axis=1)
-    return replace(state, shapes=np.array(shapes), galaxy_flux=flux, gradients=gradients)
+    own = np.r_[0, 0, np.arange(1, len(state.shapes))]
+    flux = state.galaxy_flux[:, own]
+    flux[:, :2] *= 0.5
+    return replace(
+        state,
+        shapes=np.concatenate([shapes, state.shapes[1:]]),
+        galaxy_flux=flux,
+        gradients=state.gradients[:, own],
+        galaxy_id=state.galaxy_id[own],
+    )
 
 
 def second_is_earned(bands: Sequence[SceneBand], solution: Solution, freedom: Freedom) -> bool:
-    """Whether the fainter of two components is there beyond doubt.
+    """Whether the fainter of the target's two components is there beyond doubt.
 
     Its fluxes in all bands are the parameters to judge; those that a second
     shape adds count in the penalty too.
@@ -193,23 +212,25 @@ def second_is_earned(bands: Sequence[SceneBand], solution: Solution, freedom: Fr
     """
     covariance = scene_covariance(bands, solution, freedom)
     quantities, matrix, _ = galaxy_covariance(bands, solution, covariance)
-    fluxes = solution.state.galaxy_flux
+    fluxes = solution.state.galaxy_flux[:, :2]
     weight = 1 / np.array([matrix[quantities.sky(i), quantities.sky(i)] for i in range(len(bands))])
     fainter = int(np.argmin(np.sqrt(weight) @ fluxes))
     rows = [quantities.flux(i, fainter) for i in range(len(bands))]
-    n_shape = int((covariance.layout.shape.galaxy == 1).sum())
+    n_shape = int((covariance.layout.shape.galaxy == 1).sum())  # its centre is the first's
     statistic = _wald(fluxes[:, fainter], matrix[np.ix_(rows, rows)])
     return statistic > PENALTY * (len(bands) + n_shape)
 
 
-def _ordered(state):
-    """The state with its components from the smallest r_eff to the largest."""
-    order = np.argsort(state.shapes[:, 2], kind="stable")
+def ordered(state: SceneState) -> SceneState:
+    """The state with the target's components from the smallest r_eff to the largest."""
+    sizes = np.where(state.target, state.shapes[:, 2], np.inf)
+    order = np.argsort(sizes, kind="stable")
     return replace(
         state,
         shapes=state.shapes[order],
         galaxy_flux=state.galaxy_flux[:, order],
         gradients=state.gradients[:, order],
+        galaxy_id=state.galaxy_id[order],
     )
 
 
@@ -257,8 +278,8 @@ def with_components(
     bounds: ShapeBounds,
     base: Sequence[np.ndarray | None],
     two: str,
-) -> tuple[LadderResult, Freedom]:
-    """A fit whose galaxy has a second component if it is wanted, or earns it.
+) -> LadderResult:
+    """A fit whose target has a second component if it is wanted, or earns it.
 
     Parameters
     ----------
@@ -269,20 +290,24 @@ def with_components(
 
     Returns
     -------
-    result : LadderResult
+    LadderResult
         Components from the smallest r_eff to the largest.
-    freedom : `galstep.core.engine.freedom.Freedom`
+
+    Raises
+    ------
+    ParameterError
+        If ``two`` is none of the three.
     """
     if two not in ("false", "true", "auto"):
         raise ParameterError(f"fit_complex_model must be false, true or auto, got {two!r}")
-    if two == "false" or len(result.solution.state.shapes) != 1:
-        return result, freedom
+    if two == "false" or result.solution.state.target.sum() != 1:
+        return result
     fit = with_second_component(result.bands, result.solution, freedom, bounds)
-    freedom_of_two = replace(freedom, concentric=True)
-    if two == "auto" and not second_is_earned(result.bands, fit, freedom_of_two):
-        return result, freedom
-    state = _ordered(fit.state)
-    return run_again(result, state, freedom_of_two, options, bounds, base), freedom_of_two
+    if two == "auto":
+        bound = plays_the_sky(fit.state, bounds)
+        if bound or not second_is_earned(result.bands, fit, freedom):
+            return result
+    return run_again(result, ordered(fit.state), freedom, options, bounds, base)
 
 
 def with_gradient(

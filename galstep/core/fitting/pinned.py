@@ -47,9 +47,11 @@ def _flux_response(result, freedom):
     n_galaxies = len(solution.state.shapes)
     n_shape = N_SHAPE * n_galaxies
     wide = replace(freedom, shape=(True,) * N_SHAPE)
-    evaluation = evaluate(bands, solution.state, solution.half_sizes, wide)
+    # a centre for each profile, also where components share one
+    state = replace(solution.state, galaxy_id=np.arange(n_galaxies))
+    evaluation = evaluate(bands, state, solution.half_sizes, wide)
     matrix = normal_equations(
-        bands, solution.state, evaluation, solution.half_sizes, wide, COVARIANCE_HALF_SIZE
+        bands, state, evaluation, solution.half_sizes, wide, COVARIANCE_HALF_SIZE
     ).matrix
     moves = [
         result.covariance.factor.solve(matrix.border[n_shape:, k], matrix.coupling[k])[0]

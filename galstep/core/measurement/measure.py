@@ -170,6 +170,7 @@ def measure_scene(
             pixel_map=band.pixel_map,
             **galaxy.of_band(i),
         )
+        fit = replace(fit, total_flux=fit.flux + float(band.structure_light.sum()))
         at_bound = _at_bound(bounds, state, band) if any(freedom.shape) else []
         flags, reason = _band_flags(
             state, i, fit, _masked_share(band, own), at_bound, solution.converged, result.limited
@@ -177,7 +178,12 @@ def measure_scene(
         fits.append(replace(fit, flags=flags, reason=reason))
     return SceneMeasurement(
         fits=fits,
-        galaxy=_galaxy_images(bands, state, evaluation),
+        galaxy=[
+            image + band.structure_light
+            for image, band in zip(
+                _galaxy_images(bands, state, evaluation, state.target), bands, strict=True
+            )
+        ],
         stars=list(evaluation.stars),
         sky=[np.tensordot(state.sky[i], b.basis, axes=1) for i, b in enumerate(bands)],
         flux_covariance=galaxy.total_covariance,
@@ -187,7 +193,7 @@ def measure_scene(
         n_iterations=result.n_iterations,
         history=result.history,
         knots=[np.zeros(band.shape) for band in bands],
-        companions=[np.zeros(band.shape) for band in bands],
+        companions=_galaxy_images(bands, state, evaluation, ~state.target),
     )
 
 
@@ -205,7 +211,7 @@ class _GalaxyNumbers:
     def of(cls, bands, state, layout, quantities, matrix, base_index):
         sums = quantities.total_fluxes()
         matched = matched_fluxes(bands, state, layout, quantities, matrix, base_index)
-        return cls(state.galaxy_flux.sum(axis=1), sums @ matrix @ sums.T, *matched)
+        return cls(state.galaxy_flux[:, state.target].sum(axis=1), sums @ matrix @ sums.T, *matched)
 
     def of_band(self, band):
         """Fields of `galstep.records.BandFit`."""
@@ -244,9 +250,10 @@ def _star_flux_errors(bands, state, covariance):
     return np.hypot(errors, relative[:, None] * state.star_flux)
 
 
-def _galaxy_images(bands, state, evaluation):
+def _galaxy_images(bands, state, evaluation, own):
+    """Images of the profiles that ``own`` selects, per band."""
     return [
-        np.tensordot(state.galaxy_flux[i], evaluation.galaxies[i][:, 0], axes=1)
+        np.tensordot(state.galaxy_flux[i][own], evaluation.galaxies[i][own, 0], axes=1)
         for i in range(len(bands))
     ]
 

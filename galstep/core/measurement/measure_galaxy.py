@@ -7,7 +7,7 @@ level. Everything else that is reported of the galaxy follows from these.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -34,12 +34,15 @@ class Quantities:
     rows : (nq, n_border) array
     n_shape, n_bands, n_galaxies : int
         Row of shape parameter k is k; those of the fluxes and skies follow.
+    target : (n_galaxies,) bool array
+        Which profiles are the target's.
     """
 
     rows: np.ndarray
     n_shape: int
     n_bands: int
     n_galaxies: int
+    target: np.ndarray
 
     def flux(self, band: int, galaxy: int | None = None) -> Any:
         """Row of a component's flux, or the slice of all components of a band."""
@@ -51,10 +54,10 @@ class Quantities:
         return self.n_shape + band * (self.n_galaxies + 1) + self.n_galaxies
 
     def total_fluxes(self) -> np.ndarray:
-        """(n_bands, nq) array that sums the components of each band."""
+        """(n_bands, nq) array that sums the target's components in each band."""
         sums = np.zeros((self.n_bands, len(self.rows)))
         for band in range(self.n_bands):
-            sums[band, self.flux(band)] = 1.0
+            sums[band, self.flux(band)] = self.target
         return sums
 
 
@@ -76,7 +79,7 @@ def border_quantities(bands: Sequence[SceneBand], state: SceneState, layout: Lay
         row = np.zeros(layout.n_border)
         row[layout.sky(i)] = sky_at(band, band.galaxy_vector(state.shapes[0], state.shift[i]))
         rows.append(row)
-    return Quantities(np.array(rows), n_shape, len(bands), layout.n_galaxies)
+    return Quantities(np.array(rows), n_shape, len(bands), layout.n_galaxies, state.target)
 
 
 def components(
@@ -112,6 +115,7 @@ def components(
         covariance[np.ix_(known, known)] = rows[known] @ matrix @ rows[known].T
         vector = vector + np.array([*state.shift[index], 0, 0, 0, 0])
         component = _component(vector, state.galaxy_flux[index, g], covariance)
+        component = replace(component, galaxy_id=int(state.galaxy_id[g]))
         fits.append(band.pixel_map.sersic(component))
     return tuple(fits)
 
@@ -175,14 +179,15 @@ def matched_fluxes(
         Semi-major axis of the ellipse (pixels of the scene's frame).
     """
     base = bands[base_index]
-    ellipse = half_light_ellipse(state.shapes_in(base), state.galaxy_flux[base_index])
+    own = state.target
+    ellipse = half_light_ellipse(state.shapes_in(base)[own], state.galaxy_flux[base_index][own])
     n_bands = len(bands)
     if ellipse is None:
         return np.full(n_bands, np.nan), np.full((n_bands, n_bands), np.nan), np.nan
     fluxes, rows = np.zeros(n_bands), np.zeros((n_bands, len(matrix)))
     for i, band in enumerate(bands):
         follows = layout.shape.jacobian(band.log_wavelength)
-        for g, shape in enumerate(state.shapes_in(band)):
+        for g, shape in zip(np.flatnonzero(own), state.shapes_in(band)[own], strict=True):
             fraction, gradient = fraction_and_gradient(shape, ellipse)
             fluxes[i] += state.galaxy_flux[i, g] * fraction
             rows[i, quantities.flux(i, g)] = fraction

@@ -1,0 +1,98 @@
+"""What the galaxy can explain, tried before the stars have taken it.
+
+Stars found beside one smooth Sersic profile take the bulge of a galaxy that has one, its
+arms and its ring, and no residual shows it. So the galaxy's model is made in a scene that is
+closed to faint stars within the galaxy: there a share of its light counts as noise of
+detection. A second component and, where the galaxy asks for it, the structure's modes are
+fitted in that scene; from there the whole ladder runs, and the answers are compared as
+models: chi2, and what each star and component must be worth.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+from galstep.core.detection.core_star import scene_cost
+from galstep.core.detection.ladder import run_ladder
+from galstep.core.fitting.model_choice import (
+    PENALTY,
+    plays_the_sky,
+    ordered,
+    with_second_component,
+)
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    import numpy as np
+
+    from galstep.core.detection.ladder_options import LadderOptions, LadderResult
+    from galstep.core.engine.bounds import ShapeBounds
+    from galstep.core.engine.freedom import Freedom
+    from galstep.core.engine.scene import SceneBand, SceneState
+
+__all__ = ["galaxy_then_stars"]
+
+# The share that closes a galaxy to faint stars. A bulge and disc fitted by one profile
+# leave some percent of the light under a star; at a tenth none of it is taken for one.
+CLOSED = 0.1
+# Nothing so near to the centre (FWHM) is taken for a star in that scene: a bulge of one
+# FWHM that a disc's profile leaves is as sharp as a star.
+CORE_IN_FWHM = 1.5
+# r_eff, ellipticity (two) and n of a second component, and its flux in the one band.
+N_COMPONENT = 5
+# What a coefficient that the data determine must be worth in chi2 (Akaike 1974).
+PER_COEFFICIENT = 2.0
+
+
+def galaxy_then_stars(
+    bands: Sequence[SceneBand],
+    start: SceneState,
+    freedom: Freedom,
+    options: LadderOptions,
+    bounds: ShapeBounds,
+    base: Sequence[np.ndarray | None],
+    two: str,
+) -> LadderResult:
+    """Galaxy, stars and sky of one band, the galaxy with as many components as it has.
+
+    Parameters
+    ----------
+    bands : sequence of one `galstep.core.engine.scene.SceneBand`
+    start : `galstep.core.engine.scene.SceneState`
+        Without stars.
+    freedom, options, bounds, base
+        See `galstep.core.detection.ladder.run_ladder`.
+    two : {"false", "true", "auto"}
+        Whether a second component is tried: only with ``"auto"`` here.
+
+    Returns
+    -------
+    LadderResult
+        Components from the smallest r_eff to the largest.
+    """
+    given = freedom, options, bounds, base
+    mask = max(options.centre_mask, CORE_IN_FWHM)
+    closed_options = replace(options, structure=CLOSED, modes=False, centre_mask=mask)
+    closed = run_ladder(bands, start, freedom, closed_options, bounds, base)
+    one = run_ladder(closed.bands, closed.solution.state, *given)
+    if two != "auto" or start.target.sum() != 1:
+        return one
+    fit = with_second_component(closed.bands, closed.solution, freedom, bounds)
+    if plays_the_sky(fit.state, bounds):
+        return one
+    other = run_ladder(closed.bands, ordered(fit.state), *given)
+    if plays_the_sky(other.solution.state, bounds):
+        return one
+    price = _price(other, one.bands, freedom) + PENALTY * N_COMPONENT
+    return other if price < _price(one, one.bands, freedom) else one
+
+
+def _price(result, weights, freedom):
+    """chi2 in the weights of given bands, and what stars and coefficients must be worth."""
+    pairs = zip(result.bands, weights, strict=True)
+    bands = [replace(own, weight=other.weight) for own, other in pairs]
+    price = scene_cost(bands, result.solution.state, freedom)
+    structures = [band.structure for band in bands if band.structure is not None]
+    return price + PER_COEFFICIENT * sum(own.n_determined for own in structures)
