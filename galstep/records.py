@@ -161,6 +161,13 @@ class StarList:
         none, numbers = np.zeros(0), np.zeros(0, int)
         return cls(numbers, none, none, none, none, none, none, none, numbers)
 
+    def joined(self, other: StarList) -> StarList:
+        """These sources and then those of another list."""
+        names = self.__dataclass_fields__
+        return type(self)(
+            *(np.concatenate([getattr(self, name), getattr(other, name)]) for name in names)
+        )
+
     def select(self, keep: np.ndarray) -> StarList:
         """The stars where ``keep`` (boolean or index array) says so."""
         return type(self)(*(getattr(self, name)[keep] for name in self.__dataclass_fields__))
@@ -263,6 +270,14 @@ class BandFit:
     core_star_share: float = nan
     n_core_found: int = 0
     n_core_expected: float = nan
+
+    @property
+    def sources(self) -> StarList:
+        """All point-like sources of the fit: stars and knots, by their numbers."""
+        if not len(self.knots):
+            return self.stars
+        joined = self.stars.joined(self.knots)
+        return joined.select(np.argsort(joined.star_id, kind="stable"))
 
     @property
     def target(self) -> tuple:

@@ -166,7 +166,7 @@ class PSFCalibrate(GalStep):
         try:
             if fitted:
                 params, galaxy = band.fit.sersic[0].params, band.galaxy + band.sky
-                positions = _joined_positions(band.fit.stars, positions, library.fwhm)
+                positions = _joined_positions(band.fit.sources, positions, library.fwhm)
             else:
                 params, galaxy = _first_galaxy(band, library, params)
             result = calibrate_psf(

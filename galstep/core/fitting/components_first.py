@@ -40,6 +40,8 @@ CLOSED = 0.1
 # Nothing so near to the centre (FWHM) is taken for a star in that scene: a bulge of one
 # FWHM that a disc's profile leaves is as sharp as a star.
 CORE_IN_FWHM = 1.5
+# Passes of the ladders that go on from there.
+RESUMED = 4
 # r_eff, ellipticity (two) and n of a second component, and its flux in the one band.
 N_COMPONENT = 5
 # What a coefficient that the data determine must be worth in chi2 (Akaike 1974).
@@ -72,10 +74,12 @@ def galaxy_then_stars(
     LadderResult
         Components from the smallest r_eff to the largest.
     """
-    given = freedom, options, bounds, base
     mask = max(options.centre_mask, CORE_IN_FWHM)
     closed_options = replace(options, structure=CLOSED, modes=False, centre_mask=mask)
     closed = run_ladder(bands, start, freedom, closed_options, bounds, base)
+    # what is bright outside is known by now
+    options = replace(options, thresholds=options.thresholds[-RESUMED:])
+    given = freedom, options, bounds, base
     one = run_ladder(closed.bands, closed.solution.state, *given)
     if two != "auto" or start.target.sum() != 1:
         return one

@@ -20,6 +20,7 @@ from galstep.core.engine.solve import ShapeBounds
 from galstep.core.fitting.components_first import galaxy_then_stars
 from galstep.core.fitting.forced_fit import ForcedFit, as_listed
 from galstep.core.fitting.gls import gls_result
+from galstep.core.fitting.knots import with_knots
 from galstep.core.fitting.model_choice import run_again, with_components
 from galstep.core.fitting.pinned import with_shape_errors, with_shape_share
 from galstep.core.fitting.second_start import from_other_starts, looks_degenerate
@@ -110,12 +111,13 @@ def fit_base(
     if gls:
         result = gls_result(result, freedom, bounds)
     measured = measure_scene(result, freedom, "basefit", bounds)
-    return replace(measured, fits=with_groups(measured.fits, [band], options))
+    measured = replace(measured, fits=with_groups(measured.fits, [band], options))
+    return with_knots(measured, result)
 
 
 def _known_state(band, base_fit):
     """Shape and stars of a base fit as the start in another band."""
-    stars = base_fit.stars
+    stars = base_fit.sources
     shapes = [component.params.to_vector() for component in base_fit.sersic]
     owners = [component.galaxy_id for component in base_fit.sersic]
     state = SceneState.start([band], shapes, galaxy_id=owners)
@@ -140,7 +142,7 @@ def _fit_pinned(band, base_fit, step, freedom, options, register, first_star_id)
     state, bands, offset_err = _known_state(band, base_fit), [band], (np.nan, np.nan)
     if register:
         together = Freedom(
-            shape=PINNED, registration=(0,), position_prior=_position_errors(base_fit.stars)
+            shape=PINNED, registration=(0,), position_prior=_position_errors(base_fit.sources)
         )
         rough = replace(AS_LISTED, final_tolerance=0.1)
         result = run_ladder(bands, state, together, rough, bounds, base)
@@ -152,7 +154,8 @@ def _fit_pinned(band, base_fit, step, freedom, options, register, first_star_id)
     fit = replace(with_shape_errors(measured.fits[0], base_fit), offset_err=offset_err)
     fit = with_shape_share(fit, result, freedom, base_fit)
     fit = with_registration_share(fit, result, freedom, offset_err)
-    return replace(measured, fits=with_groups([fit], [band], options))
+    measured = replace(measured, fits=with_groups([fit], [band], options))
+    return with_knots(measured, result)
 
 
 def fit_scaled(

@@ -14,6 +14,7 @@ from galstep.core.engine.scene import CORE_IN_R_EFF, Freedom, SceneState
 from galstep.core.fitting.fits import shape_bounds
 from galstep.core.fitting.galaxy_first import robust_galaxy_fit
 from galstep.core.fitting.gls import gls_result
+from galstep.core.fitting.knots import with_knots
 from galstep.core.fitting.model_choice import with_components, with_gradient
 from galstep.core.measurement.measure import measure_scene
 from galstep.core.noise.errors import pixel_sigma
@@ -34,7 +35,7 @@ MIN_START_SNR = 10.0
 
 def _on_scene(fit):
     """Positions of a band's stars in the scene's frame, its registration taken out."""
-    x, y = fit.pixel_map.inverse().points(fit.stars.x, fit.stars.y)
+    x, y = fit.pixel_map.inverse().points(fit.sources.x, fit.sources.y)
     return x - fit.offset[0], y - fit.offset[1]
 
 
@@ -48,7 +49,7 @@ def _union_of_stars(fits, base_index, separation):
     x, y = np.zeros(0), np.zeros(0)
     star_id = np.zeros(0, dtype=int)
     for i in order:
-        (new_x, new_y), new_id = _on_scene(fits[i]), fits[i].stars.star_id
+        (new_x, new_y), new_id = _on_scene(fits[i]), fits[i].sources.star_id
         if len(x) and len(new_x):
             distance, _ = cKDTree(np.column_stack([x, y])).query(np.column_stack([new_x, new_y]))
             keep = distance > separation
@@ -62,11 +63,11 @@ def _fluxes_at(fits, x, y, reach):
     """Start fluxes: each band's own value where it has the star, else 0."""
     flux = np.zeros((len(fits), len(x)))
     for i, fit in enumerate(fits):
-        if not len(fit.stars) or not len(x):
+        if not len(fit.sources) or not len(x):
             continue
         distance, nearest = cKDTree(np.column_stack(_on_scene(fit))).query(np.column_stack([x, y]))
         same = distance < reach
-        flux[i, same] = np.nan_to_num(fit.stars.flux[nearest[same]])
+        flux[i, same] = np.nan_to_num(fit.sources.flux[nearest[same]])
     return flux
 
 
@@ -173,4 +174,4 @@ def fit_joint(
     first_star_id = int(star_id.max(initial=0)) + 1
     measured = measure_scene(result, freedom, "jointfit", bounds, first_star_id, base_index)
     fits = with_groups(measured.fits, bands, options)
-    return replace(measured, fits=fits, shape_freedom=name)
+    return with_knots(replace(measured, fits=fits, shape_freedom=name), result)

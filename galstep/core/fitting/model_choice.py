@@ -22,6 +22,7 @@ import numpy as np
 from galstep.core.detection.ladder import run_ladder
 from galstep.core.engine.covariance import scene_covariance
 from galstep.core.engine.solve import fit_scene
+from galstep.core.imaging.sersic import enclosed_fraction
 from galstep.core.measurement.galaxy_covariance import galaxy_covariance, rows_covariance
 from galstep.exceptions import ParameterError
 
@@ -63,6 +64,9 @@ SHAPE_FREEDOMS = {
 # factor of r_eff and value of n of the inner and of the outer one.
 STARTS = (((0.4, 2.0), (1.4, 1.0)), ((0.25, 1.0), (1.1, 1.0)), ((0.13, 2.0), (0.8, 1.0)))
 START_ITERATIONS = 12
+# Least share of a component's light inside the frame. A de Vaucouleurs profile whose r_eff
+# is a seventh of the frame's side has it.
+MIN_IN_FRAME = 0.75
 GRADIENT_ITERATIONS = 6
 
 
@@ -166,13 +170,15 @@ def with_second_component(
 
 
 def plays_the_sky(state: SceneState, bounds: ShapeBounds) -> bool:
-    """Whether a component of the target ran away to the largest r_eff or n allowed.
+    """Whether much of a component's light would lie where no pixel of the frame shows it.
 
-    A small n at its bound is no such thing: a disc behind a ring looks hollow.
+    Such a component stands in for an error of the sky, not for a part of the galaxy. The
+    largest r_eff allowed is half of the frame (`ShapeBounds`), which is where it counts.
     """
+    reach = bounds.r_eff[1]
     own = state.shapes[state.target]
-    limits = np.log([bounds.r_eff[1], bounds.n[1]])
-    return bool((own[:, [2, 5]] > limits - 1e-3).any())
+    seen = [enclosed_fraction(reach / np.exp(s[2]), np.exp(s[5])) for s in own]
+    return bool(min(seen) < MIN_IN_FRAME)
 
 
 def _split(state, start, bounds):

@@ -1,0 +1,1 @@
+"""What the stars of a frame have in common: their number, their colours, which are no stars."""
