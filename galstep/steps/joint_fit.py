@@ -40,6 +40,7 @@ class JointFit(GalStep):
     robust = option('none', 'huber', 'student', default='none')  # Loss of the last fit, for data with bad pixels that no mask knows: huber discounts pixels beyond robust_scale sigma, student all as Student's t
     robust_scale = float(min=0.1, default=3)    # Threshold of huber (sigma of the pixel noise), degrees of freedom of student
     star_density = float(min=0, max=1, default=0.2)  # Largest number of stars per noise area of the sharpest PSF (1 / sum of P squared)
+    star_colour_prior = boolean(default=True)   # Hold the stars within 2 r_eff of the galaxy to the colours of the frame's other stars, where there are 20 or more of these in three filters or more
     shape_freedom = option('pinned', 'r_eff', 'n', 'r_eff+n', 'all', 'auto', default='auto')  # What of the galaxy's shape changes with wavelength, linearly in its logarithm (all: ellipticity and angle too); auto: what lowers chi-squared, in the noise that there is, by more than 11 per parameter
     fit_complex_model = option('false', 'true', 'auto', default='auto')  # Give a galaxy that has one Sersic component a second with the same centre; auto: if it lowers chi-squared, in the noise that there is, by more than 11 per parameter. A galaxy to which BaseFit gave two keeps them
     """
@@ -108,6 +109,7 @@ class JointFit(GalStep):
             floor_passes=self.iter_jointfit,
             keep=self.th_min,
             density=self.star_density,
+            colour_prior=self.star_colour_prior,
             robust=self.robust,
             robust_scale=self.robust_scale,
         )

@@ -52,6 +52,11 @@ class LadderOptions:
         Least share of the galaxies' light that counts as noise of detection and pruning
         (`galstep.core.detection.structure`): what a galaxy departs from its model by is no
         star. More where the residuals show more; None: no such noise.
+    modes : bool
+        Whether the target's structure is modelled (`galstep.core.engine.structure_fit`).
+    colour_prior : bool
+        Whether stars in the target's core are held to the colours of the frame's stars;
+        for three bands or more.
     centre_mask : float
         No new star within this distance of a galaxy's centre; 0: anywhere.
     density : float
@@ -114,6 +119,7 @@ class LadderOptions:
     merge: float = 0.15
     structure: float | None = None
     modes: bool = True
+    colour_prior: bool = False
     centre_mask: float = 0.0
     density: float = 0.2
     measure_noise: bool = True

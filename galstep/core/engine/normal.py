@@ -112,6 +112,9 @@ def _prior_chi2(state, freedom):
     chi2 += float(np.square(state.gradients / freedom.gradient_prior).sum())
     if freedom.shape_priors:
         chi2 += prior_chi2(freedom.shape_priors, state.shapes[0])
+    if state.flux_precision is not None:
+        flux = state.star_flux
+        chi2 += float(np.einsum("as,sab,bs->", flux, state.flux_precision, flux))
     return chi2
 
 
@@ -358,6 +361,20 @@ def _add_shape_priors(border, gradient, state, freedom, layout):
     gradient[places] += right[free]
 
 
+def _flux_priors(star_gradient, state, layout):
+    """The priors on star fluxes as a sparse matrix; the gradient gets its share in place."""
+    held = np.flatnonzero(state.flux_precision.any(axis=(1, 2)))
+    precision = state.flux_precision[held]
+    flux = state.star_flux[:, held]
+    places = layout.star(held[:, None], 0) + np.arange(layout.n_bands)
+    star_gradient[places] -= np.einsum("sab,bs->sa", precision, flux)
+    rows = np.repeat(places, layout.n_bands, axis=1)
+    columns = np.tile(places, (1, layout.n_bands))
+    size = len(star_gradient)
+    entries = rows.ravel(), columns.ravel()
+    return coo_matrix((precision.ravel(), entries), shape=(size, size)).tocsc()
+
+
 def add_priors(
     border: np.ndarray,
     border_gradient: np.ndarray,
@@ -385,6 +402,8 @@ def add_priors(
         own = np.arange(places.start, places.stop)
         border[own, own] += 1 / freedom.registration_prior**2
         border_gradient[own] -= state.shift[band] / freedom.registration_prior**2
+    if state.flux_precision is not None and layout.n_stars:
+        stars = stars + _flux_priors(star_gradient, state, layout)
     if not (layout.positions and layout.n_stars):
         return stars
     precision = np.zeros(len(star_gradient))

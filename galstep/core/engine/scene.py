@@ -284,6 +284,8 @@ class SceneState:
     gradients : (n_powers, ng, 6) array
         How the shapes change: coefficients of t, t^2, ... with t the band's
         log wavelength. ``n_powers`` may be 0.
+    flux_precision : (ns, nb, nb) array, optional
+        Prior on each star's fluxes f: chi2 grows by f' Q f.
     galaxy_id : (ng,) int array
         Whose profile each is: those of one galaxy share its centre. The first is the
         target's. By default each profile is a galaxy of its own.
@@ -301,6 +303,7 @@ class SceneState:
     star_id: np.ndarray
     gradients: np.ndarray = None
     galaxy_id: np.ndarray = None
+    flux_precision: np.ndarray | None = None
 
     def __post_init__(self):
         if self.gradients is None:
@@ -395,6 +398,7 @@ class SceneState:
             y_prior=np.concatenate([self.y_prior, y]),
             star_flux=np.concatenate([self.star_flux, star_flux], axis=1),
             star_id=np.concatenate([self.star_id, star_id]),
+            flux_precision=None,
         )
 
     def select_stars(self, keep: np.ndarray) -> SceneState:
@@ -407,6 +411,7 @@ class SceneState:
             y_prior=self.y_prior[keep],
             star_flux=self.star_flux[:, keep],
             star_id=self.star_id[keep],
+            flux_precision=None if self.flux_precision is None else self.flux_precision[keep],
         )
 
     def numbered(self, first: int = 1) -> SceneState:

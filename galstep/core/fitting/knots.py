@@ -8,6 +8,7 @@ total, of its image, not of the stars that are subtracted.
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -15,6 +16,7 @@ import numpy as np
 from galstep.core.engine.normal import wing_half_sizes
 from galstep.core.imaging.medians import median
 from galstep.core.imaging.resample import SceneSampler
+from galstep.core.population.extent import extent_evidence, source_growth
 from galstep.core.population.membership import star_membership
 from galstep.flags import BandFlag
 
@@ -57,7 +59,11 @@ def with_knots(measured: SceneMeasurement, result: LadderResult) -> SceneMeasure
         return measured
     errors = result.covariance.star_flux_errors(bands)
     lights = [_target_light(band, i, result) for i, band in enumerate(bands)]
-    membership = _membership(bands, state, errors, lights)
+    growth = source_growth(bands, state, result.solution.evaluation)
+    fwhm = min(band.fwhm_in_scene for band in bands)
+    membership = _membership(
+        bands, state, errors, lights, partial(extent_evidence, *growth, fwhm=fwhm)
+    )
     if not membership.inside.any():
         return measured
     open_flux = _open_covariance(state, membership)
@@ -117,7 +123,7 @@ def _elliptical_radius(shape, vector):
     return np.hypot(u, v)
 
 
-def _membership(bands, state, errors, lights):
+def _membership(bands, state, errors, lights, evidence):
     """`star_membership` of the sources of a scene."""
     fluxes, under, snr, covered = [], [], 0.0, False
     for i, (band, light) in enumerate(zip(bands, lights, strict=True)):
@@ -138,7 +144,9 @@ def _membership(bands, state, errors, lights):
         np.array(under),
         np.sqrt(snr) * np.ones(bands[0].scene_shape),
         covered & np.ones(bands[0].scene_shape, dtype=bool),
+        np.array([light.sum() for light in lights]),
         np.array([band.log_wavelength for band in bands]),
+        evidence,
     )
 
 

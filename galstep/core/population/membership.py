@@ -18,10 +18,14 @@ has a probability of being a star.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import numpy as np
 
-from galstep.core.population.colours import galaxy_likelihood, star_colours
+from galstep.core.population.colours import colour_evidence
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
 
 __all__ = ["Membership", "star_membership"]
 
@@ -31,15 +35,14 @@ INSIDE_SNR = 4.0
 # Width in ln(brightness) over which the stars outside are counted, and what the count is at
 # least (stars).
 KERNEL, LEAST_COUNT = 0.5, 0.1
-# Stars crowd towards what they belong to, so that a galaxy may have more than its share.
-CROWDING = 1.5
+# A frame's stars are not spread evenly, and a galaxy has clusters of its own: so many times
+# the mean density inside is no surprise.
+CROWDING = 2.5
 # Priors of the pieces' shares of the light under them: median and width in ln, and for how
 # many pieces they count.
-SHARE, SHARE_WIDTH, PRIOR_PIECES = 0.1, 0.6, 2.0
-MIN_WIDTH = 0.3
+SHARE, SHARE_WIDTH, PRIOR_PIECES = 0.1, 0.6, 8.0
+MIN_WIDTH, MAX_WIDTH = 0.3, 0.9
 ROUNDS = 50
-# Colours cannot say more (ln of a ratio of likelihoods): libraries are not complete.
-MAX_COLOUR = 8.0
 
 
 @dataclass(frozen=True, eq=False)
@@ -73,7 +76,9 @@ def star_membership(
     light: np.ndarray,
     light_snr: np.ndarray,
     covered: np.ndarray,
+    sed: np.ndarray,
     log_wavelengths: np.ndarray,
+    evidence: Callable[[np.ndarray, np.ndarray], np.ndarray] | None = None,
 ) -> Membership:
     """The probability of each source to be a star.
 
@@ -88,8 +93,14 @@ def star_membership(
         added in quadrature.
     covered : (ny, nx) bool array
         Pixels with data in a band at least.
+    sed : (nb,) array
+        The target's light in each band.
     log_wavelengths : (nb,) array
         ln(wavelength) of the bands, from any zero.
+    evidence : callable, optional
+        What else is known: ``evidence(outside, snr)`` returns ln of the likelihood of being
+        a star over that of being a piece, (n,), given which sources are outside and their
+        S/N.
 
     Returns
     -------
@@ -106,14 +117,12 @@ def star_membership(
     n_expected = float(np.count_nonzero(~inside) * area_in / area_out) if area_out else np.nan
     probability = np.ones(n)
     if inside.any():
-        colour = np.zeros(n)
-        library = star_colours(flux, error, ~inside)
-        if library is not None:
-            colour = library.log_likelihood(flux, error)
-            colour -= galaxy_likelihood(flux, error, np.maximum(light, 1e-300), log_wavelengths)
+        colour = colour_evidence(flux, error, ~inside, sed, log_wavelengths)
         own = np.flatnonzero(inside)
         log_star = np.log(CROWDING * max(area_in, 1) * expected[own])
-        log_star += np.clip(colour[own], -MAX_COLOUR, MAX_COLOUR)
+        log_star += colour[own]
+        if evidence is not None:
+            log_star += evidence(~inside, bright)[own]
         probability[own] = _mixture(log_star, np.log(bright[own] / under[own]))
     return Membership(probability, inside, n_expected)
 
@@ -144,5 +153,5 @@ def _mixture(log_star, log_share):
         total = piece.sum() + PRIOR_PIECES
         median = (piece @ log_share + PRIOR_PIECES * np.log(SHARE)) / total
         spread = piece @ (log_share - median) ** 2 + PRIOR_PIECES * SHARE_WIDTH**2
-        width = max(np.sqrt(spread / total), MIN_WIDTH)
+        width = np.clip(np.sqrt(spread / total), MIN_WIDTH, MAX_WIDTH)
     return 1 - piece
