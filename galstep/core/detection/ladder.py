@@ -223,7 +223,7 @@ class Ladder:
         if library is None:
             return replace(state, flux_precision=None)
         reach = max(CORE_IN_R_EFF * r_eff, CORE_IN_FWHM * self.fwhm)
-        core = np.flatnonzero(distance < reach)
+        core = np.flatnonzero((distance < reach) & (state.star_probability > 0.5))
         precision = np.zeros((state.n_stars, *(2 * [len(self.bands)])))
         # among others and a galaxy a flux is known worse than alone
         crowded = CROWDED_ERROR * error[:, core]

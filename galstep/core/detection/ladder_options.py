@@ -55,8 +55,8 @@ class LadderOptions:
     modes : bool
         Whether the target's structure is modelled (`galstep.core.engine.structure_fit`).
     colour_prior : bool
-        Whether stars in the target's core are held to the colours of the frame's stars;
-        for three bands or more.
+        Whether what is probably a star in the target's core (``star_probability`` of the
+        state) is held to the colours of the frame's stars; for three bands or more.
     centre_mask : float
         No new star within this distance of a galaxy's centre; 0: anywhere.
     density : float

@@ -286,6 +286,8 @@ class SceneState:
         log wavelength. ``n_powers`` may be 0.
     flux_precision : (ns, nb, nb) array, optional
         Prior on each star's fluxes f: chi2 grows by f' Q f.
+    star_probability : (ns,) array
+        Of being a star rather than a piece of a galaxy; NaN where nobody looked.
     galaxy_id : (ng,) int array
         Whose profile each is: those of one galaxy share its centre. The first is the
         target's. By default each profile is a galaxy of its own.
@@ -304,12 +306,15 @@ class SceneState:
     gradients: np.ndarray = None
     galaxy_id: np.ndarray = None
     flux_precision: np.ndarray | None = None
+    star_probability: np.ndarray = None
 
     def __post_init__(self):
         if self.gradients is None:
             object.__setattr__(self, "gradients", np.zeros((0, *self.shapes.shape)))
         if self.galaxy_id is None:
             object.__setattr__(self, "galaxy_id", np.arange(len(self.shapes)))
+        if self.star_probability is None:
+            object.__setattr__(self, "star_probability", np.full(len(self.x), np.nan))
 
     @classmethod
     def start(
@@ -399,6 +404,7 @@ class SceneState:
             star_flux=np.concatenate([self.star_flux, star_flux], axis=1),
             star_id=np.concatenate([self.star_id, star_id]),
             flux_precision=None,
+            star_probability=np.concatenate([self.star_probability, np.full(len(x), np.nan)]),
         )
 
     def select_stars(self, keep: np.ndarray) -> SceneState:
@@ -412,6 +418,7 @@ class SceneState:
             star_flux=self.star_flux[:, keep],
             star_id=self.star_id[keep],
             flux_precision=None if self.flux_precision is None else self.flux_precision[keep],
+            star_probability=self.star_probability[keep],
         )
 
     def numbered(self, first: int = 1) -> SceneState:

@@ -14,8 +14,8 @@ from galstep.core.engine.scene import CORE_IN_R_EFF, Freedom, SceneState
 from galstep.core.fitting.fits import shape_bounds
 from galstep.core.fitting.galaxy_first import robust_galaxy_fit
 from galstep.core.fitting.gls import gls_result
-from galstep.core.fitting.knots import with_knots
-from galstep.core.fitting.model_choice import with_components, with_gradient
+from galstep.core.fitting.knots import scene_membership, with_knots
+from galstep.core.fitting.model_choice import run_again, with_components, with_gradient
 from galstep.core.measurement.measure import measure_scene
 from galstep.core.noise.errors import pixel_sigma
 
@@ -107,6 +107,15 @@ def _outside(x, y, shape):
     return np.hypot(x - shape[0], y - shape[1]) > CORE_IN_R_EFF * np.exp(shape[2])
 
 
+def _with_colours_of_stars(result, freedom, options, bounds, base):
+    """The fit once more, what is probably a star held to the colours of stars."""
+    membership = scene_membership(result)
+    if membership is None:
+        return result
+    state = replace(result.solution.state, star_probability=membership.star_probability)
+    return run_again(result, state, freedom, options, bounds, base)
+
+
 def fit_joint(
     bands: Sequence[SceneBand],
     fits: Sequence[BandFit],
@@ -166,7 +175,9 @@ def fit_joint(
         registration=others if register else (),
         shape_priors=tuple(priors),
     )
-    result = run_ladder(bands, state, freedom, options, bounds, base)
+    result = run_ladder(bands, state, freedom, replace(options, colour_prior=False), bounds, base)
+    if options.colour_prior:
+        result = _with_colours_of_stars(result, freedom, options, bounds, base)
     result = with_components(result, freedom, options, bounds, base, two)
     result, freedom, name = with_gradient(result, freedom, options, bounds, base, shape_freedom)
     if gls:

@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from galstep.core.measurement.measure import SceneMeasurement
     from galstep.core.population.membership import Membership
 
-__all__ = ["with_knots"]
+__all__ = ["scene_membership", "with_knots"]
 
 # Width of the annuli in which the target's light is looked up, in FWHM, and how many.
 ANNULUS_FWHM = 1.0
@@ -55,17 +55,10 @@ def with_knots(measured: SceneMeasurement, result: LadderResult) -> SceneMeasure
         knots, and with what the division leaves open.
     """
     bands, state = result.bands, result.solution.state
-    if not state.n_stars or not len(state.shapes):
+    membership = scene_membership(result)
+    if membership is None or not membership.inside.any():
         return measured
     errors = result.covariance.star_flux_errors(bands)
-    lights = [_target_light(band, i, result) for i, band in enumerate(bands)]
-    growth = source_growth(bands, state, result.solution.evaluation)
-    fwhm = min(band.fwhm_in_scene for band in bands)
-    membership = _membership(
-        bands, state, errors, lights, partial(extent_evidence, *growth, fwhm=fwhm)
-    )
-    if not membership.inside.any():
-        return measured
     open_flux = _open_covariance(state, membership)
     parts = [
         _divided(fit, band, i, state, membership, errors[i], open_flux[i, i])
@@ -81,6 +74,26 @@ def with_knots(measured: SceneMeasurement, result: LadderResult) -> SceneMeasure
         + open_flux
         + np.diag([part.knot_variance for part in parts]),
     )
+
+
+def scene_membership(result: LadderResult) -> Membership | None:
+    """Which sources of a fitted scene are stars; None without sources or a galaxy.
+
+    A probability that the scene's state has already stays: once a star is held to the
+    colours of stars its own say nothing more.
+    """
+    bands, state = result.bands, result.solution.state
+    if not state.n_stars or not len(state.shapes):
+        return None
+    errors = result.covariance.star_flux_errors(bands)
+    lights = [_target_light(band, i, result) for i, band in enumerate(bands)]
+    growth = source_growth(bands, state, result.solution.evaluation)
+    fwhm = min(band.fwhm_in_scene for band in bands)
+    evidence = partial(extent_evidence, *growth, fwhm=fwhm)
+    membership = _membership(bands, state, errors, lights, evidence)
+    known = np.isfinite(state.star_probability)
+    probability = np.where(known, state.star_probability, membership.star_probability)
+    return replace(membership, star_probability=probability)
 
 
 def _target_light(band, index, result):
