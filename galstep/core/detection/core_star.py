@@ -21,6 +21,7 @@ from galstep.core.detection.ladder import run_ladder
 from galstep.core.engine.normal import evaluate, wing_half_sizes
 from galstep.core.engine.scene import SceneState
 from galstep.core.engine.solve import fit_scene
+from galstep.core.engine.wings import without_far_wings
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -119,4 +120,5 @@ def scene_cost(bands: Sequence[SceneBand], state: SceneState, freedom: Freedom) 
     float
     """
     half_sizes = [wing_half_sizes(b, f) for b, f in zip(bands, state.star_flux, strict=True)]
+    bands, _ = without_far_wings(bands, state, half_sizes)
     return evaluate(bands, state, half_sizes, freedom).chi2 + PER_STAR * state.n_stars

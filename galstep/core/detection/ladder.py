@@ -31,6 +31,7 @@ from galstep.core.engine.normal import evaluate, wing_half_sizes
 from galstep.core.engine.scene import Freedom
 from galstep.core.engine.solve import ShapeBounds
 from galstep.core.engine.structure_fit import solve_structure
+from galstep.core.engine.wings import with_far_wings, without_far_wings
 from galstep.core.population.colour_prior import colour_precision
 from galstep.core.population.colours import star_colours
 from galstep.exceptions import GalstepError
@@ -54,6 +55,8 @@ __all__ = [
 ]
 
 MAX_FINAL_FITS = 3
+# Fits at the end with the weights held, and what counts as no gain (chi2).
+MAX_LAST_FITS, GAINS_NOTHING = 4, 1.0
 # The colours of stars nearer to the target than this are held to those of stars farther
 # than that (r_eff, FWHM); a crowded star's error over that of a lone one.
 CORE_IN_R_EFF, CORE_IN_FWHM, LIBRARY_IN_R_EFF = 2.0, 2.0, 2.5
@@ -172,7 +175,9 @@ class Ladder:
             wing_half_sizes(band, flux)
             for band, flux in zip(self.bands, self.state.star_flux, strict=True)
         ]
-        evaluation = evaluate(self.bands, self.state, half_sizes, self.freedom)
+        bands, wings = without_far_wings(self.bands, self.state, half_sizes)
+        evaluation = evaluate(bands, self.state, half_sizes, self.freedom)
+        evaluation = with_far_wings(evaluation, wings)
         self.evaluated = self.state, evaluation
         self.bands, self.maps = self.noise.measure(self.bands, self.state, evaluation)
 
@@ -206,11 +211,35 @@ class Ladder:
             reuse=self.evaluated,
             anticipate=not final,
         )
+        evaluation = self._take_solution()
+        self.bands, self.maps = self.noise.measure(self.bands, self.state, evaluation, anew=final)
+
+    def _take_solution(self):
         self.state, evaluation = self.solution.state, self.solution.evaluation
         self.evaluated = self.state, evaluation
         self._covariance = None
         self.n_iterations += self.solution.n_iterations
-        self.bands, self.maps = self.noise.measure(self.bands, self.state, evaluation, anew=final)
+        return evaluation
+
+    def end_at_optimum(self) -> None:
+        """Go on with the weights that are reported until a fit gains nothing any more.
+
+        Each fit is followed by a new look at the noise: without this the state would be
+        the optimum in the weights of a scene that is gone.
+        """
+        for _ in range(MAX_LAST_FITS):
+            self.solution = self.final_fitter(
+                self.bands,
+                self.state,
+                self.freedom,
+                bounds=self.bounds,
+                max_iterations=self.options.final_iterations,
+                tolerance=0.5 * GAINS_NOTHING,
+                reuse=self.evaluated,
+            )
+            self._take_solution()
+            if self.solution.gained < GAINS_NOTHING:
+                return
 
     def _with_colour_prior(self, state):
         """The state with priors on the colours of the stars in the target's core."""
@@ -354,6 +383,8 @@ class Ladder:
                 self.fit(final=True)
             self._discount_outliers()
             self._covariance = None  # the weights are others now
+        else:
+            self.end_at_optimum()
 
     def _note_background(self):
         """Say what the mesh took off the last detection images."""

@@ -19,6 +19,7 @@ from galstep.core.engine import normal
 from galstep.core.engine.bounds import ShapeBounds
 from galstep.core.engine.normal import wing_half_sizes
 from galstep.core.engine.scene import Freedom
+from galstep.core.engine.wings import with_far_wings, without_far_wings
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -53,7 +54,8 @@ class Solution:
     half-sizes it was made with. ``equations`` are the normal equations of the
     last step, one step before ``state``. ``converged`` is False when the
     iterations ran out while a step still lowered chi2 by more than
-    ``STILL_MOVING``, or when no step could be made at all.
+    ``STILL_MOVING``, or when no step could be made at all. ``gained`` is by how much
+    chi2 is below that of the start.
     """
 
     state: SceneState
@@ -62,6 +64,7 @@ class Solution:
     n_iterations: int
     converged: bool
     equations: NormalEquations | None = None
+    gained: float = np.nan
 
     @property
     def chi2(self) -> float:
@@ -242,7 +245,9 @@ def fit_scene(
     half_sizes = tuple(
         wing_half_sizes(band, flux) for band, flux in zip(bands, state.star_flux, strict=True)
     )
+    bands, wings = without_far_wings(bands, state, half_sizes)
     evaluation = method.evaluate(bands, state, half_sizes, freedom, reuse)
+    first = evaluation.chi2
     n_iterations, decrease, expected, equations = 0, np.inf, np.inf, None
     while n_iterations < max_iterations and expected >= tolerance:
         n_iterations += 1
@@ -268,4 +273,6 @@ def fit_scene(
         state, evaluation = trial, tried
         damping = max(0.1 * damping, 1e-6)
     converged = decrease < max(tolerance, STILL_MOVING)
-    return Solution(state, evaluation, half_sizes, n_iterations, converged, equations)
+    gained = first - evaluation.chi2
+    evaluation = with_far_wings(evaluation, wings)
+    return Solution(state, evaluation, half_sizes, n_iterations, converged, equations, gained)

@@ -30,9 +30,10 @@ if TYPE_CHECKING:
 __all__ = ["BandStructure", "solve_structure"]
 
 # Rounds of the evidence, and the largest share by which the light may change, 1 sigma.
-ROUNDS, MAX_WIDTH = 12, 0.7
-# An order of which the data determine less than so many coefficients has none.
-MIN_DETERMINED = 1.0
+ROUNDS, START_WIDTH, MAX_WIDTH = 12, 0.1, 0.7
+# A width of nothing, as a precision. An order must raise ln(evidence) by so much: odds of 400
+# to 1, since weights are never quite those of the noise.
+NO_STRUCTURE, MIN_EVIDENCE = 1e8, 6.0
 # Pixels that stand above the model by more are sources, listed or not, and have no say.
 CLIP = 4.0
 # Out to where an annulus as wide as a hat shows the galaxy at this S/N.
@@ -120,13 +121,13 @@ def _evidence(modes, residual, weight, others):
     """Coefficients and the precision of their prior."""
     n, order = len(modes), modes.order
     columns = np.concatenate([modes.images, others])
-    precision = np.full(n, 1 / 0.1**2)
+    start = np.full(n, 1 / START_WIDTH**2)
     coefficients = np.zeros(n)
     for _ in range(2):
         left = residual - coefficients @ modes.images
         own = np.where(left * np.sqrt(weight) > CLIP, 0.0, weight)
         matrix, right = _projected(columns, own, residual, n)
-        coefficients, precision, n_determined = _maximised(matrix, right, order, precision)
+        coefficients, precision, n_determined = _maximised(matrix, right, order, start)
     return coefficients, precision, n_determined
 
 
@@ -144,17 +145,33 @@ def _projected(columns, weight, residual, n):
 
 def _maximised(matrix, right, order, precision):
     """Coefficients at the maximum of the evidence over one width per order."""
-    precision = np.minimum(precision, 1e8)
-    coefficients = np.zeros(len(order))
+    precision = precision.copy()
     for _ in range(ROUNDS):
-        inverse = np.linalg.inv(matrix + np.diag(precision))
-        coefficients = inverse @ right
-        determined = 1 - precision * np.diag(inverse)
+        coefficients, determined = _solved(matrix, right, precision)
         for m in np.unique(order):
             own = order == m
             gamma, power = determined[own].sum(), (coefficients[own] ** 2).sum()
-            if gamma < MIN_DETERMINED or power <= 0:
-                precision[own] = 1e8
-            else:
-                precision[own] = np.clip(gamma / power, 1 / MAX_WIDTH**2, 1e8)
+            wanted = gamma / power if power > 0 else NO_STRUCTURE
+            precision[own] = np.clip(wanted, 1 / MAX_WIDTH**2, NO_STRUCTURE)
+    whole = _log_evidence(matrix, right, precision)
+    for m in np.unique(order):
+        without = np.where(order == m, NO_STRUCTURE, precision)
+        if whole - _log_evidence(matrix, right, without) < MIN_EVIDENCE:
+            precision = without
+            whole = _log_evidence(matrix, right, precision)
+    coefficients, determined = _solved(matrix, right, precision)
     return coefficients, precision, float(determined.sum())
+
+
+def _solved(matrix, right, precision):
+    """Coefficients, and how far the data determine each, from 0 to 1."""
+    inverse = np.linalg.inv(matrix + np.diag(precision))
+    return inverse @ right, 1 - precision * np.diag(inverse)
+
+
+def _log_evidence(matrix, right, precision):
+    """ln of the evidence over that without any structure."""
+    total = matrix + np.diag(precision)
+    lower = np.linalg.cholesky(total)
+    explained = np.linalg.solve(lower, right)
+    return 0.5 * (explained @ explained + np.log(precision).sum()) - np.log(np.diag(lower)).sum()
