@@ -186,10 +186,8 @@ class Ladder:
         if not self.options.modes or not len(self.state.shapes):
             return
         state, evaluation = self.evaluated
-        bands = [
-            band.with_structure(solve_structure(band, i, state, evaluation))
-            for i, band in enumerate(self.bands)
-        ]
+        found = solve_structure(self.bands, state, evaluation)
+        bands = [band.with_structure(own) for band, own in zip(self.bands, found, strict=True)]
         evaluation = evaluation.of_other_data(self.bands, bands)
         self.bands, self.evaluated = bands, (state, evaluation)
         if self.solution is not None:

@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from galstep.core.imaging.structure_modes import StructureModes, structure_modes
+from galstep.core.imaging.structure_modes import MAX_ORDER, StructureModes, structure_modes
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -78,100 +78,134 @@ def _outer_radius(band, light, vector):
 
 
 def solve_structure(
-    band: SceneBand,
-    index: int,
-    state: SceneState,
-    evaluation: Evaluation,
-) -> BandStructure | None:
-    """The structure of the target in a band, everything else as it is fitted.
+    bands: Sequence[SceneBand], state: SceneState, evaluation: Evaluation
+) -> list[BandStructure | None]:
+    """The structure of the target in each band, everything else as it is fitted.
 
     Parameters
     ----------
-    band, index : `galstep.core.engine.scene.SceneBand`, int
-    state, evaluation
-        The fit of its data, which lack the structure that it has.
+    bands : sequence of `galstep.core.engine.scene.SceneBand`
+    state : `galstep.core.engine.scene.SceneState`
+    evaluation : `galstep.core.engine.normal.Evaluation`
+        The fit of the bands' data, which lack the structure that they have.
 
     Returns
     -------
-    BandStructure or None
+    list of BandStructure or None
         None where the galaxy is too small or faint to have any.
     """
-    stack = evaluation.galaxies[index]
-    own = state.target
-    light = np.tensordot(state.galaxy_flux[index][own], stack[own, 0], axes=1)
-    main = int(np.argmax(np.where(own, state.galaxy_flux[index], -np.inf)))
-    vector = band.own_vector(state.shapes_in(band)[main], state.shift[index])
-    modes = structure_modes(
-        light, vector, band.star_renderer.psf.fwhm, _outer_radius(band, light, vector)
-    )
-    if not len(modes):
-        return None
-    residual = (evaluation.residuals[index] + band.structure_light).ravel()[modes.places]
-    weight = band.weight.ravel()[modes.places]
-    others = np.concatenate(
-        [stack[own].reshape(-1, band.data.size), band.basis.reshape(len(band.basis), -1)]
-    )[:, modes.places]
-    others = others[np.abs(others).max(axis=1) > 0]
-    coefficients, precision, n_determined = _evidence(modes, residual, weight, others)
-    image = modes.image(coefficients)
-    return BandStructure(modes, coefficients, precision, n_determined, image)
+    problems = [_BandProblem.of(band, i, state, evaluation) for i, band in enumerate(bands)]
+    for problem in problems:
+        problem.maximise()
+    _drop_what_is_not_there(problems)
+    return [problem.solved() for problem in problems]
 
 
-def _evidence(modes, residual, weight, others):
-    """Coefficients and the precision of their prior."""
-    n, order = len(modes), modes.order
-    columns = np.concatenate([modes.images, others])
-    start = np.full(n, 1 / START_WIDTH**2)
-    coefficients = np.zeros(n)
-    for _ in range(2):
-        left = residual - coefficients @ modes.images
-        own = np.where(left * np.sqrt(weight) > CLIP, 0.0, weight)
-        matrix, right = _projected(columns, own, residual, n)
-        coefficients, precision, n_determined = _maximised(matrix, right, order, start)
-    return coefficients, precision, n_determined
+def _drop_what_is_not_there(problems):
+    """An order stays if the evidence of all bands together is for it."""
+    for m in range(MAX_ORDER + 1):
+        gained = sum(problem.evidence_for(m) for problem in problems)
+        if gained < MIN_EVIDENCE:
+            for problem in problems:
+                problem.drop(m)
 
 
-def _projected(columns, weight, residual, n):
-    """Normal equations of the first n columns, the others solved for."""
-    weighted = columns * weight
-    matrix, right = weighted @ columns.T, weighted @ residual
-    other = slice(n, None)
-    scale = 1 / np.sqrt(np.maximum(np.diag(matrix)[other], np.finfo(float).tiny))
-    inner = matrix[other, other] * scale[:, None] * scale + 1e-9 * np.eye(len(scale))
-    across = matrix[other, :n] * scale[:, None]
-    solved = np.linalg.solve(inner, np.column_stack([across, right[other] * scale]))
-    return matrix[:n, :n] - across.T @ solved[:, :-1], right[:n] - across.T @ solved[:, -1]
+class _BandProblem:
+    """The linear problem of one band: its modes, and everything else solved for."""
 
+    def __init__(self, modes, residual, weight, others):
+        self.modes, self.residual, self.weight = modes, residual, weight
+        self.columns = np.concatenate([modes.images, others])
+        self.precision = np.full(len(modes), 1 / START_WIDTH**2)
+        self.coefficients = np.zeros(len(modes))
+        self.n_determined = 0.0
 
-def _maximised(matrix, right, order, precision):
-    """Coefficients at the maximum of the evidence over one width per order."""
-    precision = precision.copy()
-    for _ in range(ROUNDS):
-        coefficients, determined = _solved(matrix, right, precision)
-        for m in np.unique(order):
-            own = order == m
-            gamma, power = determined[own].sum(), (coefficients[own] ** 2).sum()
-            wanted = gamma / power if power > 0 else NO_STRUCTURE
-            precision[own] = np.clip(wanted, 1 / MAX_WIDTH**2, NO_STRUCTURE)
-    whole = _log_evidence(matrix, right, precision)
-    for m in np.unique(order):
-        without = np.where(order == m, NO_STRUCTURE, precision)
-        if whole - _log_evidence(matrix, right, without) < MIN_EVIDENCE:
-            precision = without
-            whole = _log_evidence(matrix, right, precision)
-    coefficients, determined = _solved(matrix, right, precision)
-    return coefficients, precision, float(determined.sum())
+    @classmethod
+    def of(cls, band, index, state, evaluation):
+        """The problem of a band of a scene."""
+        stack, own = evaluation.galaxies[index], state.target
+        light = np.tensordot(state.galaxy_flux[index][own], stack[own, 0], axes=1)
+        main = int(np.argmax(np.where(own, state.galaxy_flux[index], -np.inf)))
+        vector = band.own_vector(state.shapes_in(band)[main], state.shift[index])
+        fwhm = band.star_renderer.psf.fwhm
+        modes = structure_modes(light, vector, fwhm, _outer_radius(band, light, vector))
+        residual = (evaluation.residuals[index] + band.structure_light).ravel()
+        others = np.concatenate(
+            [stack[own].reshape(-1, band.data.size), band.basis.reshape(len(band.basis), -1)]
+        )[:, modes.places]
+        others = others[np.abs(others).max(axis=1, initial=0.0) > 0]
+        return cls(modes, residual[modes.places], band.weight.ravel()[modes.places], others)
 
+    def maximise(self):
+        """Widths at the maximum of the evidence, sources that stand out left out."""
+        if not len(self.modes):
+            return
+        for _ in range(2):
+            left = self.residual - self.coefficients @ self.modes.images
+            weight = np.where(left * np.sqrt(self.weight) > CLIP, 0.0, self.weight)
+            self._project(weight)
+            self._widths()
+            self._solve()
 
-def _solved(matrix, right, precision):
-    """Coefficients, and how far the data determine each, from 0 to 1."""
-    inverse = np.linalg.inv(matrix + np.diag(precision))
-    return inverse @ right, 1 - precision * np.diag(inverse)
+    def _project(self, weight):
+        """Normal equations of the modes, the other columns solved for."""
+        n = len(self.modes)
+        weighted = self.columns * weight
+        matrix, right = weighted @ self.columns.T, weighted @ self.residual
+        other = slice(n, None)
+        scale = 1 / np.sqrt(np.maximum(np.diag(matrix)[other], np.finfo(float).tiny))
+        inner = matrix[other, other] * scale[:, None] * scale + 1e-9 * np.eye(len(scale))
+        across = matrix[other, :n] * scale[:, None]
+        solved = np.linalg.solve(inner, np.column_stack([across, right[other] * scale]))
+        self.matrix = matrix[:n, :n] - across.T @ solved[:, :-1]
+        self.right = right[:n] - across.T @ solved[:, -1]
 
+    def _widths(self):
+        """MacKay's update of each order's precision, until it stands."""
+        self.precision[:] = 1 / START_WIDTH**2
+        for _ in range(ROUNDS):
+            coefficients, determined = self._answer()
+            for m in range(MAX_ORDER + 1):
+                own = self.modes.order == m
+                gamma, power = determined[own].sum(), (coefficients[own] ** 2).sum()
+                wanted = gamma / power if power > 0 else NO_STRUCTURE
+                self.precision[own] = np.clip(wanted, 1 / MAX_WIDTH**2, NO_STRUCTURE)
 
-def _log_evidence(matrix, right, precision):
-    """ln of the evidence over that without any structure."""
-    total = matrix + np.diag(precision)
-    lower = np.linalg.cholesky(total)
-    explained = np.linalg.solve(lower, right)
-    return 0.5 * (explained @ explained + np.log(precision).sum()) - np.log(np.diag(lower)).sum()
+    def _answer(self):
+        """Coefficients, and how far the data determine each, from 0 to 1."""
+        inverse = np.linalg.inv(self.matrix + np.diag(self.precision))
+        return inverse @ self.right, 1 - self.precision * np.diag(inverse)
+
+    def _solve(self):
+        self.coefficients, determined = self._answer()
+        self.n_determined = float(determined.sum())
+
+    def _log_evidence(self, precision):
+        """ln of the evidence, up to what does not depend on the widths."""
+        lower = np.linalg.cholesky(self.matrix + np.diag(precision))
+        explained = np.linalg.solve(lower, self.right)
+        norm = 0.5 * np.log(precision).sum() - np.log(np.diag(lower)).sum()
+        return 0.5 * explained @ explained + norm
+
+    def evidence_for(self, m):
+        """By how much an order raises ln(evidence)."""
+        own = self.modes.order == m
+        if not own.any():
+            return 0.0
+        without = np.where(own, NO_STRUCTURE, self.precision)
+        return self._log_evidence(self.precision) - self._log_evidence(without)
+
+    def drop(self, m):
+        """No structure of this order."""
+        if len(self.modes):
+            self.precision[self.modes.order == m] = NO_STRUCTURE
+            self._solve()
+
+    def solved(self):
+        """The `BandStructure`, None without modes."""
+        if not len(self.modes):
+            return None
+        image = self.modes.image(self.coefficients)
+        return BandStructure(
+            self.modes, self.coefficients, self.precision, self.n_determined, image
+        )
