@@ -23,7 +23,7 @@ def made(tmp_path_factory):
     return folder
 
 
-@pytest.mark.parametrize("name", ["example.h5", "example_psf.h5"])
+@pytest.mark.parametrize("name", ["example.h5", "example_psf.h5", "structured.h5"])
 def test_packaged_images_are_what_the_generator_makes(made, name):
     with h5py.File(example_path(name)) as packaged, h5py.File(made / name) as fresh:
         assert dict(packaged.attrs) == dict(fresh.attrs)
@@ -38,7 +38,7 @@ def test_packaged_images_are_what_the_generator_makes(made, name):
             np.testing.assert_allclose(packaged[key], fresh[key], rtol=3e-7, atol=1e-7 * scale)
 
 
-@pytest.mark.parametrize("name", ["example_truth.ecsv", "example_stars.ecsv"])
+@pytest.mark.parametrize("name", [name for name in make_example.FILES if "ecsv" in name])
 def test_packaged_tables_are_what_the_generator_makes(made, name):
     packaged, fresh = Table.read(example_path(name)), Table.read(made / name)
     assert packaged.colnames == fresh.colnames
@@ -55,8 +55,9 @@ def test_packaged_files_are_small():
     assert total < 2_000_000
 
 
-def test_parameter_file_names_the_packaged_files():
-    with asdf.open(example_path()) as file:
+@pytest.mark.parametrize("galaxy", run_example.EXAMPLES)
+def test_parameter_file_names_the_packaged_files(galaxy):
+    with asdf.open(example_path(f"{galaxy}.asdf")) as file:
         tree = file.tree
         assert tree["class"] == "galstep.pipeline.GalPipeline"
         assert example_path(tree["parameters"]["input_file"]).is_file()
