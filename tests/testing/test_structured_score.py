@@ -9,9 +9,8 @@ from astropy.table import Table
 
 from galstep.datamodels.products import write_products
 from galstep.exceptions import InputError
-from galstep.records import BandFit, SersicFit, SersicParams, SkyModel, StarList
 from galstep.testing import make_structured
-from galstep.testing.models import unfitted_model
+from galstep.testing.models import true_model
 from galstep.testing.structured_report import format_scores
 from galstep.testing.structured_score import known, missing_products, read_set, score_galaxy
 from galstep.testing.structured_set import deal, write_set
@@ -38,42 +37,12 @@ def _inside(synthetic):
     return np.flatnonzero(near & (table["snr_F150W"] > 12) & (table["snr_F090W"] > 12))
 
 
-def products(synthetic, folder, keep=None, extra=(), flux=1.0, err=0.01, flags=0):
-    """Products that hold the truth, but for the stars left out, invented ones, and the flux."""
-    truth, model = synthetic.truth, unfitted_model(synthetic, "galaxy")
-    table = truth.stars[np.ones(len(truth.stars), bool) if keep is None else keep]
-    for name, band in model.bands.items():
-        x, y = (np.append(table[key], [place[i] for place in extra]) for i, key in enumerate("xy"))
-        f = np.append(table[f"flux_{name}"], [place[2] for place in extra])
-        noise = np.full(len(x), 1e-3 * f.min())
-        stars = StarList(np.arange(len(x)), x, y, f, noise, noise, noise, 1 + 0 * noise,
-                         np.zeros(len(x), int))  # fmt: skip
-        total = truth.fluxes[name]
-        e = truth.ellipse
-        shape = SersicParams(e.x, e.y, truth.r_half, 1.0, e.ellip, e.theta)
-        band.galaxy = synthetic.galaxy[name] + synthetic.companions[name]
-        band.stars = _star_image(synthetic, name, stars)
-        band.sky = synthetic.sky[name].copy()
-        band.fit = BandFit(
-            "jointfit",
-            (SersicFit(shape, flux * total, err * total),),
-            SkyModel((0.0, 0.0, 0.0), 1, 50.0, 50.0, 50.0, 0.0, 0.01),
-            stars,
-            flux=flux * total,
-            flux_err=err * total,
-            flags=flags,
-        )
-    model.meta.base_filter, model.meta.fit_step = "F150W", "jointfit"
+def products(synthetic, folder, stars=None, **changes):
+    """Products that hold the truth, but for the stars given and the flux."""
+    model = true_model(synthetic, "galaxy", stars=stars, **changes)
     write_products(model, folder, "galaxy")
     model.save(folder / "galaxy_gal.asdf")
     return folder
-
-
-def _star_image(synthetic, name, stars):
-    from galstep.testing.real_space import star_image
-
-    psf = synthetic.truth.psfs[name]
-    return star_image(synthetic.truth.shape, psf, stars.x, stars.y, stars.flux)
 
 
 def test_true_products_score_zero(pair, tmp_path):
@@ -100,7 +69,9 @@ def test_light_taken_for_a_star_is_lost_and_the_star_is_false(pair, tmp_path):
     )
     far = np.argmax(apart.min(axis=0))
     assert apart.min(axis=0)[far] > 2
-    folder = products(pair, tmp_path, extra=[(x[far], y[far], flux)])
+    stars = truth.stars[["x", "y", "flux_F090W", "flux_F150W"]]
+    stars.add_row([x[far], y[far], flux, flux])
+    folder = products(pair, tmp_path, stars)
     rows = score_galaxy(known(pair, "galaxy"), folder)
     row = rows["F150W"]
     within = row["e2"] * np.sum(truth.ellipse.weights(2 * truth.r_half, truth.shape)
@@ -114,9 +85,9 @@ def test_light_taken_for_a_star_is_lost_and_the_star_is_false(pair, tmp_path):
 
 
 def test_a_star_left_out_is_missed(pair, tmp_path):
-    keep = np.ones(len(pair.truth.stars), bool)
-    keep[_inside(pair)[0]] = False
-    rows = score_galaxy(known(pair, "galaxy"), products(pair, tmp_path, keep))
+    stars = pair.truth.stars.copy()
+    stars.remove_row(_inside(pair)[0])
+    rows = score_galaxy(known(pair, "galaxy"), products(pair, tmp_path, stars))
     assert [row["missed"] for row in rows.values()] == [1, 1]
 
 
@@ -133,7 +104,9 @@ def test_a_star_left_out_is_missed(pair, tmp_path):
 def test_a_wrong_total_is_silent_unless_error_or_flag_say_so(
     pair, tmp_path, flux, err, flags, verdict
 ):
-    rows = score_galaxy(known(pair, "galaxy"), products(pair, tmp_path, None, (), flux, err, flags))
+    rows = score_galaxy(
+        known(pair, "galaxy"), products(pair, tmp_path, flux=flux, flux_err=err, flags=flags)
+    )
     assert {row["verdict"] for row in rows.values()} == {verdict}
     assert rows["F150W"]["dF"] == pytest.approx(flux - 1)
 

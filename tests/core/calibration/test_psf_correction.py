@@ -74,9 +74,9 @@ def test_a_psf_that_is_right_is_left_alone():
     assert all(corrected(seed=seed) == KERNEL for seed in range(3))
 
 
-@pytest.mark.parametrize("n_odd", [3, 4])
+@pytest.mark.parametrize("n_odd", [4, 5])
 def test_a_defect_that_few_anchors_share_is_not_the_psf(n_odd):
-    """Three or four of 24 are oval the same way, galaxies among the stars, and the brightest.
+    """Four or five of 24 are oval the same way, galaxies among the stars, and the brightest.
 
     They confirm one another, the others do not: a gain of about one scatter.
     """
