@@ -1,12 +1,16 @@
-"""The packaged example: a synthetic galaxy in six filters, with its truth.
+"""The packaged examples: a synthetic Sersic galaxy and a spiral, with their truth.
 
-======================  ====================================================
-``example.asdf``        parameter file; names the two below
-``example.h5``          images (MJy/sr, 0.03 arcsec pixels) and error maps
-``example_psf.h5``      library PSFs, sampled 4 times finer; too sharp
-``example_truth.ecsv``  the galaxy as it was put in, one row per filter
-``example_stars.ecsv``  the stars as they were put in
-======================  ====================================================
+=========================  ====================================================
+``example.asdf``           parameter file; names the two below
+``example.h5``             images (MJy/sr, 0.03 arcsec pixels) and error maps
+``example_psf.h5``         library PSFs, sampled 4 times finer; too sharp
+``example_truth.ecsv``     the galaxy as it was put in, one row per filter
+``example_stars.ecsv``     the stars as they were put in
+``structured.asdf``        parameter file of a spiral in three filters
+``structured.h5``          its images and error maps; the library PSFs are right
+``structured_truth.ecsv``  its light: total, by part, inside 1 and 2 r_half
+``structured_stars.ecsv``  its stars
+=========================  ====================================================
 
 ``python -m galstep.data`` prints the path of the parameter file. All was made
 by `galstep.testing.make_example`.
@@ -41,6 +45,6 @@ def example_path(name: str = "example.asdf") -> Path:
     folder = Path(__file__).parent
     path = folder / name
     if not path.is_file():
-        known = sorted(p.name for p in folder.glob("example*"))
+        known = sorted(p.name for p in folder.iterdir() if p.suffix in (".asdf", ".h5", ".ecsv"))
         raise InputError(f"name must be one of {', '.join(known)}; got {name!r}")
     return path

@@ -10,14 +10,15 @@ _STORAGE = {"compression": "gzip", "compression_opts": 9, "shuffle": True, "trac
 
 
 def write_images(path, data, err, wcs):
-    """A dataset per filter, in the order given, and the group ``error``.
+    """A dataset per filter, in the order given, and the group ``error`` of those in ``err``.
 
     A filter in ``wcs`` has it as an attribute, a FITS header as one string.
     """
     with h5py.File(path, "w", track_order=True) as file:
         for name in data:
             file.create_dataset(name, data=np.float32(data[name]), **_STORAGE)
-            file.create_dataset(f"error/{name}", data=np.float32(err[name]), **_STORAGE)
+            if name in err:
+                file.create_dataset(f"error/{name}", data=np.float32(err[name]), **_STORAGE)
             if name in wcs:
                 file[name].attrs["wcs"] = wcs[name].to_header_string(relax=True)
     return Path(path)
@@ -67,6 +68,35 @@ def galaxy_table(truth):
     for column, unit in units.items():
         table[column].unit = unit
     table.meta = _meta(truth)
+    return table
+
+
+def structured_table(synthetic):
+    """One row per filter: totals, sky, noise, and the light inside 1 and 2 half-light ellipses."""
+    truth, rows = synthetic.truth, []
+    ellipse, r_half = truth.ellipse, truth.r_half
+    weights = {k: ellipse.weights(k * r_half, truth.shape) for k in (1, 2)}
+    for name in truth.filters:
+        target, others = synthetic.galaxy[name], synthetic.companions[name]
+        row = {"filter": name, "x": ellipse.x, "y": ellipse.y, "ellip": ellipse.ellip}
+        row |= {"theta": ellipse.theta, "r_half": r_half, "flux": truth.fluxes[name]}
+        for part in truth.galaxy.parts:
+            row[f"flux_{part.name}"] = part.fluxes[name]
+        for k, weight in weights.items():
+            row[f"flux_{k}_r_half"] = float(np.sum(weight * target))
+            row[f"companions_{k}_r_half"] = float(np.sum(weight * others))
+        row |= {"sky": truth.sky[name].level, "noise_sigma": truth.noise_sigma[name]}
+        row |= {"psf_fwhm": truth.psfs[name].fwhm, "psf_blur": truth.psf_blur[name]}
+        rows.append(row)
+    table = QTable(rows)
+    units = dict.fromkeys(("x", "y", "r_half", "psf_fwhm", "psf_blur"), "pix")
+    units |= {"theta": "rad", "sky": "MJy/sr", "noise_sigma": "MJy/sr"}
+    for column in table.colnames:
+        if column.startswith(("flux", "companions")):
+            units[column] = "MJy pix / sr"
+    for column, unit in units.items():
+        table[column].unit = unit
+    table.meta = {"kind": truth.kind, "base_filter": truth.base} | _meta(truth)
     return table
 
 

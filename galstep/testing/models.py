@@ -13,22 +13,29 @@ from galstep.records import (
     BandFit,
     PsfKernel,
     SersicFit,
+    SersicParams,
     SkyModel,
     StarList,
 )
+from galstep.testing.real_space import star_image
 
 if TYPE_CHECKING:
+    from astropy.table import Table
+
     from galstep.testing.scenes import SyntheticGalaxy
+    from galstep.testing.structured import StructuredGalaxy
 
-__all__ = ["fitted_model", "unfitted_model"]
+__all__ = ["fitted_model", "true_model", "unfitted_model"]
 
 
-def unfitted_model(synthetic: SyntheticGalaxy, name: str = "synthetic") -> GalaxyModel:
+def unfitted_model(
+    synthetic: SyntheticGalaxy | StructuredGalaxy, name: str = "synthetic"
+) -> GalaxyModel:
     """The images and library PSFs of a synthetic galaxy, nothing measured yet.
 
     Parameters
     ----------
-    synthetic : SyntheticGalaxy
+    synthetic : SyntheticGalaxy or StructuredGalaxy
     name : str, optional
         Name of the galaxy.
 
@@ -84,6 +91,71 @@ def fitted_model(synthetic: SyntheticGalaxy, name: str = "synthetic") -> GalaxyM
     model.meta.base_filter = "F150W" if "F150W" in truth.filters else truth.filters[0]
     model.meta.fit_step = "jointfit"
     return model
+
+
+def true_model(
+    synthetic: StructuredGalaxy,
+    name: str = "synthetic",
+    *,
+    stars: Table | None = None,
+    flux: float = 1.0,
+    flux_err: float = 0.01,
+    flags: int = 0,
+) -> GalaxyModel:
+    """A structured galaxy with the truth in place of the results, or something near it.
+
+    One round exponential of the half-light radius stands for the galaxy's shape.
+
+    Parameters
+    ----------
+    synthetic : StructuredGalaxy
+    name : str, optional
+        Name of the galaxy.
+    stars : Table, optional
+        Instead of the true stars: ``x``, ``y`` and ``flux_<filter>``.
+    flux, flux_err : float, optional
+        The measured total flux and its error over the true flux.
+    flags : int, optional
+        Of every filter.
+
+    Returns
+    -------
+    GalaxyModel
+        Every filter with model images and fit.
+    """
+    truth, model = synthetic.truth, unfitted_model(synthetic, name)
+    table = truth.stars if stars is None else stars
+    for f, band in model.bands.items():
+        listed = _listed(truth, f, table)
+        psf = truth.psfs[f]
+        band.stars = star_image(truth.shape, psf, listed.x, listed.y, listed.flux)
+        band.galaxy = synthetic.galaxy[f] + synthetic.companions[f]
+        band.sky = synthetic.sky[f].copy()
+        total, error = flux * truth.fluxes[f], flux_err * truth.fluxes[f]
+        shape = SersicParams(truth.ellipse.x, truth.ellipse.y, truth.r_half, 1.0, 0.0, 0.0)
+        band.fit = BandFit(
+            "jointfit",
+            (SersicFit(shape, total, error),),
+            truth.sky[f],
+            listed,
+            noise_sigma=truth.noise_sigma[f],
+            flux=total,
+            flux_err=error,
+            flags=flags,
+        )
+    model.meta.base_filter, model.meta.fit_step = truth.base, "jointfit"
+    return model
+
+
+def _listed(truth, name, table):
+    """Stars with the error of one alone in the noise of the sky."""
+    flux = np.asarray(table[f"flux_{name}"], float)
+    flux_err = np.full(len(table), truth.noise_sigma[name] * np.sqrt(truth.psfs[name].noise_area))
+    place_err = truth.psfs[name].fwhm / 2 * flux_err / np.abs(flux)
+    x, y = (np.asarray(table[key], float) for key in ("x", "y"))
+    number = np.arange(1, len(table) + 1)
+    ones = np.ones(len(table))
+    return StarList(number, x, y, flux, place_err, place_err, flux_err, ones, 0 * number)
 
 
 def _band_fit(truth, name, band):

@@ -18,10 +18,12 @@ from scipy.special import gamma, gammaincinv
 from galstep.exceptions import ParameterError
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from galstep.records import SersicParams
     from galstep.testing.psfs import GaussianMixturePSF
 
-__all__ = ["SersicImage", "star_image"]
+__all__ = ["CellImage", "SersicImage", "star_image"]
 
 # a cell is split while it is closer to the cusp than this many of its widths;
 # two-point Gauss quadrature then errs by less than 1e-6 of the cell
@@ -29,13 +31,16 @@ _NEAR = 12
 _LEVELS = 16
 
 
-class SersicImage:
-    """A Sersic profile of unit total flux, to be seen through any PSF.
+class CellImage:
+    """Light integrated over fine cells, to be seen through any PSF.
 
     Parameters
     ----------
-    params : galstep.records.SersicParams
-        Shape and place, native pixels of the frame.
+    density : callable
+        ``density(x, y)``: light per pixel area at positions of the frame
+        (broadcasting arrays).
+    cusp : (float, float)
+        Where the light is steepest: there the cells are subdivided.
     shape : (int, int)
         (ny, nx) of the frame.
     reach : float
@@ -43,8 +48,102 @@ class SersicImage:
         the largest offset: the frame is padded by it.
     subsample : int
         Cells per native pixel along each axis; odd, so that a cell is centred
-        on every pixel centre. The error falls as its fourth power; at 7 it is
-        2e-5 of the peak for n = 4 and a PSF of 2.2 pixels FWHM.
+        on every pixel centre. The error falls as its fourth power.
+    radius : callable, optional
+        ``radius(x, y)``: distance from the cusp, in the direction in which the
+        light falls fastest. Round by default.
+
+    Raises
+    ------
+    ParameterError
+        If ``subsample`` is not odd.
+    """
+
+    def __init__(
+        self,
+        density: Callable,
+        cusp: tuple[float, float],
+        shape: tuple[int, int],
+        reach: float,
+        subsample: int = 7,
+        radius: Callable | None = None,
+    ) -> None:
+        if subsample < 1 or subsample % 2 == 0:
+            raise ParameterError(f"subsample must be an odd number, got {subsample}")
+        self.shape = tuple(shape)
+        self.subsample = subsample
+        self._pad = int(np.ceil(reach)) + 1
+        self._size = tuple(
+            fft.next_fast_len(side + 2 * self._pad, real=True) * subsample for side in shape
+        )
+        # a cusp on a cell's centre: what aliases from one side cancels the other's
+        self._shift = tuple(value - _nearest(value, 1 / subsample) for value in cusp)
+        radius = radius or (lambda x, y: np.hypot(x - cusp[0], y - cusp[1]))
+        self._spectrum = self._make_spectrum(self._drawn(density), self._drawn(radius))
+
+    def seen_through(
+        self, psf: GaussianMixturePSF, offset: tuple[float, float] = (0.0, 0.0)
+    ) -> np.ndarray:
+        """The light convolved with ``psf``, sampled at the pixel centres.
+
+        Parameters
+        ----------
+        psf : GaussianMixturePSF
+            Any object with ``transform(kx, ky)``.
+        offset : (float, float)
+            (dx, dy) by which the light is moved, pixels.
+
+        Returns
+        -------
+        ndarray, shape (ny, nx)
+            Light per pixel.
+        """
+        kx, ky = self._wave_numbers()
+        dx, dy = self._shift[0] + offset[0], self._shift[1] + offset[1]
+        shifted = self._spectrum * np.exp(-1j * (kx * dx + ky * dy))
+        fine = fft.irfft2(shifted * psf.transform(kx, ky), s=self._size)
+        first = self.subsample * self._pad + (self.subsample - 1) // 2
+        rows, columns = (slice(first, None, self.subsample),) * 2
+        return fine[rows, columns][: self.shape[0], : self.shape[1]].copy()
+
+    def _drawn(self, function):
+        """``function`` of the frame as one of the cells, whose cusp is on a cell."""
+        dx, dy = self._shift
+        return lambda x, y: function(x + dx, y + dy)
+
+    def _wave_numbers(self):
+        step = 2 * np.pi * self.subsample
+        kx = step * fft.rfftfreq(self._size[1])
+        ky = step * fft.fftfreq(self._size[0])
+        return kx[np.newaxis, :], ky[:, np.newaxis]
+
+    def _make_spectrum(self, density, radius):
+        """Transform of the light itself: of its cells, the cell's own box taken out."""
+        width = 1 / self.subsample
+        y, x = (
+            (np.arange(side) - (self.subsample - 1) / 2) * width - self._pad for side in self._size
+        )
+        cells = np.empty(self._size)
+        for row, y_row in enumerate(y):
+            cells[row] = _cell_means(density, x, y_row, width)
+        near = radius(x[np.newaxis, :], y[:, np.newaxis]) < _NEAR * width
+        rows, columns = np.nonzero(near)
+        cells[rows, columns] = _subdivided_means(density, radius, x[columns], y[rows], width)
+        kx, ky = self._wave_numbers()
+        box = np.sinc(kx * width / (2 * np.pi)) * np.sinc(ky * width / (2 * np.pi))
+        return fft.rfft2(cells) / box
+
+
+class SersicImage(CellImage):
+    """A Sersic profile of unit total flux, to be seen through any PSF.
+
+    Parameters
+    ----------
+    params : galstep.records.SersicParams
+        Shape and place, native pixels of the frame.
+    shape, reach, subsample
+        As of `CellImage`. At 7 cells per pixel the error is 2e-5 of the peak
+        for n = 4 and a PSF of 2.2 pixels FWHM.
 
     Raises
     ------
@@ -57,73 +156,15 @@ class SersicImage:
     ) -> None:
         if not (params.r_eff > 0 and params.n > 0 and 0 <= params.ellip < 1):
             raise ParameterError(f"params must have r_eff > 0, n > 0, 0 <= ellip < 1: {params}")
-        if subsample < 1 or subsample % 2 == 0:
-            raise ParameterError(f"subsample must be an odd number, got {subsample}")
         self.params = params
-        self.shape = tuple(shape)
-        self.subsample = subsample
-        self._pad = int(np.ceil(reach)) + 1
-        self._size = tuple(
-            fft.next_fast_len(side + 2 * self._pad, real=True) * subsample for side in shape
+        super().__init__(
+            lambda x, y: _density(params, x, y),
+            (params.x_0, params.y_0),
+            shape,
+            reach,
+            subsample,
+            lambda x, y: _minor_radius(params, x, y),
         )
-        # a cusp on a cell's centre: what aliases from one side cancels the other's
-        cell = 1 / subsample
-        self._shift = (
-            params.x_0 - _nearest(params.x_0, cell),
-            params.y_0 - _nearest(params.y_0, cell),
-        )
-        self._drawn = params.moved(-self._shift[0], -self._shift[1])
-        self._spectrum = self._make_spectrum()
-
-    def seen_through(
-        self, psf: GaussianMixturePSF, offset: tuple[float, float] = (0.0, 0.0)
-    ) -> np.ndarray:
-        """The profile convolved with ``psf``, sampled at the pixel centres.
-
-        Parameters
-        ----------
-        psf : GaussianMixturePSF
-            Any object with ``transform(kx, ky)``.
-        offset : (float, float)
-            (dx, dy) by which the profile is moved, pixels.
-
-        Returns
-        -------
-        ndarray, shape (ny, nx)
-            Light per pixel; sums to 1 over the infinite plane.
-        """
-        kx, ky = self._wave_numbers()
-        dx, dy = self._shift[0] + offset[0], self._shift[1] + offset[1]
-        shifted = self._spectrum * np.exp(-1j * (kx * dx + ky * dy))
-        fine = fft.irfft2(shifted * psf.transform(kx, ky), s=self._size)
-        first = self.subsample * self._pad + (self.subsample - 1) // 2
-        rows, columns = (slice(first, None, self.subsample),) * 2
-        return fine[rows, columns][: self.shape[0], : self.shape[1]].copy()
-
-    def _wave_numbers(self):
-        step = 2 * np.pi * self.subsample
-        kx = step * fft.rfftfreq(self._size[1])
-        ky = step * fft.fftfreq(self._size[0])
-        return kx[np.newaxis, :], ky[:, np.newaxis]
-
-    def _make_spectrum(self):
-        """Transform of the profile itself: of its cells, the cell's own box taken out."""
-        width = 1 / self.subsample
-        y, x = (
-            (np.arange(side) - (self.subsample - 1) / 2) * width - self._pad for side in self._size
-        )
-        cells = np.empty(self._size)
-        for row, y_row in enumerate(y):
-            cells[row] = _cell_means(self._drawn, x, y_row, width)
-        self._refine_cusp(cells, x, y, width)
-        kx, ky = self._wave_numbers()
-        box = np.sinc(kx * width / (2 * np.pi)) * np.sinc(ky * width / (2 * np.pi))
-        return fft.rfft2(cells) / box
-
-    def _refine_cusp(self, cells, x, y, width):
-        radius = _minor_radius(self._drawn, x[np.newaxis, :], y[:, np.newaxis])
-        rows, columns = np.nonzero(radius < _NEAR * width)
-        cells[rows, columns] = _subdivided_means(self._drawn, x[columns], y[rows], width)
 
 
 def star_image(
@@ -184,25 +225,23 @@ def _density(params, x, y):
     return np.exp(-b * scaled ** (1 / n)) / total
 
 
-def _cell_means(params, x, y, width):
+def _cell_means(density, x, y, width):
     """Means over square cells centred on (x, y): two-point Gauss along each axis."""
     step = width / (2 * np.sqrt(3))
-    return 0.25 * sum(
-        _density(params, x + sx, y + sy) for sx in (-step, step) for sy in (-step, step)
-    )
+    return 0.25 * sum(density(x + sx, y + sy) for sx in (-step, step) for sy in (-step, step))
 
 
-def _subdivided_means(params, x, y, width):
+def _subdivided_means(density, radius, x, y, width):
     """As `_cell_means`, cells near the cusp split into four again and again."""
     means = np.zeros(len(x))
     owner, share = np.arange(len(x)), 1.0
     for _ in range(_LEVELS):
-        near = _minor_radius(params, x, y) < _NEAR * width
-        done = share * _cell_means(params, x[~near], y[~near], width)
+        near = radius(x, y) < _NEAR * width
+        done = share * _cell_means(density, x[~near], y[~near], width)
         means += np.bincount(owner[~near], done, minlength=len(means))
         quarter = width / 4 * np.array([[-1, 1, -1, 1], [-1, -1, 1, 1]])
         x = (x[near, np.newaxis] + quarter[0]).ravel()
         y = (y[near, np.newaxis] + quarter[1]).ravel()
         owner, share, width = np.repeat(owner[near], 4), share / 4, width / 2
-    rest = share * _cell_means(params, x, y, width)
+    rest = share * _cell_means(density, x, y, width)
     return means + np.bincount(owner, rest, minlength=len(means))

@@ -363,6 +363,20 @@ class TestBandFlags:
         assert ("galaxy_masked" in names) == expected
         assert ("% of the pixels inside 2 r_eff masked" in reason) == expected
 
+    @pytest.mark.parametrize(("inner", "outer", "expected"), [(0.0, 0.9, True), (2.1, 4.5, False)])
+    def test_what_is_masked_beyond_two_radii_is_not_the_galaxy(self, inner, outer, expected):
+        """A ring about the galaxy in which nothing of its core is lost."""
+        synthetic, bands, state = one_band(None, n_stars=3)
+        galaxy = synthetic.truth.sersic
+        yy, xx = np.indices(SHAPE)
+        radius = np.hypot(xx - galaxy.x_0, yy - galaxy.y_0) / galaxy.r_eff
+        bands[0].mask[(radius >= inner) & (radius < outer)] = True
+        bands[0] = replace(bands[0], weight=np.where(bands[0].mask, 0, bands[0].weight))
+        names, reason = self.flags(bands, state, PINNED)
+        assert ("galaxy_masked" in names) == expected
+        share = np.mean(bands[0].mask[radius < 2])
+        assert (f"{100 * share:.0f} % of the pixels" in reason) == expected
+
     def test_stars_limited(self):
         _, bands, state = one_band(None, n_stars=5, star_separation=8)
         result = run_ladder(bands, state, PINNED, AS_GIVEN)

@@ -62,6 +62,47 @@ def test_the_covariance_is_that_of_the_change(fitted, index):
     assert np.array_equal(signs[np.ix_(large, large)], expected[np.ix_(large, large)])
 
 
+def test_directions_and_bands_add_in_quadrature(fitted):
+    """Each is independent of the others, so each one's refit counts, whatever the order."""
+    bands, solution, wider = fitted
+    other = effective_psf_of(bands[0]).convolved(PsfKernel("gaussian", (0.03,)))
+    covariance = scene_covariance(bands, solution, Freedom())
+    quantities = border_quantities(bands, solution.state, covariance.layout)
+
+    def matrix(*directions):
+        own = [replace(b, displaced_psfs=d) for b, d in zip(bands, directions, strict=True)]
+        return psf_covariance(own, solution, covariance, quantities.rows)
+
+    apart = [matrix((wider[0],), ()), matrix((other,), ()), matrix((), (wider[1],))]
+    for pair in ((wider[0], other), (other, wider[0])):
+        both = matrix(pair, (wider[1],))
+        np.testing.assert_allclose(both, sum(apart), rtol=1e-9, atol=1e-12 * np.abs(both).max())
+    # one direction is as long as the change of a refit with that PSF
+    flux = quantities.flux(0, 0)
+    moved = [
+        refitted(bands, solution, [psf, wider[1]], 0).state.galaxy_flux[0, 0]
+        - solution.state.galaxy_flux[0, 0]
+        for psf in (wider[0], other)
+    ]
+    own = matrix((wider[0], other), ())[flux, flux]
+    assert np.sqrt(own) == pytest.approx(np.hypot(*moved), rel=0.15)
+
+
+def test_a_stars_error_is_that_of_all_directions(fitted):
+    bands, _, wider = fitted
+    other = effective_psf_of(bands[0]).convolved(PsfKernel("gaussian", (0.03,)))
+    one, two, both = (
+        relative_star_errors(replace(bands[0], displaced_psfs=directions))
+        for directions in ((wider[0],), (other,), (wider[0], other))
+    )
+    assert both == pytest.approx(np.hypot(one, two), rel=1e-9)
+    assert min(one, two) > 0.2 * max(one, two)
+
+
+def effective_psf_of(band):
+    return band.star_renderer.psf
+
+
 def test_a_psf_without_errors_adds_nothing(fitted):
     bands, solution, _ = fitted
     exact = [replace(band, displaced_psfs=()) for band in bands]
