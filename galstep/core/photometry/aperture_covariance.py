@@ -135,7 +135,9 @@ def _shared_light(measurements, components, joint, a, b, maps):
     jacobian = None
     if maps is not None:
         jacobian = maps[b].after(maps[a].inverse()).jacobian(first.params.to_vector())
-    matrix = joint_covariance(first, second, joint.flux_covariance[i, j], jacobian)
+    # that of the totals, knots included, is not that of the components: its correlation is
+    fluxes = _correlation(joint.flux_covariance, i, j) * first.flux_err * second.flux_err
+    matrix = joint_covariance(first, second, fluxes, jacobian)
     return float(slopes_a[0] @ matrix @ slopes_b[0])
 
 
