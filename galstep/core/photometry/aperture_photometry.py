@@ -48,7 +48,7 @@ class ApertureImages:
     Parameters
     ----------
     data : array
-        The image to sum, the sky already subtracted.
+        The image to sum, sky and companions already subtracted.
     mask : bool array
         True = bad.
     residual, residual_mask : array, bool array
