@@ -44,7 +44,7 @@ _LIMIT_TEXT = "AB magnitude of max(flux, 0) + 3 errors where flux < 3 errors, el
 _ERROR_PARTS = (
     ("noise_err", "pixels, with the correlation of their noise"),
     ("sky_err", "level of the sky"),
-    ("star_err", "subtracted stars"),
+    ("star_err", "subtracted stars, and which sources are stars"),
     ("model_err", "the galaxy's own parameters, and subtracted companions"),
     ("fill_err", "filled pixels"),
 )

@@ -39,13 +39,13 @@ __all__ = [
 ]
 
 TITLES = ("data", "model (galaxies + stars)", "residual / σ", "stars subtracted")
-_RESIDUAL, _SUBTRACTED = 2, 3
+_RESIDUAL = 2
 _GAP = 0.06  # between panels, in panels
 _BAR = 0.05  # width of the colour bar
 _LIGHT = "#7fe3ff"
-#: Orange and bluish green of Okabe & Ito, and a light one for dark panels: told apart by
-#: the colour-blind too, and by line and marker without any colour.
-COMPANION_COLOUR, KNOT_COLOUR, KNOT_LIGHT = "#e69f00", "#009e73", "#4dffc3"
+#: Orange and bluish green of Okabe & Ito: told apart by the colour-blind too, and by line
+#: and marker without any colour.
+COMPANION_COLOUR, KNOT_COLOUR = "#e69f00", "#009e73"
 _N_POINTS = 97
 
 
@@ -230,20 +230,20 @@ class Strip:
         )
 
     def _mark_knots(self):
-        """Open diamonds on the residual and on what stars left, where the knots are."""
+        """Open diamonds on the residual where the knots are; what stars left stays bare."""
         knots = self.band.fit.knots
         knots = knots.select(self._on_panel(knots))
-        if not len(knots):
-            return
-        size = 4.0 if len(knots) < 50 else 2.5
-        # a light mark is lost on a bright galaxy without a dark one beneath it
-        for panel, colour, width in (
-            (_RESIDUAL, KNOT_COLOUR, 0.9),
-            (_SUBTRACTED, "black", 2.2),
-            (_SUBTRACTED, KNOT_LIGHT, 0.9),
-        ):
-            style = dict(ls="", marker="D", ms=size, mfc="none", mec=colour, mew=width)
-            self.axes.plot(knots.x + self.offset(panel), knots.y, **style)
+        if len(knots):
+            self.axes.plot(
+                knots.x + self.offset(_RESIDUAL),
+                knots.y,
+                ls="",
+                marker="D",
+                ms=4.0 if len(knots) < 20 else 2.5,
+                mew=0.9,
+                mfc="none",
+                mec=KNOT_COLOUR,
+            )
 
     def _on_panel(self, stars):
         near = (stars.x > -0.5) & (stars.x < self.nx - 0.5)

@@ -41,8 +41,8 @@ def qa_figure(model: GalaxyModel) -> Figure:
     stretch per filter), the residual in units of the pixel error, and the
     profile in elliptical annuli. Solid ellipse: the aperture; dashed: that of
     Kron; dotted: 1 and 2 r_eff; crosses: stars of the model; grey: masked. Where there
-    are any, dash-dotted orange ellipses are companions (2 r_eff) and green diamonds
-    knots, which stay in what stars left. Axes are pixels of the input frame.
+    are any, dash-dotted orange ellipses are companions (2 r_eff) and green diamonds on
+    the residual knots; both stay in what stars left. Axes are pixels of the input frame.
 
     Parameters
     ----------

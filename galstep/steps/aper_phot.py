@@ -14,6 +14,7 @@ from galstep.core.photometry.aperture_photometry import (
     mask_outliers,
 )
 from galstep.core.photometry.companion_light import with_companion_error
+from galstep.core.photometry.division_error import with_division_error
 from galstep.core.photometry.galaxy_aperture import define_aperture, growth_radii
 from galstep.core.photometry.galaxy_photometry import PhotometryBand, measure_galaxy
 from galstep.datamodels import GalaxyModel
@@ -201,11 +202,9 @@ class AperPhot(GalStep):
             model.joint,
             by_kernel=self.PSF_corr_method == "kernel",
         )
-        for name, fluxes in measured.items():
-            if self.measure_on == "psf_sub_data":
-                of_others = fitted[name].fit.companions, bands[name].psf, fitted[name].shape
-                fluxes = with_companion_error(name, fluxes, *of_others)
-            first, *others = fluxes
+        if self.measure_on == "psf_sub_data":
+            measured = _with_errors_of_parts(measured, fitted, bands)
+        for name, (first, *others) in measured.items():
             fitted[name].aperture = replace(
                 first,
                 petrosian_radius=bands[name].pixel_map.scale * chosen.petrosian_radius,
@@ -260,6 +259,17 @@ class AperPhot(GalStep):
         if path is not None and self.parent is None and isinstance(model, GalaxyModel):
             write_beside(model, path, pictures=["qa"] if self.plot else [])
         return path
+
+
+def _with_errors_of_parts(measured, fitted, bands):
+    """What companions and the division of stars and knots add to the errors."""
+    psfs = {name: band.psf for name, band in bands.items()}
+    for name, fluxes in measured.items():
+        band = fitted[name]
+        measured[name] = with_companion_error(
+            name, fluxes, band.fit.companions, psfs[name], band.shape
+        )
+    return with_division_error(measured, {n: fitted[n].fit for n in measured}, psfs)
 
 
 def _no_aperture(band, reason):
