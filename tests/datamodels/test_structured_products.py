@@ -321,3 +321,7 @@ def test_hdf5_holds_them(structured, tmp_path):
         assert group["sersic_flux"][()] == 750
         assert (group["total_flux"][()], group["knot_flux"][()]) == (1060, 60)
         assert len(group["psf_table"]) == 2
+    # what it is read back for are images and PSFs
+    structured.bands.pop("F277W")
+    structured.save(tmp_path / "two.h5")
+    assert set(GalaxyModel.open(tmp_path / "two.h5").filters) == set(FLUX)

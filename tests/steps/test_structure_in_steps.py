@@ -22,7 +22,7 @@ KNOTS = [(66.0, 66.0, 0.05), (55.0, 58.0, 0.08)]
 NAME = "F150W"
 
 
-@pytest.fixture
+@pytest.fixture(scope="module")
 def scene():
     return make_scene(
         seed=8, shape=(141, 151), n_stars=20, filters=(NAME,), snr=300, sersic=GALAXY,
