@@ -157,14 +157,25 @@ def test_unknown_errors_add_none():
 # ----------------------------------------------------------------- covariance
 
 
-def test_what_totals_cannot_know_does_not_make_apertures_alike():
-    """Errors of totals grown by a division into stars and knots: correlation, not covariance."""
+@pytest.mark.parametrize("doubt", [0.0, 0.1, 5.0])
+def test_what_totals_cannot_know_does_not_make_apertures_alike(doubt):
+    """What may be star or knot is in the totals' covariance, not in the components'."""
     fits = {name: (SersicFit(GAUSSIAN_GALAXY, 3.0, 0.1),) for name in "ab"}
     slopes = np.array([[0.0] * 6 + [0.8]])
     seen = {"noise_err": 0.0, "psf_correction": 0.0, "flux_corr": 2.4, "flux_corr_err": 0.08}
     one = Measurement(ApertureFlux(circle(5.0), 2.4, 0.08, **seen), slopes)
     fluxes = {"a": one, "b": one}
-    for factor in (1.0, 100.0):
-        matrix = factor * 0.1**2 * np.array([[1.0, 0.6], [0.6, 1.0]])
-        found = flux_covariances(fluxes, fits, JointSummary(("a", "b"), matrix))
-        assert found["a"].covariance["b"] == pytest.approx(0.6 * 0.08**2)
+    matrix = 0.1**2 * np.array([[1.0, 0.6], [0.6, 1.0]]) + doubt**2 * np.outer([1, 2], [1, 2])
+    found = flux_covariances(fluxes, fits, JointSummary(("a", "b"), matrix))
+    assert found["a"].covariance["b"] == pytest.approx(0.6 * 0.08**2)
+
+
+def test_a_doubt_of_one_filter_alone_makes_none_between_them():
+    fits = {name: (SersicFit(GAUSSIAN_GALAXY, 3.0, 0.1),) for name in "ab"}
+    slopes = np.array([[0.0] * 6 + [0.8]])
+    seen = {"noise_err": 0.0, "psf_correction": 0.0, "flux_corr": 2.4, "flux_corr_err": 0.08}
+    one = Measurement(ApertureFlux(circle(5.0), 2.4, 0.08, **seen), slopes)
+    for cross in (0.006, -0.006):
+        matrix = np.array([[4.01, cross], [cross, 0.01]])
+        found = flux_covariances({"a": one, "b": one}, fits, JointSummary(("a", "b"), matrix))
+        assert found["a"].covariance["b"] == pytest.approx(0.64 * cross)
