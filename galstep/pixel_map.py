@@ -174,7 +174,7 @@ class PixelMap:
     def fit(self, fit: BandFit) -> BandFit:
         """`galstep.records.BandFit` with positions and shapes on the second grid."""
         sersic = tuple(self.sersic(component) for component in fit.sersic)
-        return replace(fit, sersic=sersic, stars=self.stars(fit.stars))
+        return replace(fit, sersic=sersic, stars=self.stars(fit.stars), knots=self.stars(fit.knots))
 
 
 def _tensor(ln_r_eff, e1, e2):

@@ -8,6 +8,7 @@ import numpy as np
 from astropy import units as u
 
 from galstep.datamodels.tables import phot_table, sersic_table
+from galstep.datamodels.totals import total_flux
 from galstep.units import ab_magnitude, flux_unit
 
 if TYPE_CHECKING:
@@ -22,9 +23,9 @@ SHAPE_COLUMNS = tuple(column for name in SHAPE for column in (name, f"{name}_err
 _TOTAL = ("flux", "flux_err", "mag_ab", "mag_ab_err")
 _FROM_PHOT = (
     "color", "color_err", "color_matched", "color_matched_err", "aper_flux", "aper_flux_err",
-    "aper_mag_ab", "aper_mag_ab_err", "n_stars", "flags",
+    "aper_mag_ab", "aper_mag_ab_err", "core_star_share", "n_stars", "flags",
 )  # fmt: skip
-#: Of each filter, its name appended: the total of all components, and as in the table ``_phot``.
+#: Of each filter, its name appended: the total, knots included, and as in the table ``_phot``.
 FILTER_COLUMNS = (*_TOTAL, "chi2_reduced", *_FROM_PHOT)
 
 _UNITS = {"x_0": "pix", "y_0": "pix", "r_eff": "pix", "theta": "rad"}
@@ -41,7 +42,7 @@ def result_row(model: GalaxyModel) -> dict:
     """The main results of a model.
 
     The numbers are those of the product tables. The shape is that of the first
-    Sersic component; fluxes are those of all components together.
+    Sersic component of the target; fluxes are its totals, all components and knots.
 
     Parameters
     ----------
@@ -61,7 +62,8 @@ def result_row(model: GalaxyModel) -> dict:
         "flux_unit": str(flux_unit(first_unit)),
     }
     for line in sersic_table(model):
-        if line["filter"] == model.meta.base_filter and line["component"] == 0:
+        of_target = line["galaxy_id"] == 0 and line["component"] == 0
+        if line["filter"] == model.meta.base_filter and of_target:
             row |= {name: _bare(line[name]) for name in SHAPE_COLUMNS}
     for line in phot_table(model):
         band = model.bands[line["filter"]]
@@ -71,10 +73,10 @@ def result_row(model: GalaxyModel) -> dict:
 
 
 def _total(band, unit):
-    """Flux of all components, its magnitude, and how well they fit; NaN without a fit."""
+    """The target's total flux, its magnitude, and how well the model fits; NaN without a fit."""
     if not band.fitted:
         return dict.fromkeys((*_TOTAL, "chi2_reduced"), float("nan"))
-    flux, error = band.fit.flux, band.fit.flux_err
+    flux, error = total_flux(band)
     magnitudes = ab_magnitude(flux, error, band.unit, band.pixel_area_sr)
     factor = u.Unit(band.unit).to(unit)
     total = (factor * flux, factor * error, *magnitudes)

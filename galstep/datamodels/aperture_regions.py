@@ -9,6 +9,7 @@ import numpy as np
 
 from galstep.datamodels.atomic import replacing
 from galstep.pixel_map import PixelMap
+from galstep.records import Aperture, StarList
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -19,6 +20,9 @@ __all__ = ["write_aperture_regions"]
 
 log = logging.getLogger(__name__)
 
+#: Orange and green of Okabe & Ito, told apart by the colour-blind too.
+COMPANION_COLOUR, KNOT_COLOUR = "#e69f00", "#009e73"
+
 
 def write_aperture_regions(model: GalaxyModel, folder: Path, name: str) -> list[str]:
     """The apertures of all filters as ds9 regions, one file per pixel grid.
@@ -26,7 +30,8 @@ def write_aperture_regions(model: GalaxyModel, folder: Path, name: str) -> list[
     A region file without a WCS holds for one grid. That of the first filter that
     was measured is ``<name>_aper.reg``; filters on other pixels have
     ``<name>_<filter>_aper.reg`` with the first one's name. Equal apertures are one
-    region; curves of growth are left out.
+    region; curves of growth are left out. Companions are ellipses of 2 r_eff and knots
+    points, in colours of their own.
 
     Parameters
     ----------
@@ -54,7 +59,8 @@ def write_aperture_regions(model: GalaxyModel, folder: Path, name: str) -> list[
         return []
     written = []
     for bands, file in zip(grids, names, strict=True):
-        text = Regions(_ellipses(bands)).serialize(format="ds9")
+        drawn = [*_ellipses(bands), *_companions(bands[0]), *_knots(bands[0])]
+        text = Regions(drawn).serialize(format="ds9")
         with replacing(folder / file) as temporary:
             temporary.write_text(text)
         written.append(str(folder / file))
@@ -84,15 +90,45 @@ def _ellipses(bands):
     return [_ellipse(*where, filters) for where, filters in filters_of.items()]
 
 
-def _ellipse(kind, aperture, origin, filters):
+def _companions(band):
+    """The other galaxies as this filter has them, ellipses of 2 r_eff."""
+    regions = []
+    for fit in band.fit.companions if band.fitted else ():
+        p, a = fit.params, 2 * fit.params.r_eff
+        ellipse = Aperture(p.x_0, p.y_0, a, a * (1 - p.ellip), p.theta)
+        name = f"companion {fit.galaxy_id}"
+        regions.append(_ellipse(name, ellipse, band.origin, (), COMPANION_COLOUR))
+    return regions
+
+
+def _knots(band):
+    """Points where this filter has knots."""
+    from regions import PixCoord, PointPixelRegion, RegionMeta, RegionVisual
+
+    knots = band.fit.knots if band.fitted else StarList.empty()
+    visual = {"edgecolor": KNOT_COLOUR, "facecolor": KNOT_COLOUR, "marker": "D"}
+    return [
+        PointPixelRegion(
+            PixCoord(float(x) + band.origin[0], float(y) + band.origin[1]),
+            meta=RegionMeta({"text": f"knot {number}"}),
+            visual=RegionVisual(visual),
+        )
+        for number, x, y in zip(knots.star_id, knots.x, knots.y, strict=True)
+        if np.isfinite(x) and np.isfinite(y)
+    ]
+
+
+def _ellipse(kind, aperture, origin, filters, colour=None):
     """The aperture in the pixels of the input frame; ds9's offset of 1 is the writer's."""
     from astropy import units as u
-    from regions import EllipsePixelRegion, PixCoord, RegionMeta
+    from regions import EllipsePixelRegion, PixCoord, RegionMeta, RegionVisual
 
+    visual = {} if colour is None else {"edgecolor": colour, "facecolor": colour}
     return EllipsePixelRegion(
         PixCoord(aperture.x + origin[0], aperture.y + origin[1]),
         width=2 * aperture.a,
         height=2 * aperture.b,
         angle=aperture.theta * u.rad,
         meta=RegionMeta({"text": " ".join([kind, *filters])}),
+        visual=RegionVisual(visual),
     )

@@ -26,7 +26,7 @@ import numpy as np
 import yaml
 
 from galstep.datamodels.atomic import replacing
-from galstep.datamodels.band import BandData
+from galstep.datamodels.band import MODEL_IMAGES, BandData
 from galstep.datamodels.galaxy import GalaxyModel, Meta
 from galstep.datamodels.hdf5_access import choose_filters
 from galstep.datamodels.serialise import plain, record_from_tree
@@ -55,7 +55,7 @@ __all__ = ["PRODUCT_VERSION", "model_tree", "read_asdf", "write_asdf"]
 log = logging.getLogger(__name__)
 
 PRODUCT_VERSION = 1
-_IMAGES = ("data", "err", "mask", "psf", "sky", "galaxy", "stars")
+_IMAGES = ("data", "err", "mask", "psf", *MODEL_IMAGES)
 _RECORDS = {
     "psf_kernel": PsfKernel,
     "fit": BandFit,
@@ -198,9 +198,10 @@ def _band(name, tree, where):
 
 def _check_stars(fit):
     """The arrays of a star list must be of one length."""
-    lengths = {} if fit is None else {name: len(v) for name, v in vars(fit.stars).items()}
-    if len(set(lengths.values())) > 1:
-        raise InputError(f"fit/stars: arrays must be of one length, got {lengths}")
+    for key in () if fit is None else ("stars", "knots"):
+        lengths = {name: len(values) for name, values in vars(getattr(fit, key)).items()}
+        if len(set(lengths.values())) > 1:
+            raise InputError(f"fit/{key}: arrays must be of one length, got {lengths}")
 
 
 def _table_tree(table):

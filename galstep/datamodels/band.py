@@ -17,7 +17,10 @@ if TYPE_CHECKING:
 
     from galstep.records import ApertureFlux, BandFit, ForcedStars, PsfKernel, Registration
 
-__all__ = ["BandData"]
+__all__ = ["MODEL_IMAGES", "BandData"]
+
+#: The images that a fit leaves, by attribute: the parts that the data are made of.
+MODEL_IMAGES = ("sky", "galaxy", "stars", "knots", "companions")
 
 
 @dataclass(eq=False)
@@ -57,8 +60,11 @@ class BandData:
         (x, y) in the input frame of this array's first pixel.
     input_shape : tuple of int, optional
         (ny, nx) of the input frame; by default that of ``data``.
-    sky, galaxy, stars : 2-D array, optional
-        Model images in ``unit``; None before a fit.
+    sky, galaxy, stars, knots, companions : 2-D array, optional
+        Model images in ``unit``; None before a fit. ``galaxy`` is that of the target's
+        Sersic components, ``knots`` that of point-like sources that count as the target's
+        light, ``companions`` that of other galaxies, ``stars`` that of stars alone. A fit of
+        an earlier version has no ``knots`` and ``companions``: None, and there were none.
     fit : `galstep.records.BandFit`, optional
     aperture : `galstep.records.ApertureFlux`, optional
     forced : `galstep.records.ForcedStars`, optional
@@ -92,6 +98,8 @@ class BandData:
     sky: np.ndarray | None = None
     galaxy: np.ndarray | None = None
     stars: np.ndarray | None = None
+    knots: np.ndarray | None = None
+    companions: np.ndarray | None = None
     fit: BandFit | None = None
     aperture: ApertureFlux | None = None
     forced: ForcedStars | None = None
@@ -108,7 +116,7 @@ class BandData:
         self.mask = self._checked_mask()
         if self.err is not None:
             self._take_error()
-        for attribute in ("sky", "galaxy", "stars"):
+        for attribute in MODEL_IMAGES:
             if getattr(self, attribute) is not None:
                 setattr(self, attribute, self._same_shape(attribute))
 
@@ -176,16 +184,47 @@ class BandData:
 
     @property
     def residual(self) -> np.ndarray | None:
-        """data - galaxy - stars - sky, NaN where masked; None before a fit."""
-        parts = (self.galaxy, self.stars, self.sky)
-        if any(part is None for part in parts):
+        """data - galaxy - knots - companions - stars - sky, NaN where masked; None before a fit."""
+        model = self.scene_image
+        return None if model is None else np.where(self.mask, np.nan, self.data - model)
+
+    @property
+    def scene_image(self) -> np.ndarray | None:
+        """The model of everything in the image, sky included; None before a fit."""
+        if any(part is None for part in (self.galaxy, self.stars, self.sky)):
             return None
-        return np.where(self.mask, np.nan, self.data - sum(parts))
+        return sum(part for name in MODEL_IMAGES if (part := getattr(self, name)) is not None)
+
+    @property
+    def target_image(self) -> np.ndarray | None:
+        """The model of all the target's light, galaxy + knots; None before a fit."""
+        if self.galaxy is None or self.knots is None:
+            return self.galaxy
+        return self.galaxy + self.knots
 
     @property
     def star_subtracted(self) -> np.ndarray | None:
-        """data - stars, NaN where there are no data; None before a fit."""
+        """data - stars, NaN where there are no data; None before a fit.
+
+        Knots and companions stay in: they are galaxies' light.
+        """
         return None if self.stars is None else self.data - self.stars
+
+    @property
+    def target_data(self) -> np.ndarray | None:
+        """data - stars - sky - companions: what the image holds of the target; None before a fit.
+
+        NaN where there are no data.
+        """
+        if self.stars is None or self.sky is None:
+            return None
+        own = self.data - self.stars - self.sky
+        return own if self.companions is None else own - self.companions
+
+    def clear_results(self) -> None:
+        """Forget what the fits and measurements found; PSF, flags and reasons stay."""
+        for name in (*MODEL_IMAGES, "fit", "aperture", "forced"):
+            setattr(self, name, None)
 
     def sky_position(self, x: ArrayLike, y: ArrayLike) -> tuple[np.ndarray, np.ndarray]:
         """ICRS right ascension and declination of pixels of this array.

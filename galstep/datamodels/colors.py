@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from galstep.datamodels.totals import total_flux
 from galstep.units import MAG_PER_LN, ab_magnitude
 
 if TYPE_CHECKING:
@@ -16,6 +17,8 @@ __all__ = ["matched_color", "total_color"]
 
 def total_color(model: GalaxyModel, band: BandData) -> tuple[float, float]:
     """Total magnitude minus that of the base filter, and its error.
+
+    The totals are those of `galstep.datamodels.totals.total_flux`, knots included.
 
     Parameters
     ----------
@@ -30,16 +33,20 @@ def total_color(model: GalaxyModel, band: BandData) -> tuple[float, float]:
         filter itself.
     """
     covariance = None if model.joint is None else model.joint.flux_covariance
-    return _color(model, band, "flux", covariance)
+    return _color(model, band, total_flux, covariance)
 
 
 def matched_color(model: GalaxyModel, band: BandData) -> tuple[float, float]:
     """`total_color` of the flux inside the half-light ellipse of the base filter."""
     covariance = None if model.joint is None else model.joint.matched_covariance
-    return _color(model, band, "matched_flux", covariance)
+    return _color(model, band, _matched_flux, covariance)
 
 
-def _color(model, band, name, covariance):
+def _matched_flux(band):
+    return band.fit.matched_flux, band.fit.matched_flux_err
+
+
+def _color(model, band, flux_of, covariance):
     """A colour; to first order its variance is that of ln(F / F_base).
 
     The covariance of the two fluxes comes from the joint fit; without one they
@@ -48,8 +55,8 @@ def _color(model, band, name, covariance):
     base = model.bands.get(model.meta.base_filter)
     if base is None or not (base.fitted and band.fitted):
         return np.nan, np.nan
-    flux, error = getattr(band.fit, name), getattr(band.fit, f"{name}_err")
-    base_flux, base_error = getattr(base.fit, name), getattr(base.fit, f"{name}_err")
+    flux, error = flux_of(band)
+    base_flux, base_error = flux_of(base)
     mag, _ = ab_magnitude(flux, 0.0, band.unit, band.pixel_area_sr)
     base_mag, _ = ab_magnitude(base_flux, 0.0, base.unit, base.pixel_area_sr)
     if not np.isfinite(mag - base_mag):

@@ -44,8 +44,8 @@ _LIMIT_TEXT = "AB magnitude of max(flux, 0) + 3 errors where flux < 3 errors, el
 _ERROR_PARTS = (
     ("noise_err", "pixels, with the correlation of their noise"),
     ("sky_err", "level of the sky"),
-    ("star_err", "subtracted stars"),
-    ("model_err", "the galaxy's own parameters"),
+    ("star_err", "subtracted stars, and which sources are stars"),
+    ("model_err", "the galaxy's own parameters, and subtracted companions"),
     ("fill_err", "filled pixels"),
 )
 
@@ -58,7 +58,8 @@ def _error_parts(prefix=""):
 
 _SERSIC = (
     _FILTER,
-    Column("component", None, "number of the Sersic component, from 0", int),
+    Column("galaxy_id", None, "whose profile: 0 the target's, 1 and up those of companions", int),
+    Column("component", None, "number of the Sersic component in its galaxy, from 0", int),
     *_with_error("x_0", "pix", "centre in the base filter's input frame, 0-based, x"),
     *_with_error("y_0", "pix", "centre in the base filter's input frame, 0-based, y"),
     *_sky("the centre"),
@@ -76,10 +77,24 @@ _SERSIC = (
 
 _PHOT = (
     _FILTER,
+    *_with_error("total_flux", FLUX, "all the target's light: its Sersic components and knots"),
+    *_with_error("total_mag_ab", "mag", f"of total_flux, {_MAG_TEXT}"),
+    Column("total_mag_ab_limit", "mag", f"upper limit of total_flux, {_LIMIT_TEXT}"),
+    Column("knot_flux", FLUX, "part of total_flux in knots: point-like, but the galaxy's light"),
+    Column("n_knots", None, "number of knots in the model of this filter", int),
+    Column(
+        "core_star_share",
+        "",
+        "light of point-like sources in the galaxy beyond their expected number, over total_flux",
+    ),
+    Column("n_core_found", None, "number of point-like sources found in the galaxy", int),
+    Column("n_core_expected", "", "stars expected there by the rest of the frame; NaN: not known"),
     *_with_error("sky", "image", "sky level at the centre of the galaxy"),
     Column("n_stars", None, "number of stars in the model of this filter", int),
     Column("psf_fwhm", "pix", "full width at half maximum of the effective PSF"),
-    *_with_error("aper_flux", FLUX, "sum inside the aperture, sky and stars subtracted"),
+    *_with_error(
+        "aper_flux", FLUX, "sum inside the aperture, sky, stars and companions subtracted"
+    ),
     *_error_parts("aper_"),
     *_with_error("aper_mag_ab", "mag", f"of aper_flux, {_MAG_TEXT}"),
     Column("aper_mag_ab_limit", "mag", f"upper limit of aper_flux, {_LIMIT_TEXT}"),
@@ -111,7 +126,7 @@ _APERTURES = (
     Column("b", "pix", "semi-minor axis"),
     Column("theta", "rad", "angle, counter-clockwise from +x"),
     Column("radius", "arcsec", "geometric mean of the semi-axes on the sky"),
-    *_with_error("flux", FLUX, "sum inside the aperture, sky and stars subtracted"),
+    *_with_error("flux", FLUX, "sum inside the aperture, sky, stars and companions subtracted"),
     *_error_parts(),
     *_with_error("mag_ab", "mag", f"of flux, {_MAG_TEXT}"),
     Column("mag_ab_limit", "mag", f"upper limit of flux, {_LIMIT_TEXT}"),
@@ -121,19 +136,25 @@ _APERTURES = (
     Column("flags", None, "galstep.flags.BandFlag bits of this aperture alone", int),
 )
 
+# of stars, and of what is as point-like but counts as a galaxy's light
 _STARS = (
-    Column("star_id", None, "number of the star, the same in all filters", int),
+    Column("star_id", None, "number of the source, the same in all filters", int),
     _FILTER,
     *_with_error("x", "pix", "position in the base filter's input frame, 0-based, x"),
     *_with_error("y", "pix", "position in the base filter's input frame, 0-based, y"),
-    *_sky("the star"),
+    *_sky("the source"),
     *_with_error("flux", FLUX, "total flux; may be negative"),
     *_with_error("mag_ab", "mag", _MAG_TEXT),
     Column("mag_ab_limit", "mag", f"upper limit, {_LIMIT_TEXT}"),
     Column("snr", "", "flux over its error"),
     Column("chi2_reduced", "", "reduced chi-squared within one FWHM"),
-    Column("group_id", None, "number of the star's group in this filter, from 1", int),
-    Column("group_size", None, "number of stars in that group; 0 if not grouped", int),
+    Column("group_id", None, "number of the source's group in this filter, from 1", int),
+    Column("group_size", None, "number of sources in that group; 0 if not grouped", int),
+    Column(
+        "star_probability",
+        "",
+        "that it is a star of the frame, not a piece of a galaxy; 1 where no galaxy is near",
+    ),
     Column("flags", None, "galstep.flags.StarFlag bits", int),
 )
 
@@ -215,6 +236,7 @@ COLUMNS = {
     "phot": _PHOT,
     "apertures": _APERTURES,
     "stars": _STARS,
+    "knots": _STARS,
     "forced": _FORCED,
     "injection": _INJECTION,
     "completeness": _COMPLETENESS,

@@ -11,8 +11,12 @@ table ``psf_table`` and the magnitudes; ``forced_table`` and ``completeness_tabl
 are the rows of the tables of these names. Units stand in attributes. What was not
 measured is left out. Two names differ in meaning: fluxes in ``psf_table`` are
 true totals (sphot's were multiplied by oversample^2), and ``psf_sub_data`` still
-holds the sky. The file is for reading elsewhere; galstep reads images and PSFs
-back, not what was fitted.
+holds the sky. ``sersic_modelimg`` and ``psf_modelimg`` are the galaxy's Sersic
+components and the stars; ``knots_modelimg`` and ``companions_modelimg`` what else
+counts as galaxies, with the rows of ``_knots`` and ``_sersic`` in ``knots_table`` and
+``companions_table``; ``total_flux`` is all the galaxy's light, ``knot_flux`` that of
+its knots. The file is for reading elsewhere; galstep reads images and PSFs back, not
+what was fitted.
 """
 
 from __future__ import annotations
@@ -27,6 +31,7 @@ import numpy as np
 from galstep import __version__
 from galstep.datamodels.atomic import replacing
 from galstep.datamodels.tables import make_tables
+from galstep.datamodels.totals import total_flux
 from galstep.datamodels.wcs_text import wcs_to_text
 
 if TYPE_CHECKING:
@@ -46,7 +51,7 @@ _STAR_COLUMNS = {  # photutils' names, which sphot's tables have
     "reduced_chi2": "chi2_reduced",
     "flags": "flags",
 }
-_WHOLE_TABLES = ("forced", "completeness")
+_WHOLE_TABLES = ("forced", "completeness", "knots")
 _MAGNITUDES = {
     "mag_raw": "aper_mag_ab",
     "mag_raw_err": "aper_mag_ab_err",
@@ -86,6 +91,8 @@ def write_hdf5(model: GalaxyModel, path: PathLike) -> None:
             for kind in _WHOLE_TABLES:
                 if kind in tables:
                     _write_all(group, {f"{kind}_table": _records(tables[kind], name)})
+            others = tables["sersic"][tables["sersic"]["galaxy_id"] > 0]
+            _write_all(group, {"companions_table": _records(others, name)})
 
 
 def _write_all(group, values):
@@ -128,6 +135,8 @@ def _images(band):
         "mask": band.mask,
         "psf": band.psf,
         "sersic_modelimg": band.galaxy,
+        "knots_modelimg": band.knots,
+        "companions_modelimg": band.companions,
         "psf_modelimg": band.stars,
         "psf_sub_data": band.star_subtracted,
         "sky_model": band.sky,
@@ -153,12 +162,19 @@ def _fit(band):
     if not band.fitted:
         return {}
     fit = band.fit
-    values = {"_bkg_level": fit.sky.level, "psf_table": _star_records(fit.stars)}
-    if fit.sersic:
-        shape = {name: float(value) for name, value in asdict(fit.sersic[0].params).items()}
+    total, total_err = total_flux(band)
+    values = {
+        "_bkg_level": fit.sky.level,
+        "psf_table": _star_records(fit.stars),
+        "total_flux": total,
+        "total_flux_err": total_err,
+        "knot_flux": fit.knot_flux,
+    }
+    if fit.target:
+        shape = {name: float(value) for name, value in asdict(fit.target[0].params).items()}
         values |= shape | {
-            "sersic_flux": fit.sersic[0].flux,
-            "sersic_flux_err": fit.sersic[0].flux_err,
+            "sersic_flux": fit.target[0].flux,
+            "sersic_flux_err": fit.target[0].flux_err,
             "sersic_params_physical": _json(shape),
             "galaxy_size_sersic": shape["r_eff"],
         }

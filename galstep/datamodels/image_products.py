@@ -23,10 +23,12 @@ log = logging.getLogger(__name__)
 _IMAGES = (  # extension, attribute, what it is
     ("SCI", "data", "image of the crop, NaN where there are no data"),
     ("ERR", "err", "1-sigma error"),
-    ("GALAXY", "galaxy", "model of the galaxy"),
+    ("GALAXY", "galaxy", "model of the galaxy's Sersic components"),
+    ("KNOTS", "knots", "model of point-like light of the galaxy"),
+    ("COMPANIONS", "companions", "model of other galaxies"),
     ("STARS", "stars", "model of the stars"),
     ("SKY", "sky", "model of the sky"),
-    ("RESIDUAL", "residual", "data - galaxy - stars - sky, NaN where masked"),
+    ("RESIDUAL", "residual", "data - all models, NaN where masked"),
     ("STARSUB", "star_subtracted", "data - stars"),
 )
 
@@ -34,8 +36,8 @@ _IMAGES = (  # extension, attribute, what it is
 def write_fits_images(model: GalaxyModel, folder: PathLike, name: str) -> list[str]:
     """Write ``<name>_<filter>.fits`` for each filter.
 
-    Extensions: SCI, ERR, GALAXY, STARS, SKY, RESIDUAL, STARSUB (32-bit floats,
-    those that there are), MASK (1 = bad) and PSF (the library PSF). Each but the
+    Extensions: SCI, ERR, GALAXY, KNOTS, COMPANIONS, STARS, SKY, RESIDUAL, STARSUB
+    (32-bit floats, those that there are), MASK (1 = bad) and PSF (the library PSF). Each but the
     last has the filter's celestial WCS, if there is one, and in any case ``LTV1``,
     ``LTV2``: the pixels of the input frame as the "physical" coordinates of ds9
     and IRAF.

@@ -34,7 +34,7 @@ def write_products(
         What their names begin with.
     tables : bool, optional
         Write ``<name>_sersic.ecsv``, ``<name>_phot.ecsv``, ``<name>_stars.ecsv``,
-        and those of `galstep.datamodels.tables.make_tables` that there are.
+        ``<name>_knots.ecsv``, and those of `galstep.datamodels.tables.make_tables` that there are.
     regions : bool, optional
         Write ``<name>_aper.reg`` (ds9) with the apertures, if there are any and
         the package ``regions`` is installed; one file per pixel grid

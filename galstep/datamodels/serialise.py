@@ -15,12 +15,13 @@ import numpy as np
 from galstep import records
 from galstep.pixel_map import PixelMap
 
-__all__ = ["plain", "record_from_tree"]
+__all__ = ["LATER", "plain", "record_from_tree"]
 
 # fields that hold a record, or a tuple of records, of their own
 _NESTED = {
     ("ApertureFlux", "aperture"): records.Aperture,
     ("ApertureFlux", "others"): records.ApertureFlux,
+    ("BandFit", "knots"): records.StarList,
     ("BandFit", "pixel_map"): PixelMap,
     ("BandFit", "sersic"): records.SersicFit,
     ("BandFit", "sky"): records.SkyModel,
@@ -29,8 +30,16 @@ _NESTED = {
     ("SersicFit", "params"): records.SersicParams,
 }
 
-# fields that products of earlier versions do not have: their defaults stand for them
-_LATER = {"PsfKernel": ("covariance", "correction"), "StarList": ("group_id", "group_size")}
+#: Fields that products of earlier versions do not have: their defaults stand for them.
+LATER = {
+    "BandFit": (
+        "knots", "total_flux", "total_flux_err", "knot_flux",
+        "core_star_share", "n_core_found", "n_core_expected",
+    ),
+    "PsfKernel": ("covariance", "correction"),
+    "SersicFit": ("galaxy_id",),
+    "StarList": ("group_id", "group_size", "star_probability"),
+}  # fmt: skip
 
 
 def plain(value: Any) -> Any:
@@ -49,8 +58,10 @@ def plain(value: Any) -> Any:
         if isinstance(value, kind):
             return kind(value)
     if isinstance(value, np.ndarray):
-        # of a view, asdf would write the whole array behind it
-        return np.ascontiguousarray(value) if value.base is None else value.copy()
+        # of a view, asdf would write the whole array behind it; an array that several fields
+        # share, as those of an empty list do, would be several when read back
+        whole = value.base is None and value.size
+        return np.ascontiguousarray(value) if whole else value.copy()
     if is_dataclass(value) and not isinstance(value, type):
         return {field.name: plain(getattr(value, field.name)) for field in fields(value)}
     if hasattr(value, "items"):
@@ -80,12 +91,12 @@ def record_from_tree(cls, tree: dict | None) -> Any:
     Raises
     ------
     KeyError
-        If a field is missing, unless it is one of `_LATER`.
+        If a field is missing, unless it is one of `LATER`.
     """
     if tree is None:
         return None
     names = [field.name for field in fields(cls)]
-    later = _LATER.get(cls.__name__, ())
+    later = LATER.get(cls.__name__, ())
     present = [name for name in names if name in tree or name not in later]
     return cls(**{name: _field(cls, name, tree[name]) for name in present})
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -20,6 +21,7 @@ from galstep.datamodels.aperture_rows import (
 )
 from galstep.datamodels.colors import matched_color, total_color
 from galstep.datamodels.frames import to_table_frame
+from galstep.datamodels.totals import total_flux
 from galstep.flags import BandFlag, StarFlag
 from galstep.units import ab_magnitude, flux_limits, flux_unit
 
@@ -31,6 +33,7 @@ __all__ = [
     "completeness_table",
     "forced_table",
     "injection_table",
+    "knot_table",
     "make_tables",
     "phot_table",
     "sersic_table",
@@ -53,7 +56,12 @@ def make_tables(model: GalaxyModel) -> dict[str, QTable]:
     dict of str to `astropy.table.QTable`
         Keys as in `galstep.datamodels.columns.COLUMNS`.
     """
-    tables = {"sersic": sersic_table(model), "phot": phot_table(model), "stars": star_table(model)}
+    tables = {
+        "sersic": sersic_table(model),
+        "phot": phot_table(model),
+        "stars": star_table(model),
+        "knots": knot_table(model),
+    }
     if any(band.aperture is not None for band in model.bands.values()):
         tables["apertures"] = aperture_table(model)
     if any(band.forced is not None for band in model.bands.values()):
@@ -65,7 +73,7 @@ def make_tables(model: GalaxyModel) -> dict[str, QTable]:
 
 
 def sersic_table(model: GalaxyModel) -> QTable:
-    """One row per filter and Sersic component.
+    """One row per filter, galaxy and Sersic component; the target has the ``galaxy_id`` 0.
 
     A filter without a fit has one row of NaN, with its flags. Centres and shapes
     are in the base filter's input frame, brightness and flux per pixel of the
@@ -74,24 +82,29 @@ def sersic_table(model: GalaxyModel) -> QTable:
     rows = []
     for band in model.bands.values():
         components = band.fit.sersic if band.fitted else ()
-        rows += [_sersic_row(model, band, i, fit) for i, fit in enumerate(components)]
+        numbers = Counter()
+        for fit in components:
+            rows.append(_sersic_row(model, band, numbers[fit.galaxy_id], fit))
+            numbers[fit.galaxy_id] += 1
         if not components:
-            rows.append({"filter": band.name, "component": 0, "flags": band.all_flags})
+            nothing = {"galaxy_id": 0, "component": 0, "flags": band.all_flags}
+            rows.append({"filter": band.name} | nothing)
     return _build(model, "sersic", rows, BandFlag)
 
 
 def phot_table(model: GalaxyModel) -> QTable:
-    """One row per filter: sky, PSF, aperture photometry and colour.
+    """One row per filter: total flux, sky, PSF, aperture photometry and colour.
 
     Numbers that no step has measured are NaN.
     """
     rows = []
     for band in model.bands.values():
-        row = {"filter": band.name, "n_stars": 0, "flags": band.all_flags}
+        row = {"filter": band.name, "flags": band.all_flags}
+        row |= dict.fromkeys(("n_stars", "n_knots", "n_core_found"), 0)
         if band.psf_kernel is not None:
             row["psf_fwhm"] = band.psf_kernel.fwhm
         if band.fitted:
-            row |= {
+            row |= _total_part(band) | {
                 "sky": band.fit.sky.level,
                 "sky_err": band.fit.sky.level_err,
                 "n_stars": len(band.fit.stars),
@@ -113,17 +126,46 @@ def aperture_table(model: GalaxyModel) -> QTable:
     return _build(model, "apertures", aperture_rows(model), BandFlag)
 
 
+def _total_part(band):
+    """The columns of the table ``phot`` that say what the target's light consists of."""
+    fit = band.fit
+    flux, error = total_flux(band)
+    mag, mag_err = ab_magnitude(flux, error, band.unit, band.pixel_area_sr)
+    return {
+        "total_flux": flux,
+        "total_flux_err": error,
+        "total_mag_ab": mag,
+        "total_mag_ab_err": mag_err,
+        "total_mag_ab_limit": magnitude_limit(flux, error, band),
+        "knot_flux": fit.knot_flux,
+        "n_knots": len(fit.knots),
+        "core_star_share": fit.core_star_share,
+        "n_core_found": fit.n_core_found,
+        "n_core_expected": fit.n_core_expected,
+    }
+
+
 def star_table(model: GalaxyModel) -> QTable:
     """One row per star and filter; positions in the base filter's input frame."""
+    return _point_table(model, "stars")
+
+
+def knot_table(model: GalaxyModel) -> QTable:
+    """As `star_table`, of what is point-like and counts as the galaxy's light."""
+    return _point_table(model, "knots")
+
+
+def _point_table(model, kind):
     rows = []
     for band in model.bands.values():
         if not band.fitted:
             continue
-        stars = to_table_frame(model, band).stars(band.fit.stars)
-        part = {name: getattr(stars, name) for name in stars.__dataclass_fields__}
-        limit = flux_limits(stars.flux, stars.flux_err, LIMIT_SIGMA)
-        rows += _rows_of(band, part | _brightness(band, band.fit.stars, limit))
-    return _build(model, "stars", rows, StarFlag)
+        own = getattr(band.fit, kind)
+        placed = to_table_frame(model, band).stars(own)
+        part = {name: getattr(placed, name) for name in placed.__dataclass_fields__}
+        limit = flux_limits(own.flux, own.flux_err, LIMIT_SIGMA)
+        rows += _rows_of(band, part | _brightness(band, own, limit))
+    return _build(model, kind, rows, StarFlag)
 
 
 def forced_table(model: GalaxyModel) -> QTable:
@@ -208,6 +250,7 @@ def _sersic_row(model, band, component, fit):
     ra, dec = band.sky_position(fit.params.x_0, fit.params.y_0)
     row = {
         "filter": band.name,
+        "galaxy_id": fit.galaxy_id,
         "component": component,
         "ra": ra,
         "dec": dec,

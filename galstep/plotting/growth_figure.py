@@ -6,7 +6,9 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 from matplotlib.figure import Figure
+from matplotlib.ticker import LogLocator, NullFormatter
 
+from galstep.datamodels.totals import total_flux
 from galstep.plotting.profiles import DATA_COLOUR, MODEL_COLOUR, RADIUS_COLOUR
 
 if TYPE_CHECKING:
@@ -20,7 +22,7 @@ _COLUMNS = 3
 def growth_figure(model: GalaxyModel) -> Figure:
     """Flux inside ellipses of growing size, with its error, and the model's.
 
-    In units of the model galaxy's total flux. Dots: all apertures along the
+    In units of the model galaxy's total flux, knots included. Dots: all apertures along the
     isophotes; the solid line marks the Petrosian aperture, the dashed one that of
     Kron.
 
@@ -73,7 +75,7 @@ def _curve(band):
 
 
 def _draw(axes, band, curve):
-    total = sum(c.flux for c in band.fit.sersic)
+    total, _ = total_flux(band)
     radius = np.array([a.aperture.a for a in curve])
     flux, err = (np.array([getattr(a, n) for a in curve]) / total for n in ("flux", "flux_err"))
     axes.fill_between(radius, flux - err, flux + err, color="0.8", lw=0, label="1 σ")
@@ -86,4 +88,8 @@ def _draw(axes, band, curve):
             axes.axvline(a.aperture.a, ls=style, lw=0.9, color=RADIUS_COLOUR, zorder=1)
     axes.axhline(1, color="0.6", lw=0.8)
     axes.set_xscale("log")
+    # a decade or less: numbers at all minor ticks would run into each other
+    axes.xaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
+    axes.xaxis.set_major_formatter("{x:g}")
+    axes.xaxis.set_minor_formatter(NullFormatter())
     axes.tick_params(labelsize=8)

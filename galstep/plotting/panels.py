@@ -28,22 +28,35 @@ if TYPE_CHECKING:
     from galstep.datamodels import BandData
     from galstep.records import Aperture
 
-__all__ = ["TITLES", "BandImages", "Strip", "band_images", "ellipse_outline"]
+__all__ = [
+    "COMPANION_COLOUR",
+    "KNOT_COLOUR",
+    "TITLES",
+    "BandImages",
+    "Strip",
+    "band_images",
+    "ellipse_outline",
+]
 
-TITLES = ("data", "model (galaxy + stars)", "residual / σ", "stars subtracted")
+TITLES = ("data", "model (galaxies + stars)", "residual / σ", "stars subtracted")
 _RESIDUAL = 2
 _GAP = 0.06  # between panels, in panels
 _BAR = 0.05  # width of the colour bar
 _LIGHT = "#7fe3ff"
+#: Orange and bluish green of Okabe & Ito: told apart by the colour-blind too, and by line
+#: and marker without any colour.
+COMPANION_COLOUR, KNOT_COLOUR = "#e69f00", "#009e73"
 _N_POINTS = 97
 
 
 class BandImages:
     """What the panels of one filter show; sky subtracted, NaN where masked.
 
-    ``data``, ``model`` (galaxy + stars) and ``star_subtracted`` share the
-    stretch ``norm``; ``residual`` is in units of ``sigma``. The last three are
-    None before a fit.
+    ``data``, ``model`` (galaxy, knots, companions and stars) and ``star_subtracted``
+    share the stretch ``norm``; ``residual`` is in units of ``sigma``. What stars left,
+    ``star_subtracted``, shows knots and companions: they are galaxies. For profiles,
+    ``target_data`` is that without companions and ``target`` its model, galaxy + knots.
+    All but ``data`` are None before a fit.
     """
 
     def __init__(self, band: BandData) -> None:
@@ -51,10 +64,12 @@ class BandImages:
         masked = np.where(band.mask, np.nan, band.data)
         level = np.median(band.data[~band.mask]) if band.sky is None else band.sky
         self.data = masked - level
-        self.model = self.star_subtracted = self.residual = self.galaxy = None
+        self.model = self.star_subtracted = self.residual = None
+        self.target = self.target_data = None
         if band.residual is not None:
-            self.galaxy = band.galaxy
-            self.model = band.galaxy + band.stars
+            self.target = band.target_image
+            self.target_data = np.where(band.mask, np.nan, band.target_data)
+            self.model = band.scene_image - band.sky
             self.star_subtracted = self.data - band.stars
             self.residual = band.residual / self.sigma
         shown = [i for i in (self.data, self.star_subtracted) if i is not None]
@@ -110,6 +125,7 @@ class Strip:
         self._mark_shapes()
         if self.images.residual is not None:
             self._mark_stars()
+            self._mark_knots()
         self._draw_ticks(numbers_below)
 
     def _draw_picture(self):
@@ -156,7 +172,7 @@ class Strip:
         )  # fmt: skip
 
     def _mark_shapes(self):
-        """The apertures, and the ellipses of 1 and 2 r_eff where there is a fit."""
+        """The apertures, and ellipses of 1 and 2 r_eff (companions: 2) where there is a fit."""
         measured = self.band.aperture
         if measured is not None:
             self._outlines(measured.aperture, "-", range(4))
@@ -164,13 +180,13 @@ class Strip:
                 if other.kind == "kron":
                     self._outlines(other.aperture, "--", range(4))
         if self.band.fitted and self.images.residual is not None:
-            for component in self.band.fit.sersic:
-                p = component.params
-                for a in (p.r_eff, 2 * p.r_eff):
-                    shape = (p.x_0, p.y_0, a, a * (1 - p.ellip), p.theta)
-                    self._outlines(shape, ":", range(1, 4))
+            for component in self.band.fit.target:
+                for factor in (1, 2):
+                    self._outlines(_ellipse(component, factor), ":", range(1, 4))
+            for component in self.band.fit.companions:
+                self._outlines(_ellipse(component, 2), "-.", range(4), COMPANION_COLOUR)
 
-    def _outlines(self, ellipse, style, panels):
+    def _outlines(self, ellipse, style, panels, own_colour=None):
         outline = ellipse_outline(ellipse)
         if outline is None:
             return
@@ -184,7 +200,12 @@ class Strip:
                 # a light line is lost on a bright galaxy
                 under = LineCollection(lines, colors="black", linewidths=2.4)
                 self.axes.add_collection(under)
-            drawn = LineCollection(lines, colors=colour, linestyles=style, linewidths=1.0)
+            drawn = LineCollection(
+                lines,
+                colors=own_colour or colour,
+                linestyles=style,
+                linewidths=1.2 if own_colour else 1.0,
+            )
             self.axes.add_collection(drawn)
 
     def _inside(self, outline):
@@ -196,8 +217,7 @@ class Strip:
     def _mark_stars(self):
         """Small crosses on the residual where the stars of the model are."""
         stars = self.band.fit.stars
-        near = (stars.x > -0.5) & (stars.x < self.nx - 0.5)
-        near &= (stars.y > -0.5) & (stars.y < self.ny - 0.5)
+        near = self._on_panel(stars)
         self.axes.plot(
             stars.x[near] + self.offset(_RESIDUAL),
             stars.y[near],
@@ -208,6 +228,26 @@ class Strip:
             color="black",
             alpha=0.7,
         )
+
+    def _mark_knots(self):
+        """Open diamonds on the residual where the knots are; what stars left stays bare."""
+        knots = self.band.fit.knots
+        knots = knots.select(self._on_panel(knots))
+        if len(knots):
+            self.axes.plot(
+                knots.x + self.offset(_RESIDUAL),
+                knots.y,
+                ls="",
+                marker="D",
+                ms=4.0 if len(knots) < 20 else 2.5,
+                mew=0.9,
+                mfc="none",
+                mec=KNOT_COLOUR,
+            )
+
+    def _on_panel(self, stars):
+        near = (stars.x > -0.5) & (stars.x < self.nx - 0.5)
+        return near & (stars.y > -0.5) & (stars.y < self.ny - 0.5)
 
     def draw_scale_bar(self) -> None:
         """A bar of one arcsec in the lower left corner of the data."""
@@ -255,6 +295,12 @@ def ellipse_outline(ellipse: Aperture | tuple) -> np.ndarray | None:
     along, across = a * np.cos(phase), b * np.sin(phase)
     cos, sin = np.cos(theta), np.sin(theta)
     return np.column_stack([x + along * cos - across * sin, y + along * sin + across * cos])
+
+
+def _ellipse(component, factor):
+    p = component.params
+    a = factor * p.r_eff
+    return p.x_0, p.y_0, a, a * (1 - p.ellip), p.theta
 
 
 def _rectangle(x, nx, ny):

@@ -21,10 +21,10 @@ _WIDTH, _ROW, _FRAME = 4.0, 4.0, 0.9  # inches
 def profile_figure(model: GalaxyModel) -> Figure:
     """Profiles in elliptical annuli, a pair of panels per filter.
 
-    Above the brightness of the data without stars and sky, its error as a band
-    and the galaxy model; below (data - model) / model in per cent. The error is
-    that of the scatter between sectors of an annulus. Vertical lines: 1 and 2
-    r_eff (dotted) and the aperture (solid).
+    Above the brightness of the data without stars, sky and companions, its error as a
+    band and the galaxy model, knots included; below (data - model) / model in per cent.
+    The error is that of the scatter between sectors of an annulus. Vertical lines: 1
+    and 2 r_eff (dotted) and the aperture (solid).
 
     Parameters
     ----------
@@ -56,14 +56,14 @@ def profile_figure(model: GalaxyModel) -> Figure:
 
 
 def _profile_of(band):
-    images = band_images(band) if band.fitted and band.fit.sersic else None
+    images = band_images(band) if band.fitted and band.fit.target else None
     return None if images is None else band_profile(band, images)
 
 
 def _draw(figure, place, band, profile):
     pair = place.subgridspec(2, 1, height_ratios=(2.4, 1), hspace=0.06)
     upper, lower = pair.subplots(sharex=True)
-    r_eff = band.fit.sersic[0].params.r_eff
+    r_eff = band.fit.target[0].params.r_eff
     aperture_a = None if band.aperture is None else band.aperture.aperture.a
     draw_profile(upper, profile, r_eff, aperture_a, f"brightness ({band.unit})")
     draw_profile_residual(lower, profile, r_eff, aperture_a)

@@ -140,6 +140,8 @@ def _sector_error(values, cells, n_annuli):
 def band_profile(band: BandData, images: BandImages) -> RadialProfile | None:
     """The profile of a fitted filter out to 4 r_eff or beyond its aperture.
 
+    Of the data without stars, sky and companions; the model is galaxy and knots.
+
     Parameters
     ----------
     band : galstep.datamodels.BandData
@@ -150,12 +152,12 @@ def band_profile(band: BandData, images: BandImages) -> RadialProfile | None:
     RadialProfile or None
         None where fewer than two annuli have pixels.
     """
-    params = band.fit.sersic[0].params
+    params = band.fit.target[0].params
     aperture_a = 0 if band.aperture is None else band.aperture.aperture.a
     profile = radial_profile(
-        images.star_subtracted,
+        images.target_data,
         images.sigma,
-        images.galaxy,
+        images.target,
         band.mask,
         params,
         min(max(4 * params.r_eff, 1.3 * aperture_a), max(band.shape)),

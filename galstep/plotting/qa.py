@@ -6,8 +6,15 @@ from typing import TYPE_CHECKING
 
 from matplotlib.cm import ScalarMappable
 from matplotlib.figure import Figure
+from matplotlib.lines import Line2D
 
-from galstep.plotting.panels import TITLES, Strip, band_images
+from galstep.plotting.panels import (
+    COMPANION_COLOUR,
+    KNOT_COLOUR,
+    TITLES,
+    Strip,
+    band_images,
+)
 from galstep.plotting.profiles import band_profile, draw_profile
 from galstep.plotting.sed import draw_sed
 from galstep.plotting.stretch import RESIDUAL_MAP, residual_norm
@@ -33,8 +40,9 @@ def qa_figure(model: GalaxyModel) -> Figure:
     Columns: data, model and star-subtracted data (sky subtracted, one asinh
     stretch per filter), the residual in units of the pixel error, and the
     profile in elliptical annuli. Solid ellipse: the aperture; dashed: that of
-    Kron; dotted: 1 and 2 r_eff; crosses: stars of the model; grey: masked. Axes
-    are pixels of the input frame.
+    Kron; dotted: 1 and 2 r_eff; crosses: stars of the model; grey: masked. Where there
+    are any, dash-dotted orange ellipses are companions (2 r_eff) and green diamonds on
+    the residual knots; both stay in what stars left. Axes are pixels of the input frame.
 
     Parameters
     ----------
@@ -60,6 +68,7 @@ def qa_figure(model: GalaxyModel) -> Figure:
     _share_radii(profiles)
     if any(band.residual is not None for band in model.bands.values()):
         _residual_bar(figure, height)
+        _legend(figure, model, height)
     figure.text(_LEFT, 0.12 / height, _CAPTION, fontsize=8.5, color="0.25")
     return figure
 
@@ -99,7 +108,7 @@ def _profile(axes, band, images):
     if images.residual is None:
         _say(axes, "not fitted")
         return
-    if not band.fit.sersic:
+    if not band.fit.target:
         _say(axes, "no galaxy in the fit")
         return
     profile = band_profile(band, images)
@@ -107,7 +116,7 @@ def _profile(axes, band, images):
         _say(axes, "galaxy is masked")
         return
     aperture_a = None if band.aperture is None else band.aperture.aperture.a
-    draw_profile(axes, profile, band.fit.sersic[0].params.r_eff, aperture_a, band.unit)
+    draw_profile(axes, profile, band.fit.target[0].params.r_eff, aperture_a, band.unit)
 
 
 def _say(axes, text):
@@ -127,6 +136,22 @@ def _share_radii(profiles):
     if drawn:
         drawn[0].legend(fontsize=7.5, loc="upper right", framealpha=1, edgecolor="none")
         drawn[-1].set_xlabel("semi-major radius (pix)", fontsize=8.5)
+
+
+def _legend(figure, model, height):
+    """What the marks of companions and knots mean, if there are any."""
+    fits = [band.fit for band in model.bands.values() if band.fitted]
+    handles = []
+    if any(fit.companions for fit in fits):
+        handles.append(Line2D([], [], ls="-.", color=COMPANION_COLOUR, label="companion, 2 r_eff"))
+    if any(len(fit.knots) for fit in fits):
+        style = {"ls": "", "marker": "D", "mfc": "none", "mec": KNOT_COLOUR}
+        handles.append(Line2D([], [], label="knot: counts as galaxy", **style))
+    if handles:
+        figure.legend(
+            handles=handles, loc="lower left", bbox_to_anchor=(0.52, 0.36 / height), fontsize=8.5,
+            ncols=2, frameon=False,
+        )  # fmt: skip
 
 
 def _residual_bar(figure, height):

@@ -9,8 +9,8 @@ from matplotlib.figure import Figure
 
 from galstep.datamodels.aperture_rows import magnitude_limit
 from galstep.datamodels.magnitude_table import magnitudes_by_filter
+from galstep.datamodels.totals import total_flux
 from galstep.filters import filter_wavelength
-from galstep.plotting.summary import total_flux
 from galstep.units import ab_magnitude
 
 if TYPE_CHECKING:

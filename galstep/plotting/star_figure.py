@@ -27,7 +27,8 @@ def star_figure(model: GalaxyModel, blue: str | None = None, red: str | None = N
     """Magnitude of the stars against their colour.
 
     Full dots are stars without doubt, open ones those in the galaxy's core, at
-    an edge or a mask, or fitted poorly. Errors are 1 sigma.
+    an edge or a mask, or fitted poorly; diamonds are knots, which count as the galaxy.
+    Errors are 1 sigma.
 
     Parameters
     ----------
@@ -58,28 +59,16 @@ def star_figure(model: GalaxyModel, blue: str | None = None, red: str | None = N
         return figure
     stars = star_colours(model, blue, red)
     suspect = stars["flags"] & _SUSPECT > 0
-    for chosen, (face, edge), label in (
-        (~suspect, ("#0072b2", "#0072b2"), "stars"),
-        (suspect, ("none", "#d55e00"), "core, edge, mask or poor fit"),
-    ):
-        axes.errorbar(
-            stars["color"][chosen],
-            stars["mag"][chosen],
-            stars["mag_err"][chosen],
-            stars["color_err"][chosen],
-            fmt="o",
-            ms=3.5,
-            ecolor="0.75",
-            elinewidth=0.7,
-            zorder=2,
-            label=f"{label} ({chosen.sum()})",
-            mfc=face,
-            mec=edge,
-        )
+    _draw(axes, stars, ~suspect, "stars", mfc="#0072b2", mec="#0072b2")
+    _draw(axes, stars, suspect, "core, edge, mask or poor fit", mfc="none", mec="#d55e00")
+    knots = star_colours(model, blue, red, "knots")
+    if len(knots["mag"]):
+        shown = np.ones(len(knots["mag"]), bool)
+        _draw(axes, knots, shown, "knots", fmt="D", mfc="none", mec="#009e73")
     axes.invert_yaxis()
     axes.set_xlabel(f"{blue} - {red} (AB mag)")
     axes.set_ylabel(f"{red} (AB mag)")
-    if len(suspect):
+    if len(suspect) or len(knots["mag"]):
         # above the axes: there it hides no star
         axes.legend(
             fontsize=8.5, loc="lower right", bbox_to_anchor=(1, 1), ncols=2, frameon=False,
@@ -88,13 +77,33 @@ def star_figure(model: GalaxyModel, blue: str | None = None, red: str | None = N
     return figure
 
 
-def star_colours(model: GalaxyModel, blue: str, red: str) -> dict[str, np.ndarray]:
+def _draw(axes, stars, chosen, label, fmt="o", **colours):
+    axes.errorbar(
+        stars["color"][chosen],
+        stars["mag"][chosen],
+        stars["mag_err"][chosen],
+        stars["color_err"][chosen],
+        fmt=fmt,
+        ms=3.5,
+        ecolor="0.75",
+        elinewidth=0.7,
+        zorder=2,
+        label=f"{label} ({chosen.sum()})",
+        **colours,
+    )
+
+
+def star_colours(
+    model: GalaxyModel, blue: str, red: str, kind: str = "stars"
+) -> dict[str, np.ndarray]:
     """Magnitudes and colours of the stars measured in two filters.
 
     Parameters
     ----------
     model : galstep.datamodels.GalaxyModel
     blue, red : str
+    kind : {"stars", "knots"}, optional
+        Which of the point-like sources.
 
     Returns
     -------
@@ -110,7 +119,7 @@ def star_colours(model: GalaxyModel, blue: str, red: str) -> dict[str, np.ndarra
     for name in (blue, red):
         if name not in model.bands:
             raise InputError(f"filter {name!r} is not in the model, which has {model.filters}")
-    lists = [_detected(model.bands[name]) for name in (blue, red)]
+    lists = [_detected(model.bands[name], kind) for name in (blue, red)]
     star_id, first, second = np.intersect1d(
         *(stars.star_id for stars in lists), return_indices=True
     )
@@ -130,10 +139,10 @@ def star_colours(model: GalaxyModel, blue: str, red: str) -> dict[str, np.ndarra
     }
 
 
-def _detected(band):
+def _detected(band, kind="stars"):
     if not band.fitted:
         return StarList.empty()
-    stars = band.fit.stars
+    stars = getattr(band.fit, kind)
     with np.errstate(invalid="ignore"):
         return stars.select(stars.flux > MIN_SNR * stars.flux_err)
 

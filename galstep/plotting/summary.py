@@ -9,13 +9,14 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from galstep.datamodels.aperture_rows import magnitude_limit
+from galstep.datamodels.totals import total_flux
 from galstep.flags import decode
 from galstep.units import ab_magnitude
 
 if TYPE_CHECKING:
-    from galstep.datamodels import BandData, GalaxyModel
+    from galstep.datamodels import GalaxyModel
 
-__all__ = ["band_lines", "flag_lines", "shape_lines", "total_flux"]
+__all__ = ["band_lines", "flag_lines", "shape_lines"]
 
 
 def shape_lines(model: GalaxyModel) -> list[str]:
@@ -34,9 +35,9 @@ def shape_lines(model: GalaxyModel) -> list[str]:
     step = model.meta.fit_step or "none"
     lines.append(f"base filter   {model.meta.base_filter or 'none'}")
     lines.append(f"last fit      {step}")
-    if base is None or not base.fitted or not base.fit.sersic:
+    if base is None or not base.fitted or not base.fit.target:
         return [*lines, "shape         not measured"]
-    fit, scale = base.fit.sersic[0], base.pixel_scale
+    fit, scale = base.fit.target[0], base.pixel_scale
     params = fit.params
     lines += [
         f'r_eff         {_value(params.r_eff, fit.r_eff_err)} pix = {params.r_eff * scale:.3f}"',
@@ -48,7 +49,7 @@ def shape_lines(model: GalaxyModel) -> list[str]:
 
 
 def band_lines(model: GalaxyModel) -> list[str]:
-    """A line per filter: magnitude, number of stars, reduced chi-squared.
+    """A line per filter: total magnitude, number of stars and, if any has some, knots, chi2.
 
     Parameters
     ----------
@@ -58,36 +59,19 @@ def band_lines(model: GalaxyModel) -> list[str]:
     -------
     list of str
     """
-    lines = [f"{'filter':<9}{'AB total':>17}{'stars':>7}{'chi2':>7}"]
+    any_knots = any(band.fitted and len(band.fit.knots) for band in model.bands.values())
+    header = f"{'knots':>6}" if any_knots else ""
+    lines = [f"{'filter':<9}{'AB total':>17}{'stars':>7}{header}{'chi2':>7}"]
     for name, band in model.bands.items():
-        if not band.fitted or not band.fit.sersic:
+        if not band.fitted or not band.fit.target:
             lines.append(f"{name:<9}{'no fit' if band.usable else 'no data':>17}")
             continue
+        knots = f"{len(band.fit.knots):>6}" if any_knots else ""
         lines.append(
-            f"{name:<9}{_magnitude(band):>17}{len(band.fit.stars):>7}{band.fit.chi2_reduced:>7.2f}"
+            f"{name:<9}{_magnitude(band):>17}{len(band.fit.stars):>7}{knots}"
+            f"{band.fit.chi2_reduced:>7.2f}"
         )
     return lines
-
-
-def total_flux(band: BandData) -> tuple[float, float]:
-    """Flux of a galaxy, all its components, and its error.
-
-    Parameters
-    ----------
-    band : galstep.datamodels.BandData
-
-    Returns
-    -------
-    flux, error : float
-        Image unit x pixel; NaN without a fit.
-    """
-    if not band.fitted or not band.fit.sersic:
-        return np.nan, np.nan
-    if np.isfinite(band.fit.flux):
-        return band.fit.flux, band.fit.flux_err
-    components = band.fit.sersic
-    error = np.linalg.norm([component.flux_err for component in components])
-    return sum(component.flux for component in components), float(error)
 
 
 def _magnitude(band):

@@ -13,6 +13,8 @@ from galstep.core.photometry.aperture_photometry import (
     ApertureSettings,
     mask_outliers,
 )
+from galstep.core.photometry.companion_light import with_companion_error
+from galstep.core.photometry.division_error import with_division_error
 from galstep.core.photometry.galaxy_aperture import define_aperture, growth_radii
 from galstep.core.photometry.galaxy_photometry import PhotometryBand, measure_galaxy
 from galstep.datamodels import GalaxyModel
@@ -42,10 +44,10 @@ class AperPhot(GalStep):
     isophot_base_filter = string(default='F150W')   # Filter whose isophotes shape the aperture; if it has no fit, the base filter of the fit
     isophot_frac_min = float(min=0.001, max=0.999, default=0.05)  # Fraction of the galaxy's light inside the innermost isophote
     isophot_frac_max = float(min=0.001, max=0.999, default=0.95)  # Fraction of the galaxy's light inside the outermost isophote
-    fit_isophot_to = option('sersic_modelimg', 'psf_sub_data', default='sersic_modelimg')  # Image of the isophotes and of the Petrosian ratio: the model galaxy as seen through the PSF, or the data without stars and sky
-    measure_on = option('psf_sub_data', 'data', default='psf_sub_data')  # Image that is summed, its sky subtracted: the data without stars, or with them
+    fit_isophot_to = option('sersic_modelimg', 'psf_sub_data', default='sersic_modelimg')  # Image of the isophotes and of the Petrosian ratio: the model galaxy as seen through the PSF, or the data without stars, companions and sky
+    measure_on = option('psf_sub_data', 'data', default='psf_sub_data')  # Image that is summed, its sky subtracted: the data without stars and companions, or with them
     error_on = option('psf_sub_data_error', 'data_error', default='psf_sub_data_error')  # Noise: scatter of empty apertures on the residual, or the error plane (the noise of single pixels if there is none)
-    measure_sky_on = option('residual_masked', 'residual', 'psf_sub_data', default='residual_masked')  # Image of the empty apertures: the residual without pixels beyond 15 sigma, the whole residual, or the data without stars and sky
+    measure_sky_on = option('residual_masked', 'residual', 'psf_sub_data', default='residual_masked')  # Image of the empty apertures: the residual without pixels beyond 15 sigma, the whole residual, or the data without stars, companions and sky
     fill_max_nan_frac = float(min=0, max=0.95, default=0.7)  # Largest fraction of the aperture that may be without data
     fill_replace_with = option('median', 'sersic_modelimg', default='median')  # What stands in for pixels without data: median of their elliptical ring, or the model galaxy
     PSF_corr_base_filter = string(default='F090W')  # Filter to whose PSF the corrected magnitudes are brought; if it is not in the data, the base filter
@@ -117,7 +119,7 @@ class AperPhot(GalStep):
             band.aperture = None
             band.flags &= ~int(BandFlag.NO_APERTURE)
             band.reasons = [r for r in band.reasons if not r.startswith(NOT_MEASURED)]
-            if band.fitted and band.fit.sersic and band.usable:
+            if band.fitted and band.fit.target and band.usable:
                 fitted[name] = band
             else:
                 _no_aperture(band, "this filter has no fit")
@@ -142,15 +144,16 @@ class AperPhot(GalStep):
         """Isophotes and aperture in the base filter."""
         data = None
         if self.fit_isophot_to == "psf_sub_data":
-            data = np.where(base.mask, base.galaxy, base.star_subtracted - base.sky)
+            data = np.where(base.mask, base.target_image, base.target_data)
         chosen = define_aperture(
-            base.fit.sersic,
+            base.fit.target,
             effective_psf(base),
             base.shape,
             self.petro,
             self.isophot_frac_min,
             self.isophot_frac_max,
             data=data,
+            knots=base.fit.knots,
         )
         if chosen.reason:
             self._logger.warning("%s: %s", base.name, chosen.reason)
@@ -185,7 +188,7 @@ class AperPhot(GalStep):
         bands = {
             name: PhotometryBand(
                 self._images(band, crowded),
-                band.fit,
+                replace(band.fit, sersic=band.fit.target),
                 effective_psf(band),
                 band.fit.pixel_map.after(to_scene),
             )
@@ -199,6 +202,8 @@ class AperPhot(GalStep):
             model.joint,
             by_kernel=self.PSF_corr_method == "kernel",
         )
+        if self.measure_on == "psf_sub_data":
+            measured = _with_errors_of_parts(measured, fitted, bands)
         for name, (first, *others) in measured.items():
             fitted[name].aperture = replace(
                 first,
@@ -208,8 +213,7 @@ class AperPhot(GalStep):
             )
 
     def _images(self, band, crowded):
-        sky_subtracted = band.data - band.sky
-        without_stars = sky_subtracted - band.stars
+        without_stars = band.target_data
         empty = without_stars if self.measure_sky_on == "psf_sub_data" else band.residual
         empty_mask = band.mask
         if self.measure_sky_on == "residual_masked":
@@ -221,7 +225,7 @@ class AperPhot(GalStep):
                 sigma = pixel_noise(band.residual, band.mask)
             error = np.full(band.shape, sigma)
         return ApertureImages(
-            without_stars if self.measure_on == "psf_sub_data" else sky_subtracted,
+            without_stars if self.measure_on == "psf_sub_data" else band.data - band.sky,
             band.mask,
             empty,
             empty_mask,
@@ -255,6 +259,17 @@ class AperPhot(GalStep):
         if path is not None and self.parent is None and isinstance(model, GalaxyModel):
             write_beside(model, path, pictures=["qa"] if self.plot else [])
         return path
+
+
+def _with_errors_of_parts(measured, fitted, bands):
+    """What companions and the division of stars and knots add to the errors."""
+    psfs = {name: band.psf for name, band in bands.items()}
+    for name, fluxes in measured.items():
+        band = fitted[name]
+        measured[name] = with_companion_error(
+            name, fluxes, band.fit.companions, psfs[name], band.shape
+        )
+    return with_division_error(measured, {n: fitted[n].fit for n in measured}, psfs)
 
 
 def _no_aperture(band, reason):

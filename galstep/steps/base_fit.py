@@ -76,7 +76,7 @@ class BaseFit(GalStep):
         model = self.prepare_output(input)
         model.meta.base_filter = choose_base_filter(model.bands, self.base_filter)
         for band in model.bands.values():
-            band.fit = band.galaxy = band.stars = band.sky = band.aperture = band.forced = None
+            band.clear_results()
         model.joint = model.injections = None
         base = model.bands[model.meta.base_filter]
         model.meta.fit_step = None

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -26,6 +27,7 @@ from galstep.core.injection.sources import (
 )
 from galstep.datamodels import BandData, GalaxyModel
 from galstep.datamodels.galaxy import Meta
+from galstep.datamodels.totals import total_flux
 from galstep.exceptions import ParameterError
 from galstep.records import StarList
 from galstep.steps.base import GalStep
@@ -160,14 +162,14 @@ class Inject(GalStep):
         copy = galaxy_image(
             box.shape, effective_psf(band), truth.params.moved(*_offset(band)), truth.flux[index]
         )
-        box.data = box.data - band.galaxy[part] + copy
+        box.data = box.data - band.target_image[part] + copy
         box.mask = box.mask | _core(band)[part]
         return box
 
     def _galaxy_rows(self, number, bands, truth, fitted):
         names = [band.name for band in bands]
         own = [fitted.bands[name] for name in names]
-        fits = [(b.fit.sersic[0], truth.corner) if b.fitted else None for b in own]
+        fits = [(_as_one(b), truth.corner) if b.fitted else None for b in own]
         joint = fitted.joint
         covariance = None
         if joint is not None and set(names) <= set(joint.filters):
@@ -233,9 +235,7 @@ class Inject(GalStep):
             rng,
         )
         frames = [
-            _replaced(
-                band, np.where(band.mask, np.nan, band.galaxy + band.stars + band.sky + noise)
-            )
+            _replaced(band, np.where(band.mask, np.nan, band.scene_image + noise))
             for band, noise in zip(bands, noises, strict=True)
         ]
         fitted = self._refit(model, frames, base)
@@ -284,6 +284,12 @@ def _offset(band):
     return tuple(band.fit.offset)
 
 
+def _as_one(band):
+    """The galaxy as measured: the shape of its first component, its total flux."""
+    flux, error = total_flux(band)
+    return replace(band.fit.sersic[0], flux=flux, flux_err=error)
+
+
 def _stars_of(band):
     return band.fit.stars if band.fitted else StarList.empty()
 
@@ -303,7 +309,7 @@ def _core(band):
 
 
 def _other_galaxies(band):
-    image = band.data - band.galaxy - band.sky
+    image = band.data - band.target_image - band.sky
     return extended_sources(image, band.mask | _core(band), effective_psf(band).fwhm)
 
 

@@ -90,7 +90,7 @@ class JointFit(GalStep):
             n_passes=len(measured.history),
             matched_covariance=measured.matched_covariance,
             shape_freedom=measured.shape_freedom,
-            n_components=len(measured.fits[0].sersic),
+            n_components=len(measured.fits[0].target),
         )
         note_passes(model, self.key, measured.history)
         model.meta.fit_step = "jointfit"

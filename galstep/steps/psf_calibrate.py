@@ -165,8 +165,8 @@ class PSFCalibrate(GalStep):
         fitted = self.in_mainloop and band.fitted and bool(band.fit.sersic)
         try:
             if fitted:
-                params, galaxy = band.fit.sersic[0].params, band.galaxy + band.sky
-                positions = _joined_positions(band.fit.sources, positions, library.fwhm)
+                params, galaxy = band.fit.sersic[0].params, band.scene_image - band.stars
+                positions = _joined_positions(band.fit.stars, positions, library.fwhm)
             else:
                 params, galaxy = _first_galaxy(band, library, params)
             result = calibrate_psf(

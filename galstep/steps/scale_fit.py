@@ -118,7 +118,8 @@ def scaled_filters(model: GalaxyModel, names: Sequence[str]) -> list[BandData]:
 
 def next_star_id(model: GalaxyModel) -> int:
     """A number above that of every star in the model."""
-    highest = [int(b.fit.stars.star_id.max(initial=0)) for b in model.bands.values() if b.fitted]
+    lists = (s for b in model.bands.values() if b.fitted for s in (b.fit.stars, b.fit.knots))
+    highest = [int(listed.star_id.max(initial=0)) for listed in lists]
     return max(highest, default=0) + 1
 
 

@@ -15,6 +15,7 @@ from galstep.core.fitting.sky_order import frame_sky_order
 from galstep.core.imaging.affine import referred_to_base
 from galstep.core.imaging.background import pixel_noise
 from galstep.core.psf.cache import effective_psf as core_psf
+from galstep.datamodels.band import MODEL_IMAGES
 from galstep.exceptions import GalstepError, PrerequisiteError
 from galstep.flags import BandFlag
 from galstep.steps.galaxy_options import displaced, log_wavelength
@@ -145,9 +146,8 @@ def fitted_base(model: GalaxyModel, step: str) -> BandData:
 def store(band: BandData, measured: SceneMeasurement, index: int = 0) -> None:
     """Write one band of a `SceneMeasurement` back."""
     band.fit = measured.fits[index]
-    band.galaxy = measured.galaxy[index]
-    band.stars = measured.stars[index]
-    band.sky = measured.sky[index]
+    for name in MODEL_IMAGES:
+        setattr(band, name, getattr(measured, name)[index])
 
 
 def try_fit(

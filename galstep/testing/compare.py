@@ -41,7 +41,7 @@ class Comparison:
 def compare(
     sersic: Table, phot: Table, truth: Table, base_filter: str = "F150W"
 ) -> list[Comparison]:
-    """Fluxes, shape of the base filter, and colours against the truth.
+    """Total fluxes, shape of the base filter, and colours against the truth.
 
     Parameters
     ----------
@@ -59,8 +59,8 @@ def compare(
     """
     sersic, phot, truth = (_by_filter(table) for table in (sersic, phot, truth))
     result = [
-        Comparison("flux", name, row["flux"], row["flux_err"], truth[name]["flux"])
-        for name, row in sersic.items()
+        Comparison("flux", name, row["total_flux"], row["total_flux_err"], truth[name]["flux"])
+        for name, row in phot.items()
     ]
     base = sersic[base_filter]
     for name in _SHAPE:

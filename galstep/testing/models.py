@@ -83,6 +83,7 @@ def fitted_model(synthetic: SyntheticGalaxy, name: str = "synthetic") -> GalaxyM
         band.galaxy, band.stars, band.sky = (
             image[f].copy() for image in (synthetic.galaxy, synthetic.stars, synthetic.sky)
         )
+        band.knots, band.companions = np.zeros((2, *band.shape))
         band.psf_kernel = PsfKernel(
             "gaussian", (truth.psf_blur[f] ** 2,), (0.01,), truth.psfs[f].fwhm, n_anchors=10
         )
@@ -174,7 +175,7 @@ def _band_fit(truth, name, band):
         theta_err=1 / (max(shape.ellip, 0.05) * significance),
     )
     good = ~band.mask
-    residual = (band.data - band.galaxy - band.stars - band.sky)[good]
+    residual = (band.data - band.scene_image)[good]
     return BandFit(
         "jointfit",
         (sersic,),
@@ -190,6 +191,8 @@ def _band_fit(truth, name, band):
         matched_flux=0.5 * flux,
         matched_flux_err=0.5 * flux / significance,
         matched_radius=truth.sersic.r_eff,
+        total_flux=flux,
+        total_flux_err=flux / significance,
     )
 
 

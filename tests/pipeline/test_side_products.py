@@ -12,7 +12,7 @@ from galstep.steps.products import PICTURES
 from galstep.testing import make_scene
 from galstep.testing.models import fitted_model
 
-TABLES = {"sersic", "phot", "apertures", "stars"}
+TABLES = {"sersic", "phot", "apertures", "stars", "knots"}
 
 
 @pytest.fixture(scope="module")

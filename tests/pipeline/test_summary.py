@@ -3,6 +3,7 @@
 from dataclasses import replace
 from math import nan
 
+import numpy as np
 import pytest
 from toy_steps import toy_model
 
@@ -50,7 +51,7 @@ def test_numbers_are_those_of_the_tables(model):
 
 def test_unknown_error_is_a_dash(model):
     band = model.bands["F150W"]
-    band.fit = replace(band.fit, sersic=(replace(band.fit.sersic[0], flux_err=nan),))
+    band.fit = replace(band.fit, flux_err=nan)
     assert "123.46 +/- -" in summary_lines(model)[1]
 
 
@@ -68,7 +69,29 @@ def test_columns_are_aligned(model):
 
 def test_what_is_not_detected_has_an_upper_limit(model):
     band = model.bands["F150W"]
-    faint = replace(band.fit.sersic[0], flux=1.0, flux_err=1.0)
-    band.fit = replace(band.fit, sersic=(faint,))
-    limit = sersic_table(model)["mag_ab_limit"][0].value
+    band.fit = replace(band.fit, flux=1.0, flux_err=1.0)
+    limit = phot_table(model)["total_mag_ab_limit"][0].value
     assert f"> {limit:.3f}" in summary_lines(model)[1]
+
+
+def test_the_total_is_followed_by_what_it_consists_of(model):
+    band = model.bands["F150W"]
+    first = band.fit.sersic[0]
+    second, companion = replace(first, flux=20.0), replace(first, flux=30.0, galaxy_id=1)
+    band.fit = replace(
+        band.fit,
+        sersic=(first, second, companion),
+        flux=143.456,
+        knots=StarList(*[np.arange(2.0)] * 9),
+        knot_flux=6.5,
+        total_flux=149.956,
+        total_flux_err=1.5,
+    )
+    _, total, *parts, other = summary_lines(model)
+    assert total.startswith("F150W") and "149.96 +/- 1.5" in total
+    assert [" ".join(line.split()[:3]) for line in parts] == [
+        "- component 0", "- component 1", "- knots (2)", "- companion 1",
+    ]  # fmt: skip
+    assert "123.46 +/- 1.2" in parts[0] and "20 +/- 1.2" in parts[1]
+    assert parts[2].split()[-1] == "6.5" and "30 +/- 1.2" in parts[3]
+    assert other.startswith("F277W")

@@ -69,20 +69,17 @@ def test_digits_follow_the_error(value, error, text):
 
 def test_a_galaxy_that_is_not_detected_has_a_limit(model):
     band = model.bands["F277W"]
-    band.fit = replace(band.fit, flux=1.0, flux_err=1.0)
+    band.fit = replace(band.fit, total_flux=1.0, total_flux_err=1.0)
     limit = summary.band_lines(model)[2].split()[1:3]
     assert limit[0] == ">"
     # 1 + 3 errors in MJy/sr x pixel of 0.03 arcsec
     assert float(limit[1]) == pytest.approx(28.0865 - 2.5 * np.log10(4), abs=0.01)
 
 
-def test_the_total_is_that_of_all_components(model):
+def test_knots_have_a_column_where_there_are_any(model):
     band = model.bands["F277W"]
-    one = replace(band.fit.sersic[0], flux=3.0, flux_err=0.3)
-    other = replace(one, flux=4.0, flux_err=0.4)
-    band.fit = replace(band.fit, sersic=(one, other), flux=np.nan)
-    assert summary.total_flux(band) == pytest.approx((7.0, 0.5))
-    band.fit = replace(band.fit, flux=7.5, flux_err=0.1)
-    assert summary.total_flux(band) == (7.5, 0.1)
-    band.fit = None
-    assert np.isnan(summary.total_flux(band)).all()
+    band.fit = replace(band.fit, knots=band.fit.stars.select(np.arange(3)))
+    header, first, second = summary.band_lines(model)
+    assert header.split()[-3:] == ["stars", "knots", "chi2"]
+    assert first.split()[-3:-1] == ["12", "0"]
+    assert second.split()[-3:-1] == ["12", "3"]

@@ -84,7 +84,7 @@ def test_a_galaxy_that_is_not_detected_has_an_arrow(model):
     band = model.bands["F277W"]
     (fit,) = band.fit.sersic
     faint = (replace(fit, flux=1.0, flux_err=1.0),)
-    band.fit = replace(band.fit, sersic=faint, flux=np.nan)
+    band.fit = replace(band.fit, sersic=faint, flux=np.nan, total_flux=np.nan)
     magnitude, error, limit = sed_points(model)["total"][1]
     assert np.isnan(magnitude)
     assert np.isfinite(limit)

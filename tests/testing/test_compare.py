@@ -40,7 +40,7 @@ def test_truth_compared_with_itself_has_no_pull(files):
 
 
 def test_pull_counts_errors(files):
-    files["sersic"]["flux"][0] += 3 * files["sersic"]["flux_err"][0]
+    files["phot"]["total_flux"][0] += 3 * files["phot"]["total_flux_err"][0]
     assert compare(files["sersic"], files["phot"], files["truth"])[0].pull == pytest.approx(3)
 
 

@@ -135,8 +135,24 @@ def _shared_light(measurements, components, joint, a, b, maps):
     jacobian = None
     if maps is not None:
         jacobian = maps[b].after(maps[a].inverse()).jacobian(first.params.to_vector())
-    matrix = joint_covariance(first, second, joint.flux_covariance[i, j], jacobian)
+    fluxes = _of_components(joint.flux_covariance, i, j, first.flux_err, second.flux_err)
+    matrix = joint_covariance(first, second, fluxes, jacobian)
     return float(slopes_a[0] @ matrix @ slopes_b[0])
+
+
+def _of_components(covariance, i, j, first_err, second_err):
+    """Covariance of the components' fluxes from that of the totals, knots included.
+
+    What the totals' variances have beyond the components' is the division of stars and knots:
+    the same sources in both filters, so it is taken to be fully correlated. Where it is not,
+    too little is left, and a colour's error is too large rather than too small.
+    """
+    whole = covariance[i, j]
+    if not (np.isfinite(first_err) and np.isfinite(second_err)):
+        return whole
+    beyond = [max(covariance[k, k] - err**2, 0.0) for k, err in ((i, first_err), (j, second_err))]
+    left = max(whole - np.sqrt(np.prod(beyond)), min(whole, 0.0))
+    return min(left, first_err * second_err)
 
 
 def _correlation(covariance, i, j):

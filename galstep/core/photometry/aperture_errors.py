@@ -1,6 +1,6 @@
 """The error of an aperture sum: noise, sky, stars and model, each by itself.
 
-What is summed is data - stars - sky = galaxy model + residual. The model's light
+What is summed is data - stars - sky - companions = galaxy model + residual. The model's light
 in the aperture and the residual are uncorrelated where the fit weighs the data
 by their noise, so
 
@@ -10,7 +10,8 @@ The first is what empty apertures show: the noise of the pixels with all its
 correlations, less what the fit has taken up. The second follows from the
 covariance of the galaxy's parameters, which is marginal over stars and sky: it
 holds what the galaxy, its stars and the sky can trade with each other. It is
-shared out among its causes, see `model_terms`.
+shared out among its causes, see `model_terms`. What companions add is in
+`galstep.core.photometry.companion_light`.
 """
 
 from __future__ import annotations

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from galstep.core.imaging.render import GalaxyRenderer
+from galstep.core.imaging.stars import StarRenderer
 from galstep.core.photometry.apertures import bounding_box, overlap
 from galstep.pixel_map import PixelMap
 
@@ -14,7 +15,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from galstep.core.psf.effective import EffectivePSF
-    from galstep.records import Aperture, SersicFit
+    from galstep.records import Aperture, SersicFit, StarList
 
 __all__ = ["GalaxyLight", "component_weights", "parameter_covariance"]
 
@@ -81,6 +82,14 @@ class GalaxyLight:
     pixel_map : galstep.pixel_map.PixelMap, optional
         From the pixels of the apertures to those that ``psf`` is given on, where
         these are others: there the galaxy is drawn and summed. No `stamp` then.
+    knots : galstep.records.StarList, optional
+        Point-like light of the galaxy, in the pixels of the apertures. It counts where
+        the components have a positive flux, which it is compared with.
+
+    Attributes
+    ----------
+    total : float
+        The galaxy's flux, components and knots: that of which `share` is a share.
     """
 
     def __init__(
@@ -90,6 +99,7 @@ class GalaxyLight:
         shape: tuple[int, int],
         apertures: Sequence[Aperture] = (),
         pixel_map: PixelMap = PixelMap(),
+        knots: StarList | None = None,
     ) -> None:
         self._map = pixel_map
         drawn = [pixel_map.aperture(aperture) for aperture in apertures]
@@ -101,19 +111,38 @@ class GalaxyLight:
         self._known = {}
         params = [pixel_map.params(c.params).moved(-self._x_min, -self._y_min) for c in components]
         self._images = [renderer.image_and_derivatives(p.to_vector()) for p in params]
+        self._take_knots(knots, psf, frame)
+
+    def _take_knots(self, knots, psf, frame):
+        """The image of the knots, in units of the total; the weights make room for it."""
+        self._knots, self.total = None, float(self._fluxes.sum())
+        if knots is None or not len(knots) or not self.total > 0:
+            return
+        known = np.isfinite(knots.x) & np.isfinite(knots.y) & np.isfinite(knots.flux)
+        knots = self._map.stars(knots.select(known))
+        with_knots = self.total + float(knots.flux.sum())
+        if not with_knots > 0:
+            return
+        image = StarRenderer(psf).render(
+            frame, knots.x - self._x_min, knots.y - self._y_min, knots.flux
+        )
+        self._knots = image / with_knots
+        self._weights = self._weights * self.total / with_knots
+        self.total = with_knots
 
     def stamp(self, aperture: Aperture) -> np.ndarray:
         """The galaxy of unit flux on the bounding box of an aperture."""
         box = self._slices(overlap(aperture))
-        return sum(
+        stamp = sum(
             weight * images[(0, *box)]
             for weight, images in zip(self._weights, self._images, strict=True)
         )
+        return stamp if self._knots is None else stamp + self._knots[box]
 
     def share(self, aperture: Aperture) -> float:
         """Share of the galaxy's total light that an aperture holds."""
-        shares, _ = self._sums(aperture)
-        return float(self._weights @ shares)
+        shares, _, knots = self._sums(aperture)
+        return float(self._weights @ shares + knots)
 
     def slopes(self, aperture: Aperture) -> np.ndarray:
         """Derivatives of the light inside an aperture.
@@ -124,17 +153,17 @@ class GalaxyLight:
             With respect to each component's (x_0, y_0, ln r_eff, e1, e2, ln n,
             flux), flux in image unit x pixel.
         """
-        shares, gradients = self._sums(aperture)
+        shares, gradients, _ = self._sums(aperture)
         return np.column_stack([self._fluxes[:, None] * gradients, shares])
 
     def log_share_slopes(self, aperture: Aperture) -> np.ndarray:
         """Derivatives of the logarithm of `share`, as `slopes`; the fluxes' are 0."""
-        shares, gradients = self._sums(aperture)
-        scale = self._weights / (self._weights @ shares)
+        shares, gradients, knots = self._sums(aperture)
+        scale = self._weights / (self._weights @ shares + knots)
         return np.column_stack([scale[:, None] * gradients, np.zeros(len(scale))])
 
     def _sums(self, aperture):
-        """(n,) shares and (n, 6) gradients of the components of unit flux."""
+        """(n,) shares and (n, 6) gradients of the components of unit flux; share of the knots."""
         if aperture not in self._known:
             self._known[aperture] = self._sums_over(aperture)
         return self._known[aperture]
@@ -145,7 +174,8 @@ class GalaxyLight:
         sums = np.array(
             [np.tensordot(images[(slice(None), *box)], weights.data) for images in self._images]
         )
-        return sums[:, 0], np.einsum("np,npq->nq", sums[:, 1:], self._jacobians)
+        knots = 0.0 if self._knots is None else float(np.sum(self._knots[box] * weights.data))
+        return sums[:, 0], np.einsum("np,npq->nq", sums[:, 1:], self._jacobians), knots
 
     def _slices(self, weights):
         y, x = weights.bbox.iymin - self._y_min, weights.bbox.ixmin - self._x_min

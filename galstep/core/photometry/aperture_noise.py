@@ -1,6 +1,6 @@
 """The noise of an aperture sum, from empty apertures of the same shape.
 
-The residual of a fit (data - galaxy - stars - sky) holds everything that is
+The residual of a fit (data - all its models) holds everything that is
 not in the model: pixel noise with its correlations, stars too faint to be
 found, structure of the sky. The scatter of the sum over one ellipse, laid over
 every position where it fits, therefore is the error of a sum, whatever the

@@ -48,7 +48,7 @@ class ApertureImages:
     Parameters
     ----------
     data : array
-        The image to sum, the sky already subtracted.
+        The image to sum, sky and companions already subtracted.
     mask : bool array
         True = bad.
     residual, residual_mask : array, bool array
@@ -170,16 +170,18 @@ class BandPhotometer:
         # what is mostly off the frame is refused, and need not be rendered
         wanted = [a for a in apertures if self._outside(a) <= settings.fill_max_nan_frac]
         shape = images.mask.shape
-        self._light = GalaxyLight(fit.sersic, psf, shape, wanted)
+        self._light = GalaxyLight(fit.sersic, psf, shape, wanted, knots=fit.knots)
         self._reference = self._light
         if reference_psf is not psf:
             # where the pixels are the same, so is the frame
             same = reference_map.is_translation
-            where = {} if same else {"pixel_map": PixelMap(reference_map.matrix)}
+            where = {"knots": fit.knots}
+            if not same:
+                where["pixel_map"] = PixelMap(reference_map.matrix)
             self._reference = GalaxyLight(
                 fit.sersic, reference_psf, shape if same else (1, 1), wanted, **where
             )
-        self._total = sum(c.flux for c in fit.sersic)
+        self._total = self._light.total
         self._pixel_sigma = float(np.nanmedian(np.where(images.mask, np.nan, images.error)))
 
     def _outside(self, aperture):

@@ -10,6 +10,7 @@ from scipy.special import gammaincinv
 
 from galstep.core.imaging.render import GalaxyRenderer
 from galstep.core.imaging.sersic import sersic_bn
+from galstep.core.imaging.stars import StarRenderer
 from galstep.core.photometry.aperture_light import component_weights
 from galstep.core.photometry.isophotes import Isophotes, data_isophotes, model_isophotes
 from galstep.core.photometry.kron import kron_radius
@@ -20,7 +21,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from galstep.core.psf.effective import EffectivePSF
-    from galstep.records import Aperture, SersicFit
+    from galstep.records import Aperture, SersicFit, StarList
 
 __all__ = ["GalaxyAperture", "define_aperture", "growth_radii"]
 
@@ -59,6 +60,7 @@ def define_aperture(
     frac_min: float = 0.05,
     frac_max: float = 0.95,
     data: np.ndarray | None = None,
+    knots: StarList | None = None,
 ) -> GalaxyAperture:
     """Isophotes and Petrosian aperture of a fitted galaxy.
 
@@ -77,6 +79,9 @@ def define_aperture(
     data : ndarray, shape (ny, nx), optional
         Image without sky, stars and gaps. If given, isophotes and ratio are
         measured on it instead of on the model, which carries no noise.
+    knots : galstep.records.StarList, optional
+        Point-like light of the galaxy: it counts for the Petrosian and Kron radii, while
+        the isophotes are those of the smooth components.
 
     Returns
     -------
@@ -93,6 +98,7 @@ def define_aperture(
     image, x, y = _model_image(components, psf, shape, frac_max)
     fractions = np.linspace(frac_min, frac_max, N_LEVELS)
     isophotes = model_isophotes(image, x, y, fractions, total=1.0)
+    image = _with_knots(image, components, knots, psf, (x, y))
     centre, reasons = components[0].params, []
     if data is not None:
         try:
@@ -169,6 +175,17 @@ def _model_image(components, psf, shape, fraction):
         for weight, c in zip(component_weights(components), components, strict=True)
     )
     return image, first.x_0 + dx, first.y_0 + dy
+
+
+def _with_knots(image, components, knots, psf, centre):
+    """The image of the galaxy, of unit flux without its knots, with them."""
+    flux = sum(c.flux for c in components)
+    if knots is None or not len(knots) or not flux > 0:
+        return image
+    knots = knots.select(np.isfinite(knots.x) & np.isfinite(knots.y) & np.isfinite(knots.flux))
+    dx, dy = centre[0] - components[0].params.x_0, centre[1] - components[0].params.y_0
+    drawn = StarRenderer(psf).render(image.shape, knots.x + dx, knots.y + dy, knots.flux)
+    return image + drawn / flux
 
 
 def _radius_with(fraction, params):

@@ -31,7 +31,7 @@ class PhotometryBand:
     ----------
     images : ApertureImages
     fit : galstep.records.BandFit
-        In this filter's pixels.
+        In this filter's pixels; its ``sersic`` are those of the galaxy that is measured.
     psf : galstep.core.psf.effective.EffectivePSF
     pixel_map : PixelMap
         From the pixels in which the ellipses are given to this filter's.
@@ -127,8 +127,10 @@ def _by_kernel(reference, band, ellipse, settings):
 
     def galaxy(where):
         shape = reference.images.mask.shape
-        light = GalaxyLight(reference.fit.sersic, reference.psf, shape, [where])
-        return sum(c.flux for c in reference.fit.sersic) * light.stamp(where)
+        light = GalaxyLight(
+            reference.fit.sersic, reference.psf, shape, [where], knots=reference.fit.knots
+        )
+        return light.total * light.stamp(where)
 
     try:
         correction = blurred_correction(
