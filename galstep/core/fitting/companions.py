@@ -49,8 +49,6 @@ OUTSIDE_R_EFF = 1.5
 MIN_STAR_SNR = 6.0
 # The least r_eff of a companion (FWHM): below it a galaxy is a pair of stars.
 MIN_R_EFF_FWHM = 0.4
-# And the largest, of the frame's longer side: beyond it it plays the sky.
-MAX_R_EFF_SHARE = 0.25
 # Modulus of (e1, e2): 0.8 is an axis ratio of 0.11.
 MAX_ELLIPTICITY = 0.8
 MIN_SNR = 10.0
@@ -80,7 +78,7 @@ def companion_clumps(band: SceneBand, solution: Solution, bounds: ShapeBounds) -
         What is clearest first, at most 8, no star in two of them.
     """
     state, residual = solution.state, solution.evaluation.residuals[0]
-    own = _companion_bounds(band, bounds)
+    own = bounds.of_companions
     trials = []
     for clump, radius in _clumps(band, state):
         trial = galaxy_for_stars(
@@ -89,12 +87,6 @@ def companion_clumps(band: SceneBand, solution: Solution, bounds: ShapeBounds) -
         if _is_galaxy(trial, band, solution, own):
             trials.append(trial)
     return _apart(sorted(trials, key=_evidence, reverse=True))
-
-
-def _companion_bounds(band, bounds):
-    """Bounds of a companion: it does not fill the frame."""
-    largest = min(bounds.r_eff[1], MAX_R_EFF_SHARE * max(band.shape))
-    return replace(bounds, r_eff=(bounds.r_eff[0], largest))
 
 
 def _clumps(band, state):
@@ -203,7 +195,7 @@ def with_given(
     """
     if not given:
         return state
-    own = _companion_bounds(band, bounds)
+    own = bounds.of_companions
     shapes = np.array([own.clip(params.to_vector()) for params in given])
     profiles = [band.galaxy_renderer.image(shape) for shape in state.shapes]
     model = np.tensordot(state.galaxy_flux[0], profiles, axes=1)
@@ -211,8 +203,8 @@ def with_given(
     light = light - np.tensordot(state.sky[0], band.basis, axes=1) * ~band.mask
     yy, xx = np.indices(band.shape)
     radii = np.exp(shapes[:, 2])
-    inside = [np.hypot(xx - s[0], yy - s[1]) < r for s, r in zip(shapes, radii, strict=True)]
-    flux = [max(2.0 * float(light[own].sum()), 0.0) for own in inside]
+    within = [np.hypot(xx - s[0], yy - s[1]) < r for s, r in zip(shapes, radii, strict=True)]
+    flux = [max(2.0 * float(light[near].sum()), 0.0) for near in within]
     return with_profiles(state, shapes, np.array([flux]))
 
 
@@ -272,7 +264,7 @@ def _fitted(result, found, freedom, options, bounds, base):
 def _lasting(result, count, bounds):
     """Which of the last profiles are galaxies after the fit of the frame."""
     band, solution = result.bands[0], result.solution
-    state, own = solution.state, _companion_bounds(band, bounds)
+    state, own = solution.state, bounds.of_companions
     ny, nx = band.shape
     last = []
     for g in range(len(state.shapes) - count, len(state.shapes)):

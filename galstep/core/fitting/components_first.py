@@ -18,8 +18,8 @@ from galstep.core.detection.ladder import run_ladder
 from galstep.core.fitting.companions import with_companions
 from galstep.core.fitting.model_choice import (
     PENALTY,
-    plays_the_sky,
     ordered,
+    plays_the_sky,
     with_second_component,
 )
 
