@@ -11,8 +11,10 @@ It is one if
 * what the parameters must be worth is paid, by chi2 and by how improbable so many stars so
   close together are (both are logarithms of a probability);
 * it is resolved, and neither a needle (two stars) nor all cusp or at a bound;
-* it lies outside the target's own light: beyond 1.5 r_eff along the isophotes, and there it
-  outshines the target. What the target has within, arms, rings and knots, is its structure.
+* it lies outside the target's own light: beyond 1.5 r_eff, and there it outshines the
+  target. What the target has within, arms, rings and knots, is its structure. Up to 3 r_eff
+  the target's outskirts may clump too, and the evidence must be beyond doubt: that of a
+  galaxy as large as the pair's second is thirty times what is asked for there.
 """
 
 from __future__ import annotations
@@ -27,6 +29,7 @@ from galstep.core.detection.ladder import run_ladder
 from galstep.core.fitting.local_galaxy import galaxy_for_stars
 from galstep.core.fitting.model_choice import PENALTY
 from galstep.core.fitting.star_clumps import star_clumps, target_radius
+from galstep.core.measurement.near_companions import REACH
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -43,8 +46,10 @@ __all__ = ["companion_clumps", "with_companions", "with_given", "with_profiles"]
 
 # Radii of a clump in FWHM: of a galaxy of about that size, and of a large one.
 RADII_FWHM = (2.5, 6.0)
-# No clump so close to the target (r_eff along its isophotes): a ring, arms, a bar's ends.
+# No clump so close to the target (r_eff): a ring, arms, a bar's ends.
 OUTSIDE_R_EFF = 1.5
+# So close the evidence must be worth more than a star.
+NEAR_R_EFF, NEAR_EVIDENCE = REACH, PER_STAR
 # A star in the middle of a clump that is tried has at least this S/N.
 MIN_STAR_SNR = 6.0
 # The least r_eff of a companion (FWHM): below it a galaxy is a pair of stars.
@@ -95,11 +100,12 @@ def _clumps(band, state):
     bright = state.star_flux[0] > MIN_STAR_SNR * noise
     allowed = bright & (target_radius(state, state.x, state.y) > OUTSIDE_R_EFF)
     n_pixels = np.count_nonzero(~band.mask)
-    found = []
+    found = {}
     for radius in RADII_FWHM:
         reach = radius * band.fwhm_in_scene
-        found += [(clump, reach) for clump in star_clumps(state, allowed, n_pixels, reach)]
-    return sorted(found, key=lambda pair: -pair[0].chance)[:MAX_TRIALS]
+        for clump in star_clumps(state, allowed, n_pixels, reach):
+            found.setdefault(clump.members.tobytes(), (clump, reach))
+    return sorted(found.values(), key=lambda pair: -pair[0].chance)[:MAX_TRIALS]
 
 
 def _evidence(trial):
@@ -115,11 +121,11 @@ def _is_galaxy(trial, band, solution, bounds):
         return False
     galaxies = solution.evaluation.galaxies[0][:, 0]
     light = np.tensordot(solution.state.galaxy_flux[0], galaxies, axes=1)
-    outside = target_radius(solution.state, x, y) > OUTSIDE_R_EFF
+    radius = float(target_radius(solution.state, x, y))
+    least = 0.0 if radius > NEAR_R_EFF else NEAR_EVIDENCE
     outshines = trial.brightness > light[int(np.rint(y)) % ny, int(np.rint(x)) % nx]
-    return bool(
-        outside and outshines and _has_a_shape(trial.shape, band, bounds) and _evidence(trial) > 0
-    )
+    convincing = radius > OUTSIDE_R_EFF and outshines and _evidence(trial) > least
+    return bool(convincing and _has_a_shape(trial.shape, band, bounds))
 
 
 def _has_a_shape(shape, band, bounds):

@@ -13,7 +13,6 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from galstep.core.engine.bounds import ShapeBounds
-from galstep.core.engine.freedom import Freedom
 from galstep.core.engine.normal import wing_half_sizes
 from galstep.core.engine.scene import SceneState, make_band
 from galstep.core.engine.solve import fit_scene
@@ -27,6 +26,9 @@ __all__ = ["LocalGalaxy", "galaxy_for_stars"]
 MARGIN_FWHM = 5.0
 START_R_EFF, START_N = 5.0, 1.0
 ITERATIONS, STAR_ITERATIONS, TOLERANCE = 15, 4, 1.0
+# After so many steps a galaxy whose chi2 is still so far above that of the stars is none:
+# those that are one were below it by then, blends of stars some hundred above.
+FIRST_ITERATIONS, HOPELESS = 4, 60.0
 
 
 @dataclass(frozen=True, eq=False)
@@ -95,18 +97,18 @@ def galaxy_for_stars(
     half = int(np.ceil(radius + MARGIN_FWHM * band.fwhm_in_scene))
     cut, stars, near, corner = _cutout(band, residual, state, place, half)
     gone = np.isin(near, replaced)
-    with_stars = fit_scene(
-        [cut], stars, Freedom(), max_iterations=STAR_ITERATIONS, tolerance=TOLERANCE
-    )
+    with_stars = fit_scene([cut], stars, max_iterations=STAR_ITERATIONS, tolerance=TOLERANCE)
     x, y = np.asarray(place) - corner
     r_eff = min(START_R_EFF, 0.4 * radius)
     shape = bounds.clip(np.array([x, y, np.log(r_eff), 0.0, 0.0, np.log(START_N)]))
     kept = stars.select_stars(~gone)
     start = SceneState.start([cut], [shape], [[stars.star_flux[0, gone].sum()]])
     start = start.with_stars(kept.x, kept.y, kept.star_flux)
-    fit = fit_scene(
-        [cut], start, Freedom(), bounds=bounds, max_iterations=ITERATIONS, tolerance=TOLERANCE
-    )
+    how = dict(bounds=bounds, tolerance=TOLERANCE)
+    fit = fit_scene([cut], start, max_iterations=FIRST_ITERATIONS, **how)
+    if fit.chi2 < with_stars.chi2 + HOPELESS:
+        reuse = fit.state, fit.evaluation
+        fit = fit_scene([cut], fit.state, max_iterations=ITERATIONS, reuse=reuse, **how)
     own, flux = fit.state.shapes[0].copy(), float(fit.state.galaxy_flux[0, 0])
     image = flux * fit.evaluation.galaxies[0][0, 0]
     own[:2] += corner

@@ -41,7 +41,10 @@ class Clump:
 
 
 def target_radius(state: SceneState, x: np.ndarray, y: np.ndarray) -> np.ndarray:
-    """Distance from the target's centre along its isophotes, in units of its r_eff.
+    """Distance from the target's centre in units of its r_eff.
+
+    Not along the isophotes: what lies above a disc seen edge-on, within its radius, is its
+    bulge, its halo or its dust.
 
     Parameters
     ----------
@@ -57,12 +60,8 @@ def target_radius(state: SceneState, x: np.ndarray, y: np.ndarray) -> np.ndarray
     if not len(state.shapes):
         return np.full(np.shape(x), np.inf)
     own = state.shapes[state.target]
-    x_0, y_0, ln_r_eff, e1, e2, _ = own[np.argmax(own[:, 2])]
-    e, half = np.hypot(e1, e2), 0.5 * np.arctan2(e2, e1)
-    dx, dy = np.asarray(x) - x_0, np.asarray(y) - y_0
-    along = dx * np.cos(half) + dy * np.sin(half)
-    across = dy * np.cos(half) - dx * np.sin(half)
-    return np.hypot(along, across * (1 + e) / (1 - e)) / np.exp(ln_r_eff)
+    x_0, y_0 = own[0, :2]
+    return np.hypot(np.asarray(x) - x_0, np.asarray(y) - y_0) / np.exp(own[:, 2].max())
 
 
 def star_clumps(

@@ -1,5 +1,7 @@
 """Companions: found where stars clump, given, and what is none."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from engine_scenes import bands_of, with_galaxy
@@ -43,11 +45,12 @@ def check_flux(synthetic, fit, share, percent):
     assert fit.flux == pytest.approx(truth, abs=5 * fit.flux_err)
 
 
-class TestFound:
-    @pytest.fixture(name="measured", scope="class")
-    def _measured(self, synthetic):
-        return fitted(synthetic, [(0.4, COMPANION)])
+@pytest.fixture(name="measured", scope="module")
+def _measured(synthetic):
+    return fitted(synthetic, [(0.4, COMPANION)])
 
+
+class TestFound:
     def test_it_is_a_galaxy_of_its_own(self, synthetic, measured):
         (fit,) = measured.fits
         (companion,) = fit.companions
@@ -163,11 +166,12 @@ class TestClumps:
         found = star_clumps(state_of(x, y), np.ones(300, bool), 9e4, 12.0)
         assert max((clump.chance for clump in found), default=0) < 6
 
-    def test_radius_along_the_isophotes(self):
-        flat = SersicParams(50.0, 50.0, 10.0, 1.0, 0.5, np.pi / 2)
-        state = state_of([], [], [flat])
+    def test_radius_is_that_of_the_largest_component(self):
+        large = SersicParams(50.0, 50.0, 10.0, 1.0, 0.5, 0.3)
+        small = SersicParams(50.0, 50.0, 2.0, 1.0, 0.0, 0.0)
+        state = replace(state_of([], [], [small, large, COMPANION]), galaxy_id=np.array([0, 0, 1]))
         radius = target_radius(state, np.array([50.0, 55.0]), np.array([60.0, 50.0]))
-        assert radius == pytest.approx([1.0, 1.0])
+        assert radius == pytest.approx([1.0, 0.5])
         assert np.isinf(target_radius(state_of([], [], []), np.zeros(2), np.zeros(2))).all()
 
 
