@@ -49,7 +49,7 @@ class LocalGalaxy:
     chance : float
         See `galstep.core.fitting.star_clumps.Clump`.
     brightness : float
-        Light in the pixel at its centre (image units).
+        Light of its brightest pixel (image units).
     """
 
     shape: np.ndarray

@@ -119,6 +119,15 @@ class TestGiven:
         total = 1.2 * synthetic.truth.fluxes["F150W"]
         assert fit.flux + companion.flux == pytest.approx(total, rel=0.03)
 
+    def test_where_nothing_is(self, synthetic):
+        """It stays, takes neither sky nor target, and its error says what is known of it."""
+        nothing = SersicParams(20.0, 80.0, 4.0, 1.0, 0.0, 0.0)
+        (fit,) = fitted(synthetic, companions=[nothing], find_companions=False).fits
+        (companion,) = fit.companions
+        assert companion.params.r_eff <= 0.2501 * SHAPE[0]
+        assert abs(companion.flux) < 5 * companion.flux_err
+        assert fit.flux == pytest.approx(synthetic.truth.fluxes["F150W"], rel=0.05)
+
     def test_start(self, synthetic):
         (band,) = bands_of(synthetic)
         state = SceneState.start([band], [TARGET.to_vector()], [[10.0]])
