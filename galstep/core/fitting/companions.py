@@ -10,7 +10,7 @@ It is one if
   points. In 24 frames of known truth nothing outside the target did but galaxies;
 * what the parameters must be worth is paid, by chi2 and by how improbable so many stars so
   close together are (both are logarithms of a probability);
-* it is resolved, and neither a needle (two stars) nor all cusp or at a bound;
+* it is resolved, and neither a needle (two stars) nor all cusp or as large as the frame;
 * it lies outside the target's own light: beyond 1.5 r_eff, and there it outshines the
   target. What the target has within, arms, rings and knots, is its structure. Up to 3 r_eff
   the target's outskirts may clump too, and the evidence must be beyond doubt: that of a
@@ -62,6 +62,9 @@ MIN_FITTED_SNR = 5.0
 # Shape (six) and flux.
 N_PARAMETERS = 7
 MAX_TRIALS, MAX_COMPANIONS = 40, 8
+# So often clumps are looked for: what a bright companion hid is seen beside it. And so often
+# the frame is fitted each time, the galaxies that did not last left out.
+MAX_ROUNDS, MAX_FITS = 3, 2
 # -2 ln of a probability per -log10 of it.
 PER_DEX = 2 * np.log(10)
 
@@ -125,15 +128,15 @@ def _is_galaxy(trial, band, solution, bounds):
     least = 0.0 if radius > NEAR_R_EFF else NEAR_EVIDENCE
     outshines = trial.brightness > light[int(np.rint(y)) % ny, int(np.rint(x)) % nx]
     convincing = radius > OUTSIDE_R_EFF and outshines and _evidence(trial) > least
-    return bool(convincing and _has_a_shape(trial.shape, band, bounds))
+    cusp = trial.shape[5] > np.log(bounds.n[1]) - 1e-3
+    return bool(convincing and not cusp and _has_a_shape(trial.shape, band, bounds))
 
 
 def _has_a_shape(shape, band, bounds):
-    """Whether a profile is resolved, no needle, and not at a bound."""
+    """Whether a profile is resolved, no needle, and does not fill the frame."""
     smallest = np.log(MIN_R_EFF_FWHM * band.fwhm_in_scene)
-    upper = np.log([bounds.r_eff[1], bounds.n[1]]) - 1e-3
-    resolved = shape[2] > smallest and np.hypot(*shape[3:5]) < MAX_ELLIPTICITY
-    return bool(resolved and (shape[[2, 5]] < upper).all())
+    resolved = smallest < shape[2] < np.log(bounds.r_eff[1]) - 1e-3
+    return bool(resolved and np.hypot(*shape[3:5]) < MAX_ELLIPTICITY)
 
 
 def _apart(trials):
@@ -234,7 +237,7 @@ def with_companions(
     LadderResult
         The same one where there is none. Each has a ``galaxy_id`` of its own.
     """
-    for _ in range(MAX_COMPANIONS):
+    for _ in range(MAX_ROUNDS):
         found = companion_clumps(result.bands[0], result.solution, bounds)
         room = MAX_COMPANIONS + 1 - len(np.unique(result.solution.state.galaxy_id))
         if not found[:room]:
@@ -250,7 +253,7 @@ def _fitted(result, found, freedom, options, bounds, base):
     """The ladder again with these galaxies, those that do not last left out; or None."""
     state, bands = result.solution.state, result.bands
     before = scene_cost(bands, state, freedom)
-    while found:
+    for _ in range(MAX_FITS):
         gone = np.isin(np.arange(state.n_stars), np.concatenate([own.replaced for own in found]))
         start = with_profiles(
             state.select_stars(~gone),
@@ -264,6 +267,8 @@ def _fitted(result, found, freedom, options, bounds, base):
             after = scene_cost(bands, other.solution.state, freedom) + price
             return other if after < before else None
         found = [own for own, kept in zip(found, last, strict=True) if kept]
+        if not found:
+            return None
     return None
 
 
