@@ -89,9 +89,11 @@ def _capped(border, stars, state, bands, layout, bounds):
     own = shape.power == 0
     steps[shape.galaxy[own], shape.parameter[own]] = border[:n_shape][own]
     shapes = state.shapes.copy()
+    of_companions, target = bounds.of_companions, state.target
     for g, step in enumerate(steps):
         free = shape.parameter[own & (shape.galaxy == g)]
-        shapes[g, free] = bounds.clip(state.shapes[g] + _cap_shape(step))[free]
+        limits = bounds if target[g] else of_companions
+        shapes[g, free] = limits.clip(state.shapes[g] + _cap_shape(step))[free]
     shapes[:, :2] = shapes[shape.leaders, :2]
     gradients = _padded(state.gradients, shape.n_powers)
     slopes = np.clip(border[:n_shape][~own], -MAX_GRADIENT_STEP, MAX_GRADIENT_STEP)

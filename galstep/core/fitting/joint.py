@@ -82,7 +82,7 @@ def _start_shapes(bands, fits, base_index, bounds):
     """
     shapes = [component.params.to_vector() for component in fits[base_index].sersic]
     shapes = [bounds.clip(shape) for shape in shapes]
-    if len(shapes) > 1 or not bounds.at_bound(shapes[0]):
+    if len(fits[base_index].target) > 1 or not bounds.at_bound(shapes[0]):
         return shapes, False
     found = [_fresh_start(*pair, bounds) for pair in zip(bands, fits, strict=True)]
     snr, shape = max(found, key=lambda one: one[0])

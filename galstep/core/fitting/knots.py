@@ -21,7 +21,6 @@ from galstep.core.population.membership import star_membership
 from galstep.flags import BandFlag
 
 if TYPE_CHECKING:
-
     from galstep.core.detection.ladder_options import LadderResult
     from galstep.core.engine.scene import SceneBand, SceneState
     from galstep.core.measurement.measure import SceneMeasurement

@@ -12,6 +12,7 @@ from galstep.core.imaging.sersic import enclosed_fraction
 from galstep.core.measurement.galaxy_covariance import galaxy_covariance, scaled_residuals
 from galstep.core.measurement.measure_galaxy import components, matched_fluxes, sky_at
 from galstep.core.measurement.measure_stars import star_list
+from galstep.core.measurement.near_companions import near_companions
 from galstep.core.noise.psf_error import relative_star_errors
 from galstep.flags import BandFlag
 from galstep.records import BandFit, SkyModel
@@ -85,6 +86,10 @@ def _band_flags(state, index, fit, core_masked, at_bound, converged, limited):
     if crowded > CROWDED_SHARE:
         flags |= BandFlag.CORE_CROWDED
         reasons.append(f"stars in the core hold {min(crowded, 99):.1f} times the galaxy's light")
+    near = near_companions(state)
+    if near:
+        flags |= BandFlag.COMPANIONS
+        reasons.append(near)
     if at_bound:
         flags |= BandFlag.AT_BOUND
         reasons.append(f"{', '.join(at_bound)} at the bound")
@@ -232,8 +237,8 @@ class _GalaxyNumbers:
 
 
 def _at_bound(bounds, state, band):
-    """Names of the parameters of any component that sit at a bound in this band."""
-    shapes = state.shapes_in(band)
+    """Names of the parameters of any component of the target that sit at a bound in this band."""
+    shapes = state.shapes_in(band)[state.target]
     return list(dict.fromkeys(name for shape in shapes for name in bounds.at_bound(shape)))
 
 

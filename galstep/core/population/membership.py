@@ -129,7 +129,8 @@ def star_membership(
 
 def _typical_errors(error):
     """Median error of each band's sources; infinite without any."""
-    return np.array([np.median(e[np.isfinite(e)]) if np.isfinite(e).any() else np.inf for e in error])
+    known = [own[np.isfinite(own)] for own in error]
+    return np.array([np.median(own) if len(own) else np.inf for own in known])
 
 
 def _expected(log_bright, outside, area):
