@@ -55,8 +55,8 @@ class Solution:
     last step, one step before ``state``. ``converged`` is False when the
     iterations ran out while a step still lowered chi2 by more than
     ``STILL_MOVING`` and moved a galaxy by more than ``STANDS`` of its errors (what
-    moves otherwise is a blend whose stars trade light), or when no step could be made at all. ``gained`` is by how much
-    chi2 is below that of the start.
+    moves otherwise is a blend whose stars trade light), or when no step could be made
+    at all. ``gained`` is by how much chi2 is below that of the start.
     """
 
     state: SceneState
