@@ -63,6 +63,8 @@ def with_core_star(
     -------
     LadderResult
     """
+    if not options.thresholds:
+        return result
     state, bands = result.solution.state, result.bands
     if state.target.sum() != 1 or _listed(bands, state):
         return result

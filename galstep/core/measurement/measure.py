@@ -14,20 +14,41 @@ from galstep.core.measurement.measure_galaxy import components, matched_fluxes, 
 from galstep.core.measurement.measure_stars import star_list
 from galstep.core.measurement.near_companions import near_companions
 from galstep.core.noise.psf_error import relative_star_errors
-from galstep.flags import BandFlag
+from galstep.flags import BandFlag, decode
 from galstep.records import BandFit, SkyModel
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from galstep.core.engine.bounds import ShapeBounds
     from galstep.core.engine.freedom import Freedom
 
-__all__ = ["SceneMeasurement", "measure_scene"]
+__all__ = ["SceneMeasurement", "measure_scene", "with_shared_flags"]
 
 FAINT_SNR = 5.0
 # A galaxy under stars of its own brightness can trade light with them, and no
 # formal error knows of a star that was missed.
 CROWDED_RADIUS = 1.5
 CROWDED_SHARE = 1.0
+
+
+# What disturbs a shape disturbs all filters that share it.
+SHARED_FLAGS = BandFlag.CORE_CROWDED | BandFlag.COMPANIONS
+
+
+def with_shared_flags(fits: Sequence[BandFit], shared: int) -> list[BandFit]:
+    """Fits of one shape: a bit of ``shared`` that one has is set in all, and says where from."""
+    found = [int(fit.flags) & int(shared) for fit in fits]
+    together = int(np.bitwise_or.reduce(found)) if found else 0
+    flagged = []
+    for fit, own in zip(fits, found, strict=True):
+        missing = together & ~own
+        reason = fit.reason
+        if missing:
+            words = ", ".join(decode(missing))
+            reason = "; ".join(text for text in (reason, f"{words}: in another filter") if text)
+        flagged.append(replace(fit, flags=int(fit.flags) | missing, reason=reason))
+    return flagged
 
 
 @dataclass(frozen=True, eq=False)
@@ -182,7 +203,7 @@ def measure_scene(
         )
         fits.append(replace(fit, flags=flags, reason=reason))
     return SceneMeasurement(
-        fits=fits,
+        fits=with_shared_flags(fits, SHARED_FLAGS),
         galaxy=[
             image + band.structure_light
             for image, band in zip(
