@@ -6,8 +6,8 @@ import importlib.util
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 
+from galstep.core.star_field.given import GivenStars
 from galstep.core.star_field.psf import PsfField
 from galstep.core.star_field.tiles import FieldImage, make_tiles
 from galstep.datamodels import GalaxyModel
@@ -146,10 +146,7 @@ class StarPhot(ImageStep):
     def _initial(self, image):
         if self.init_params is None:
             return None
-        x, y, flux = read_star_positions(self.init_params, image.wcs)
-        if self.engine == "photutils" and 0 < np.isfinite(flux).sum() < len(flux):
-            flux = np.full(len(flux), np.nan)
-        return x, y, flux
+        return GivenStars.of(*read_star_positions(self.init_params, image.wcs))
 
     def _table_meta(self, image):
         return {
