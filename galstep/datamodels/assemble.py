@@ -13,14 +13,15 @@ from astropy.units import Unit
 from galstep.datamodels.band import BandData
 from galstep.datamodels.calibration import (
     SURFACE_BRIGHTNESS,
-    parse_unit,
     surface_brightness_factor,
 )
 from galstep.datamodels.messages import one_line
-from galstep.datamodels.mosaic_cut import SMALLEST_SIDE, cut_about, fits_wcs, pixel_side, whole
+from galstep.datamodels.mosaic_cut import SMALLEST_SIDE, cut_about, fits_wcs, whole
 from galstep.datamodels.weights import error_from_weight
 from galstep.exceptions import InputError
 from galstep.flags import BandFlag
+from galstep.sky_frame import pixel_side
+from galstep.unit_names import parse_unit
 
 if TYPE_CHECKING:
     from galstep.datamodels.image_source import ImageSource
