@@ -167,8 +167,20 @@ def fits_sources(
                 groups.setdefault(key, {}).setdefault(role, []).append(hdu)
         images = {key: group for key, group in groups.items() if "data" in group}
         if not images:
+            images = _only_image(hdus, groups)
+        if not images:
             raise InputError(f"{where}: there is no image (extension SCI); it has {_listing(hdus)}")
         return [_source(group, key, hdus, where) for key, group in images.items()]
+
+
+def _only_image(hdus, groups):
+    """The one image that no name makes something else, whatever it is called."""
+    left = [hdu for i, hdu in enumerate(hdus) if is_image(hdu) and _place(hdu, i, ()) is None]
+    left = [hdu for hdu in left if len(hdu.shape) == 2]
+    if len(left) != 1:
+        return {}
+    key = next(iter(groups)) if len(groups) == 1 else (None, 1)
+    return {key: {**groups.get(key, {}), "data": left}}
 
 
 def is_image(hdu: Any) -> bool:
