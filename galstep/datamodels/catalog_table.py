@@ -61,7 +61,7 @@ def open_table(source: Any, what: str, table_format: str | None = None) -> QTabl
             f"got {type(source).__name__}"
         )
     try:
-        if hasattr(source, "iloc"):  # a DataFrame of pandas
+        if hasattr(source, "iloc") and not isinstance(source, Table):  # a DataFrame of pandas
             source = Table.from_pandas(source)
         return QTable(source)
     except (ValueError, TypeError) as error:

@@ -41,8 +41,7 @@ class StarPhot(ImageStep):
     class_alias = "gal_starphot"
     result_class = StarFieldModel
     works_on_galaxy_model = False
-    _init_params: Any = None
-    _psf = _error = _mask = None
+    _psf = _error = _mask = _table = None
 
     spec = """
     extension = string(default=None)            # Which image of a file with several: its filter, extension (SCI,2) or EXTVER
@@ -71,15 +70,13 @@ class StarPhot(ImageStep):
     qa_figure = boolean(default=True)           # Write the picture <name>_starphot.png (needs matplotlib)
     """
 
-    @property
-    def init_params(self) -> str | None:
-        """What the parameter says; of a table how many rows it has."""
-        given = self._init_params
-        return given if given is None or isinstance(given, str) else f"table of {len(given)} rows"
-
-    @init_params.setter
-    def init_params(self, given: Any) -> None:
-        self._init_params = os.fspath(given) if isinstance(given, os.PathLike) else given
+    def __init__(self, *args: Any, init_params: Any = None, **kws: Any) -> None:
+        is_path = isinstance(init_params, str | os.PathLike)
+        if is_path:
+            kws["init_params"] = os.fspath(init_params)
+        super().__init__(*args, **kws)
+        if not is_path:
+            self._table = init_params
 
     def run(
         self,
@@ -109,15 +106,19 @@ class StarPhot(ImageStep):
         -------
         `galstep.datamodels.star_field_model.StarFieldModel`
         """
-        before = self._init_params
+        before = self._table
         self._psf, self._error, self._mask = psf, error, mask
-        if init_params is not None:
-            self.init_params = init_params
+        self._table = before if init_params is None else init_params
         try:
             return super().run(*args)
         finally:
-            self._init_params = before
             self._psf = self._error = self._mask = None
+            self._table = before
+
+    @property
+    def _given(self):
+        """The table of first positions, or where it is."""
+        return self.init_params if self._table is None else self._table
 
     @staticmethod
     def _one_input(args):
@@ -151,6 +152,11 @@ class StarPhot(ImageStep):
         image = open_image(input, self._error, self._mask, self.extension)
         psfs = self._psfs(self._psf if psf is None else psf, image)
         field = FieldImage(image.data, image.err, image.mask, gain=self.gain or None)
+        if not any(field.read(tile)[1].any() for tile in make_tiles(image.shape, self.tile_size)):
+            raise InputError(
+                f"image {image.name!r} has no usable pixel: all are masked, not finite, or without "
+                "an error"
+            )
         found, rows = self._measure(field, psfs, options, self._initial(image))
         catalog = star_catalog(
             rows, image.unit, image.wcs, pixel_area(image), meta=self._table_meta(image),
@@ -194,9 +200,9 @@ class StarPhot(ImageStep):
 
         if self.fit_shape and self.fit_shape % 2 == 0:
             raise ParameterError(f"fit_shape must be odd (or 0), got {self.fit_shape}")
-        if self.fixed_positions and self._init_params is None:
+        if self.fixed_positions and self._given is None:
             raise ParameterError("fixed_positions needs init_params, the positions to be held")
-        if self.finder == "none" and self._init_params is None:
+        if self.finder == "none" and self._given is None:
             raise ParameterError("finder none needs init_params, the positions of the stars")
         return StarFieldOptions(
             finder=self.finder,
@@ -225,10 +231,10 @@ class StarPhot(ImageStep):
 
     def _initial(self, image):
         """The stars of init_params, every row of it."""
-        if self._init_params is None:
+        if self._given is None:
             return None
         catalog = read_position_catalog(
-            self._init_params, has_wcs=image.wcs is not None, what="init_params",
+            self._given, has_wcs=image.wcs is not None, what="init_params",
             unit=u.Unit(image.unit) if image.unit else None, sky_first=False,
         ).on_image(image.wcs, image.shape)  # fmt: skip
         given = GivenStars.of(
