@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from astropy import units as u
-from astropy.coordinates import ICRS, SkyCoord
+from astropy.coordinates import ICRS, BarycentricMeanEcliptic, SkyCoord
 from astropy.wcs import NoConvergence
 from astropy.wcs.utils import wcs_to_celestial_frame
 from astropy.wcs.wcsapi import HighLevelWCSWrapper
@@ -45,10 +45,17 @@ def celestial_frame(wcs: Any) -> BaseCoordinateFrame:
     if is_gwcs(wcs):
         found = getattr(wcs.output_frame, "reference_frame", None)
         return ICRS() if found is None else found
+    axes = ", ".join(wcs.wcs.ctype)
+    longitude = wcs.wcs.lngtyp.strip()
+    if longitude == "ELON":
+        # astropy goes by RADESYS alone, and takes ecliptic axes for equatorial ones
+        equinox = wcs.wcs.equinox if np.isfinite(wcs.wcs.equinox) else 2000.0
+        return BarycentricMeanEcliptic(equinox=f"J{equinox}")
+    if longitude not in ("RA", "GLON", "TLON"):
+        raise InputError(f"the sky frame of a WCS with the axes {axes} is not known")
     try:
         return wcs_to_celestial_frame(wcs)
     except ValueError as error:
-        axes = ", ".join(wcs.wcs.ctype)
         raise InputError(
             f"the sky frame of a WCS with the axes {axes} is not known ({error})"
         ) from error

@@ -41,6 +41,7 @@ from galstep.datamodels.image_source import ImageSource
 from galstep.datamodels.messages import one_line
 from galstep.datamodels.wcs_text import check_axes
 from galstep.exceptions import GalstepError, InputError
+from galstep.sky_frame import celestial_frame
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -279,6 +280,11 @@ def header_wcs(hdu: ImageHDU, hdus: HDUList, what: str) -> WCS | None:
         raise InputError(f"{what}: the WCS cannot be read ({one_line(error)})") from error
     if not wcs.has_celestial:
         log.info("%s: axes %s are no sky coordinates", what, list(wcs.wcs.ctype))
+        return None
+    try:
+        celestial_frame(wcs)
+    except InputError as error:
+        log.warning("%s: %s, so it is taken as without a WCS", what, error)
         return None
     if not np.isfinite(wcs.proj_plane_pixel_area().value) or not wcs.proj_plane_pixel_area() > 0:
         raise InputError(f"{what}: the WCS is singular")
