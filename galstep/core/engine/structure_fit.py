@@ -182,6 +182,9 @@ class _BandProblem:
         if not len(self.modes):
             return None
         image = self.modes.image(self.coefficients)
+        sums = self.modes.images.sum(axis=1)
+        inverse = np.linalg.inv(self.matrix + np.diag(self.precision))
+        error = float(np.sqrt(max(sums @ inverse @ sums, 0.0)))
         return BandStructure(
-            self.modes, self.coefficients, self.precision, self.n_determined, image
+            self.modes, self.coefficients, self.precision, self.n_determined, image, error
         )

@@ -74,6 +74,8 @@ class BandStructure:
         How many coefficients the data determine, the prior not.
     image : (ny, nx) array
         The light that they add, image units.
+    flux_err : float
+        1-sigma error of the sum of ``image``, the noise of the pixels taken as independent.
     """
 
     modes: StructureModes
@@ -81,6 +83,7 @@ class BandStructure:
     precision: np.ndarray
     n_determined: float
     image: np.ndarray
+    flux_err: float = 0.0
 
 
 def _radii(fwhm, outer):

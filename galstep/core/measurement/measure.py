@@ -138,6 +138,19 @@ def _core_seen(fit):
     return fit.matched_flux > FAINT_SNR * fit.matched_flux_err
 
 
+def _with_structure(fit, band):
+    """A fit whose total holds the light of the structure, and its error that of the modes."""
+    if band.structure is None:
+        return fit
+    # the modes are as wide as what correlates the pixels
+    error = band.structure.flux_err * max(fit.noise_corr, 1.0)
+    return replace(
+        fit,
+        total_flux=fit.flux + float(band.structure_light.sum()),
+        total_flux_err=float(np.hypot(fit.total_flux_err, error)),
+    )
+
+
 def _masked_share(band, vector):
     yy, xx = np.indices(band.shape)
     inside = np.hypot(xx - vector[0], yy - vector[1]) < 2 * np.exp(vector[2])
@@ -196,7 +209,7 @@ def measure_scene(
             pixel_map=band.pixel_map,
             **galaxy.of_band(i),
         )
-        fit = replace(fit, total_flux=fit.flux + float(band.structure_light.sum()))
+        fit = _with_structure(fit, band)
         at_bound = _at_bound(bounds, state, band) if any(freedom.shape) else []
         flags, reason = _band_flags(
             state, i, fit, _masked_share(band, own), at_bound, solution.converged, result.limited
