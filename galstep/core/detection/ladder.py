@@ -25,8 +25,8 @@ from galstep.core.detection.ladder_options import LadderOptions, LadderResult, t
 from galstep.core.detection.outliers import discounted_band
 from galstep.core.detection.pruning import merged_pairs, weakest_of_pairs
 from galstep.core.detection.star_cuts import failing_stars
-from galstep.core.detection.star_fitters import StarFitter, with_render_side
-from galstep.core.detection.star_search import StarSearch
+from galstep.core.detection.star_fitters import StarFitter, odd_side, with_render_side
+from galstep.core.detection.star_search import StarSearch, covered_pixels
 from galstep.core.engine.covariance import covariance_of, scene_covariance
 from galstep.core.engine.normal import evaluate, wing_half_sizes
 from galstep.core.engine.scene import Freedom
@@ -74,18 +74,6 @@ def _shape_change(old, new):
     change = np.abs(new - old)
     change[:, :2] /= np.exp(new[:, 2:3])
     return float(change.max())
-
-
-def _covered_pixels(bands):
-    """Number of the scene's pixels with data in a band at least."""
-    if all(band.in_scene_frame for band in bands):
-        return np.count_nonzero(~np.all([band.mask for band in bands], axis=0))
-    return max(np.count_nonzero(~band.mask) / band.scale**2 for band in bands)
-
-
-def _odd(size):
-    """The next odd whole number, 3 at least; 0 stays 0."""
-    return max(3, 2 * int(np.ceil((size - 1) / 2)) + 1) if size > 0 else 0
 
 
 @dataclass(frozen=True, eq=False)
@@ -141,7 +129,7 @@ class Ladder:
         self.freedom, self.options, self.bounds = freedom, options, bounds
         area = min(band.noise_area_in_scene for band in bands)
         self.fwhm = min(band.fwhm_in_scene for band in bands)
-        max_stars = int(options.density * _covered_pixels(bands) / area)
+        max_stars = int(options.density * covered_pixels(bands) / area)
         self.search = StarSearch(options, self.fwhm, max_stars)
         self.templates = colour_templates(state.star_flux[:, :0], state.star_flux[:, :0])
         self.significance = np.full(state.n_stars, np.inf)
@@ -152,7 +140,7 @@ class Ladder:
         self.at_floor = False
         self.noise = PassNoise(base, options)
         sharpest = min(band.star_renderer.psf.fwhm for band in bands)
-        self.fitter = StarFitter(options.fitter, window=_odd(options.window * sharpest))
+        self.fitter = StarFitter(options.fitter, window=odd_side(options.window * sharpest))
         self.final_fitter = options.refit.fitter(self.fitter, options.group_separation * self.fwhm)
         self.solution, self.state, self.maps = None, state, None
         self.evaluated = None  # the last state with its images
