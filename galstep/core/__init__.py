@@ -7,6 +7,7 @@ imaging         images of galaxies and stars: profiles, transforms, stamps, sky
 psf             the effective PSF: library array, kernel, correction
 engine          one scene and its fit: parameters, normal equations, solvers
 noise           the noise that frames have, and errors that know of it
+population      which sources are stars of the frame, which pieces of a galaxy
 measurement     from a fitted scene to the records that are reported
 detection       stars found, fitted and pruned: the threshold ladder
 fitting         the fits that steps ask for: base, scaled, forced, joint

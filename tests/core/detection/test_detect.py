@@ -253,9 +253,37 @@ class TestSeveralBands:
         band = band_of()
         combined = significance_map([matched_filter(band, 0 * white(1))] * 3, FLAT)
         flux = np.array([[3.0, 9.0, -5.0], [3.0, 0.0, -5.0], [3.0, 0.0, -5.0]])
-        found = combined.star_significance(flux, np.ones((3, 3)))
+        x, y = np.array([10.0, 20.0, 30.0]), np.array([30.0, 10.0, 20.0])
+        found = combined.star_significance(flux, np.ones((3, 3)), x, y)
         np.testing.assert_allclose(found, [3 * np.sqrt(3), 9.0, -5.0])
-        assert combined.star_significance(np.zeros((3, 0)), np.zeros((3, 0))).shape == (0,)
+        none = np.zeros((3, 0))
+        assert combined.star_significance(none, none, x[:0], y[:0]).shape == (0,)
+
+    def test_a_galaxy_counts_as_noise_where_it_is(self):
+        # in three bands of equal noise a piece of the size s has s sqrt(3) as a star would
+        band = band_of()
+        maps = [matched_filter(band, 0 * white(1))] * 3
+        structure = np.zeros(maps[0][0].shape)
+        structure[:, 40 + PADDING :] = 4.0
+        combined = significance_map(maps, FLAT, [structure] * 3)
+        flux, x = np.full((3, 2), 8.0), np.array([39.0, 41.0])
+        found = combined.star_significance(flux, np.ones((3, 2)), x, np.array([20.0, 20.0]))
+        np.testing.assert_allclose(found, [8 * np.sqrt(3), 8 * np.sqrt(3) / np.sqrt(1 + 48)])
+
+    def test_peaks_on_a_galaxy_are_judged_like_fitted_stars(self):
+        band = band_of()
+        residual, _ = star(band, 50, 40, 30.0)
+        maps = [matched_filter(band, residual)]
+        share = np.full(maps[0][0].shape, 0.0)
+        alone = significance_map(maps, np.eye(1), [share])
+        peak = np.unravel_index(alone.combined.argmax(), share.shape)
+        size = alone.combined[peak]
+        error = 1 / np.sqrt(maps[0][2][peak])
+        closed = significance_map(maps, np.eye(1), [share + 2 * error])
+        assert closed.combined[peak] == pytest.approx(size / np.sqrt(5))
+        one = (np.array([[maps[0][1][peak]]]), np.array([[error]]))
+        place = np.array([peak[1] - PADDING]), np.array([peak[0] - PADDING])
+        assert closed.star_significance(*one, *place) == pytest.approx(size / np.sqrt(5))
 
     def test_one_band_without_data(self):
         mask = np.ones(SHAPE, dtype=bool)

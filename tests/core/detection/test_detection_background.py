@@ -83,7 +83,7 @@ class TestMesh:
 
     def test_stars_stand_out_and_the_data_stay(self, hilly):
         synthetic, band = hilly
-        options = dict(thresholds=(20.0, 6.0), keep=6.0, core_radius=0.0, near_from=9)
+        options = dict(thresholds=(20.0, 6.0), keep=6.0, near_from=9)
         plain = run(synthetic, bands=[band], **options)
         mesh = run(synthetic, bands=[band], background=MESH, **options)
         assert found(synthetic, mesh.solution.state, 0.5).all()
@@ -133,7 +133,7 @@ class TestAnnulus:
 
     def test_the_ladder_uses_it(self, hilly):
         synthetic, band = hilly
-        options = dict(thresholds=(20.0, 6.0), keep=6.0, core_radius=0.0, near_from=9)
+        options = dict(thresholds=(20.0, 6.0), keep=6.0, near_from=9)
         plain = run(synthetic, bands=[band], **options)
         own = run(synthetic, bands=[band], background=self.OPTIONS, **options)
         assert found(synthetic, own.solution.state, 0.5).all()

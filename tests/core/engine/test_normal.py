@@ -19,7 +19,17 @@ SHEAR = np.array([[1.05, 0.15], [-0.1, 0.9]])
 GALAXIES = [
     SersicParams(14.3, 12.8, 4.0, 1.3, 0.35, 0.6).to_vector(),
     SersicParams(22.1, 19.4, 2.5, 0.9, 0.2, 2.1).to_vector(),
+    SersicParams(14.3, 12.8, 1.8, 0.8, 0.1, 1.6).to_vector(),
+    SersicParams(22.1, 19.4, 4.5, 1.1, 0.3, 2.3).to_vector(),
 ]
+# whose profile each is: every one a galaxy, the second profile of the target beside a
+# companion, and two galaxies of two profiles that do not stand together
+OWNERS = {
+    "two galaxies": (0, 1),
+    "one galaxy of two": (0, 0),
+    "a companion before the second profile": (0, 1, 0),
+    "two galaxies of two": (3, 1, 3, 1),
+}
 SOME = (True, False, True, True, False, False)
 PRIORS = (
     ShapePrior("x_0", 14.0, 0.1),
@@ -28,7 +38,7 @@ PRIORS = (
 )
 
 
-def small_scene(n_galaxies=2, n_bands=2):
+def small_scene(n_galaxies=2, n_bands=2, owners=None):
     """Two bands of random data, the second on another grid, with masked pixels.
 
     The stamps of the matrix are as wide as the PSF: nothing is truncated.
@@ -45,17 +55,20 @@ def small_scene(n_galaxies=2, n_bands=2):
         grid = dict(matrix=matrix, origin=origin, log_wavelength=0.7 * i)
         bands.append(make_band(f"b{i}", data, mask, psf, sigma, **grid))
         assert bands[-1].star_renderer.matrix_half_size == bands[-1].star_renderer.half_size == 5
+    n_galaxies = n_galaxies if owners is None else len(owners)
     flux = rng.uniform(30, 80, (n_bands, n_galaxies))
     sky = [rng.normal(size=3) for _ in bands]
     shift = rng.normal(0, 0.3, (n_bands, 2))
-    state = SceneState.start(
-        bands, np.array(GALAXIES[:n_galaxies]).reshape(-1, 6), flux, sky, shift
-    )
+    shapes = np.array(GALAXIES[:n_galaxies]).reshape(-1, 6)
+    if owners is not None:
+        shapes[:, :2] = shapes[[owners.index(own) for own in owners], :2]
+    state = SceneState.start(bands, shapes, flux, sky, shift, owners)
     # a pair that overlaps, one in the galaxy, one at the edge, one just outside the frame
     x, y = [8.2, 10.1, 13.7, 26.0, 20.4], [7.7, 8.9, 14.2, 10.3, -0.4]
     state = state.with_stars(x, y, rng.uniform(-10, 40, (n_bands, 5)))
     rng_moved = state.x + rng.normal(0, 0.2, 5), state.y + rng.normal(0, 0.2, 5)
     gradients = rng.normal(0, 0.1, (2, n_galaxies, 6)) * (np.arange(6) > 1)
+    gradients[:, ~state.target] = 0  # only the target's shape changes with wavelength
     return bands, replace(state, x_prior=rng_moved[0], y_prior=rng_moved[1], gradients=gradients)
 
 
@@ -69,8 +82,9 @@ def stepped(state, layout, place, step):
     for change, (g, k, power) in zip(border, places, strict=False):
         target = shapes if power == 0 else gradients[power - 1]
         target[g, k] += change
-        if layout.concentric and k < 2:
-            target[1:, k] += change
+        if k < 2:  # the other profiles of the galaxy go along
+            others = (state.galaxy_id == state.galaxy_id[g]) & (np.arange(len(shapes)) != g)
+            target[others, k] += change
     for band, own in layout.registration.items():
         shift[band] += border[own]
     first = [own.start for own in layout.linear]
@@ -120,7 +134,6 @@ FREEDOMS = {
     "linear": PINNED,
     "gradients": Freedom(gradient=(0, 0, 2, 1, 1, 1)),
     "some gradients": Freedom(shape=SOME, gradient=(0, 0, 1, 0, 0, 0), registration=(1,)),
-    "concentric": Freedom(concentric=True, gradient=(0, 0, 1, 0, 0, 0)),
     "shape priors": Freedom(shape_priors=PRIORS),
     "priors on pinned": Freedom(shape=SOME, shape_priors=PRIORS),
 }
@@ -128,7 +141,46 @@ FREEDOMS = {
 
 @pytest.mark.parametrize("freedom", FREEDOMS.values(), ids=FREEDOMS)
 def test_gradient_and_matrix(freedom):
+    check_derivatives(*small_scene(), freedom)
+
+
+@pytest.mark.parametrize("owners", OWNERS.values(), ids=OWNERS)
+@pytest.mark.parametrize("name", ["all", "some gradients"])
+def test_the_profiles_of_a_galaxy_share_its_centre(owners, name):
+    bands, state = small_scene(owners=owners)
+    equations = check_derivatives(bands, state, FREEDOMS[name])
+    n_centres = np.count_nonzero(equations.layout.shape.parameter < 2)
+    free = sum(FREEDOMS[name].shape[:2])
+    assert n_centres == free * len(set(owners))
+
+
+def test_a_prior_on_the_colours_of_stars():
     bands, state = small_scene()
+    held = with_flux_precision(state)
+    equations = check_derivatives(bands, held, Freedom(registration=(1,)))
+    free = check_derivatives(bands, state, Freedom(registration=(1,)))
+    # the star that is not held has the equations that it had
+    own, coupled = equations.layout.star(3, 0), dense(equations.matrix) - dense(free.matrix)
+    place = equations.layout.n_border + own
+    np.testing.assert_array_equal(coupled[place : place + 2], 0)
+    sizes = half_sizes_of(bands, state)
+    for freedom in (PINNED, Freedom()):
+        chi2 = [evaluate(bands, own, sizes, freedom).chi2 for own in (state, held)]
+        pairs = zip(state.star_flux.T, held.flux_precision, strict=True)
+        expected = sum(flux @ precision @ flux for flux, precision in pairs)
+        assert chi2[1] - chi2[0] == pytest.approx(expected, rel=1e-9)
+
+
+def with_flux_precision(state):
+    """Priors on all stars but one that tie their bands together."""
+    root = np.random.default_rng(8).normal(0, 0.3, (state.n_stars, 2, 2))
+    precision = np.einsum("sab,scb->sac", root, root)
+    precision[3] = 0.0
+    return replace(state, flux_precision=precision)
+
+
+def check_derivatives(bands, state, freedom):
+    """Gradient and matrix against differences of chi2 and the model; the equations."""
     half_sizes = half_sizes_of(bands, state)
     evaluation = evaluate(bands, state, half_sizes, freedom)
     equations = normal_equations(bands, state, evaluation, half_sizes, freedom)
@@ -140,11 +192,13 @@ def test_gradient_and_matrix(freedom):
     )
     expected += np.diag(prior_curvature(bands, freedom, layout))
     add_shape_priors(expected, state, freedom, layout)
+    add_flux_priors(expected, state, layout)
     scale = np.sqrt(np.diag(expected))
     gradient = np.concatenate([equations.border_gradient, equations.star_gradient])
     np.testing.assert_allclose(gradient / scale, slope / scale, atol=2e-4)
     difference = (dense(equations.matrix) - expected) / np.outer(scale, scale)
     np.testing.assert_allclose(difference, 0, atol=1e-5)
+    return equations
 
 
 def prior_curvature(bands, freedom, layout):
@@ -169,6 +223,15 @@ def add_shape_priors(matrix, state, freedom, layout):
         for k, column in places.items():
             if row is not None and column is not None:
                 matrix[row, column] += own[j, k]
+
+
+def add_flux_priors(matrix, state, layout):
+    """What the priors on the stars' colours add, star by star."""
+    if state.flux_precision is None:
+        return
+    for star, precision in enumerate(state.flux_precision):
+        own = layout.n_border + layout.star(star, 0) + np.arange(layout.n_bands)
+        matrix[np.ix_(own, own)] += precision
 
 
 @pytest.mark.parametrize("n_galaxies", [0, 1])

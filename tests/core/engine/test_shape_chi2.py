@@ -89,8 +89,8 @@ class TestGradient:
         two = replace(
             state, shapes=np.array([state.shapes[0], second]), galaxy_flux=np.zeros((2, 2))
         )
-        two = replace(two, gradients=np.zeros((0, 2, 6)))
-        chi2 = ShapeChi2(bands, two, Freedom(concentric=True))
+        two = replace(two, gradients=np.zeros((0, 2, 6)), galaxy_id=np.zeros(2, dtype=int))
+        chi2 = ShapeChi2(bands, two, Freedom())
         assert len(chi2.start) == 10
         there = chi2.start + 0.05
         state_there = chi2.state_at(there)
