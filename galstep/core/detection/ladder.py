@@ -163,6 +163,9 @@ class Ladder:
         evaluation = with_far_wings(evaluation, wings)
         self.evaluated = self.state, evaluation
         self.bands, self.maps = self.noise.measure(self.bands, self.state, evaluation)
+        if (self.state.galaxy_flux > 0).any():
+            # a galaxy that is known: its profiles are not to reach for its arms first
+            self.model_structure()
 
     def model_structure(self) -> None:
         """Solve for the target's structure, and take it off the data that are fitted."""

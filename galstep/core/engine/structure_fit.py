@@ -90,8 +90,7 @@ class _BandProblem:
     """The linear problem of one band: its modes, and everything else solved for."""
 
     def __init__(self, modes, residual, weight, others):
-        self.modes, self.residual, self.weight = modes, residual, weight
-        self.columns = np.concatenate([modes.images, others])
+        self.modes, self.residual, self.weight, self.others = modes, residual, weight, others
         self.precision = np.full(len(modes), 1 / START_WIDTH**2)
         self.coefficients = np.zeros(len(modes))
         self.n_determined = 0.0
@@ -117,7 +116,7 @@ class _BandProblem:
         if not len(self.modes):
             return
         for _ in range(2):
-            left = self.residual - self.coefficients @ self.modes.images
+            left = self.residual - self.modes.light(self.coefficients)
             weight = np.where(left * np.sqrt(self.weight) > CLIP, 0.0, self.weight)
             self._project(weight)
             self._widths()
@@ -125,16 +124,16 @@ class _BandProblem:
 
     def _project(self, weight):
         """Normal equations of the modes, the other columns solved for."""
-        n = len(self.modes)
-        weighted = self.columns * weight
-        matrix, right = weighted @ self.columns.T, weighted @ self.residual
-        other = slice(n, None)
-        scale = 1 / np.sqrt(np.maximum(np.diag(matrix)[other], np.finfo(float).tiny))
-        inner = matrix[other, other] * scale[:, None] * scale + 1e-9 * np.eye(len(scale))
-        across = matrix[other, :n] * scale[:, None]
-        solved = np.linalg.solve(inner, np.column_stack([across, right[other] * scale]))
-        self.matrix = matrix[:n, :n] - across.T @ solved[:, :-1]
-        self.right = right[:n] - across.T @ solved[:, -1]
+        weighted = self.others * weight
+        inner = weighted @ self.others.T
+        scale = 1 / np.sqrt(np.maximum(np.diag(inner), np.finfo(float).tiny))
+        inner = inner * scale[:, None] * scale + 1e-9 * np.eye(len(scale))
+        across = self.modes.sums(weighted) * scale[:, None]
+        outer = weighted @ self.residual * scale
+        solved = np.linalg.solve(inner, np.column_stack([across, outer]))
+        self.matrix = self.modes.products(weight) - across.T @ solved[:, :-1]
+        right = self.modes.sums((weight * self.residual)[None])[0]
+        self.right = right - across.T @ solved[:, -1]
 
     def _widths(self):
         """MacKay's update of each order's precision, until it stands."""
@@ -182,9 +181,9 @@ class _BandProblem:
         if not len(self.modes):
             return None
         image = self.modes.image(self.coefficients)
-        sums = self.modes.images.sum(axis=1)
+        sums = self.modes.sums(np.ones((1, len(self.residual))))[0]
         inverse = np.linalg.inv(self.matrix + np.diag(self.precision))
         error = float(np.sqrt(max(sums @ inverse @ sums, 0.0)))
         return BandStructure(
-            self.modes, self.coefficients, self.precision, self.n_determined, image, error
+            self.modes.order, self.coefficients, self.precision, self.n_determined, image, error
         )

@@ -11,6 +11,9 @@ m = 2, boxiness m = 4. The modes multiply the light as the PSF leaves it, and no
 finer than the PSF, so that none of them can take the place of a star: the hats are at
 least a FWHM apart, and a mode enters only where half its wave along the isophote is
 longer than a FWHM.
+
+A pixel lies under two hats at most, so that sums over pixels are made ring by ring, of the
+few waves there, and no mode is ever drawn by itself.
 """
 
 from __future__ import annotations
@@ -36,27 +39,88 @@ class StructureModes:
     Parameters
     ----------
     places : (n,) int array
-        The pixels, as places in the flat image, that any mode reaches.
-    images : (n_modes, n) array
-        G h trig there, image units.
-    order : (n_modes,) int array
-        m of each.
+        The pixels that any mode reaches, as places in the flat image, ring by ring.
+    rings : (n_hats + 2,) int array
+        Where the rings between the hats' centres begin in ``places``, and the end.
+    rise : (n,) array
+        Value of the hat whose centre is the ring's outer edge; 1 - ``rise`` is that of the
+        hat at its inner edge.
+    waves : (2 MAX_ORDER + 1, n) array
+        G, G cos(phi), G sin(phi), G cos(2 phi) ... there, image units.
+    chosen : (n_modes,) int array
+        Which products of a hat and a wave are modes, counted hat by hat.
     shape : (ny, nx)
         Of the band.
     """
 
     places: np.ndarray
-    images: np.ndarray
-    order: np.ndarray
+    rings: np.ndarray
+    rise: np.ndarray
+    waves: np.ndarray
+    chosen: np.ndarray
     shape: tuple
 
     def __len__(self) -> int:
-        return len(self.order)
+        return len(self.chosen)
+
+    @property
+    def order(self) -> np.ndarray:
+        """(n_modes,) m of each mode."""
+        return (self.chosen % len(self.waves) + 1) // 2
+
+    def _rings(self):
+        """Each ring's pixels, and its hats with their values: (pixels, ((hat, values), ...))."""
+        n_hats = len(self.rings) - 2
+        for k, (first, stop) in enumerate(zip(self.rings[:-1], self.rings[1:], strict=True)):
+            own, rise = slice(first, stop), self.rise[first:stop]
+            yield own, [pair for pair in ((k - 1, 1 - rise), (k, rise)) if 0 <= pair[0] < n_hats]
+
+    def _of_hat(self, hat):
+        n = len(self.waves)
+        return slice(hat * n, (hat + 1) * n)
+
+    def products(self, weight: np.ndarray) -> np.ndarray:
+        """Weighted sums over pixels of all pairs of modes, (n_modes, n_modes).
+
+        ``weight`` is (n,), in the order of ``places``.
+        """
+        size = (len(self.rings) - 2) * len(self.waves)
+        matrix = np.zeros((size, size))
+        for own, hats in self._rings():
+            waves = self.waves[:, own]
+            for i, (left, low) in enumerate(hats):
+                for right, high in hats[i:]:
+                    block = (waves * (weight[own] * low * high)) @ waves.T
+                    matrix[self._of_hat(left), self._of_hat(right)] += block
+                    if right != left:
+                        matrix[self._of_hat(right), self._of_hat(left)] += block.T
+        return matrix[np.ix_(self.chosen, self.chosen)]
+
+    def sums(self, images: np.ndarray) -> np.ndarray:
+        """Sums over pixels of each mode times some images, (n_images, n_modes).
+
+        ``images`` are (n_images, n), in the order of ``places``.
+        """
+        sums = np.zeros((len(images), (len(self.rings) - 2) * len(self.waves)))
+        for own, hats in self._rings():
+            for hat, values in hats:
+                sums[:, self._of_hat(hat)] += (images[:, own] * values) @ self.waves[:, own].T
+        return sums[:, self.chosen]
+
+    def light(self, coefficients: np.ndarray) -> np.ndarray:
+        """The modes' sum with these coefficients at ``places``, (n,)."""
+        every = np.zeros((len(self.rings) - 2) * len(self.waves))
+        every[self.chosen] = coefficients
+        light = np.zeros(len(self.places))
+        for own, hats in self._rings():
+            for hat, values in hats:
+                light[own] += (every[self._of_hat(hat)] @ self.waves[:, own]) * values
+        return light
 
     def image(self, coefficients: np.ndarray) -> np.ndarray:
-        """Their sum with these coefficients, (ny, nx)."""
+        """The same as an image, (ny, nx)."""
         image = np.zeros(self.shape[0] * self.shape[1])
-        image[self.places] = coefficients @ self.images
+        image[self.places] = self.light(coefficients)
         return image.reshape(self.shape)
 
 
@@ -66,10 +130,11 @@ class BandStructure:
 
     Parameters
     ----------
-    modes : `StructureModes`
+    order : (n_modes,) int array
+        m of each mode.
     coefficients : (n_modes,) array
     precision : (n_modes,) array
-        1 / width^2 of the prior; infinite where the galaxy has none.
+        1 / width^2 of the prior; very large where the galaxy has none.
     n_determined : float
         How many coefficients the data determine, the prior not.
     image : (ny, nx) array
@@ -78,7 +143,7 @@ class BandStructure:
         1-sigma error of the sum of ``image``, the noise of the pixels taken as independent.
     """
 
-    modes: StructureModes
+    order: np.ndarray
     coefficients: np.ndarray
     precision: np.ndarray
     n_determined: float
@@ -125,19 +190,21 @@ def structure_modes(
     v = (dy * np.cos(theta) - dx * np.sin(theta)) / q
     radius = np.hypot(u, v).ravel()
     last = radii[-1] + max(SPACING_FWHM * fwhm, SPACING * radii[-1]) if len(radii) else 0.0
-    places = np.flatnonzero(radius < last)
-    radius, phi = radius[places], np.arctan2(v, u).ravel()[places]
-    own = np.maximum(light.ravel()[places], 0.0)
     nodes = np.concatenate([[0.0], radii, [last]])
-    images, order = [], []
-    for j, r in enumerate(radii):
-        hat = own * np.interp(radius, nodes, np.eye(len(nodes))[j + 1])
-        # the mean radius of an ellipse of semi-major axis r counts for the waves along it
-        most = min(MAX_ORDER, int(np.pi * r * np.sqrt(q) / fwhm))
-        for m in range(most + 1):
-            waves = (np.cos(m * phi), np.sin(m * phi)) if m else (1.0,)
-            images += [hat * wave for wave in waves]
-            order += [m] * len(waves)
+    ring = np.searchsorted(nodes, radius, side="right") - 1
+    places = np.flatnonzero(radius < last)
+    places = places[np.argsort(ring[places], kind="stable")]
+    ring = ring[places]
+    rise = (radius[places] - nodes[ring]) / (nodes[ring + 1] - nodes[ring])
+    own = np.maximum(light.ravel()[places], 0.0)
+    phi = np.arctan2(v, u).ravel()[places]
+    trigonometric = [f(m * phi) for m in range(1, MAX_ORDER + 1) for f in (np.cos, np.sin)]
+    waves = np.array([own, *(own * wave for wave in trigonometric)])
+    # the mean radius of an ellipse of semi-major axis r counts for the waves along it
+    most = np.minimum(MAX_ORDER, (np.pi * radii * np.sqrt(q) / fwhm).astype(int))
+    first = len(waves) * np.arange(len(radii))
+    chosen = [np.arange(place, place + 2 * m + 1) for place, m in zip(first, most, strict=True)]
+    begins = np.searchsorted(ring, np.arange(len(radii) + 2))
     return StructureModes(
-        places, np.array(images).reshape(len(order), len(places)), np.array(order, int), light.shape
+        places, begins, rise, waves, np.concatenate([*chosen, []]).astype(int), light.shape
     )
