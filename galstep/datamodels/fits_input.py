@@ -175,9 +175,8 @@ def fits_sources(
 
 
 def _only_image(hdus, groups):
-    """The one image that no name makes something else, whatever it is called."""
-    left = [hdu for i, hdu in enumerate(hdus) if is_image(hdu) and _place(hdu, i, ()) is None]
-    left = [hdu for hdu in left if len(hdu.shape) == 2]
+    """The one image without a name, where none has that of an image."""
+    left = [hdu for hdu in hdus if is_image(hdu) and not hdu.name and len(hdu.shape) == 2]
     if len(left) != 1:
         return {}
     key = next(iter(groups)) if len(groups) == 1 else (None, 1)

@@ -325,7 +325,8 @@ def _equations_of_boxes(model, state, who, groups, wings):
     """The same sums, from the boxes of the stars alone."""
     boxes = look_at_boxes(model, state, who, wings)
     free = state.select(who)
-    squares = np.einsum("npq,npq,npq->n", boxes.good, boxes.stamps[:, 0], boxes.stamps[:, 0])
+    star = boxes.stamps[:, 0]
+    squares = np.einsum("npq,npq->n", star * boxes.good, star)
     boxes.stamps[:, 1:] *= free.flux[:, None, None, None]
     pairs = _pairs(free, 2 * model.half_size, None if groups is None else groups[who])
     weighted = boxes.stamps * boxes.weight[:, None]
@@ -393,11 +394,12 @@ def _squares_seen(good, stamps, ix, iy):
     half, (ny, nx) = stamps.shape[-1] // 2, good.shape
     # only stars with a bad pixel, or an edge, in their box are worth a closer look
     partial = (ix < half) | (iy < half) | (ix >= nx - half) | (iy >= ny - half)
-    x, y, side = ix[~partial] - half, iy[~partial] - half, 2 * half + 1
-    bad = np.pad((~good).cumsum(axis=0).cumsum(axis=1), ((1, 0), (1, 0)))
-    partial[~partial] = (
-        bad[y + side, x + side] - bad[y, x + side] - bad[y + side, x] + bad[y, x]
-    ) > 0
+    if not good.all():
+        x, y, side = ix[~partial] - half, iy[~partial] - half, 2 * half + 1
+        bad = np.pad((~good).cumsum(axis=0).cumsum(axis=1), ((1, 0), (1, 0)))
+        partial[~partial] = (
+            bad[y + side, x + side] - bad[y, x + side] - bad[y + side, x] + bad[y, x]
+        ) > 0
     if partial.any():
         order = np.arange(np.count_nonzero(partial))
         some = stamps[partial], ix[partial], iy[partial]
