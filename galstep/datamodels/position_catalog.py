@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from galstep.datamodels.region_files import is_region_file, region_table
 from galstep.exceptions import InputError, ParameterError
 
 if TYPE_CHECKING:
@@ -130,6 +131,8 @@ def _table(path):
 
     if not Path(path).is_file():
         raise InputError(f"catalog {path}: there is no such file")
+    if is_region_file(path):
+        return region_table(path, "catalog")
     try:
         return QTable.read(path)
     except IORegistryError:

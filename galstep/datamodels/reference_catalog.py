@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from galstep.datamodels.region_files import is_region_file, region_table
 from galstep.exceptions import InputError, ParameterError
 
 if TYPE_CHECKING:
@@ -36,6 +37,8 @@ def _read(path, table_format, what):
 
     if not Path(path).is_file():
         raise InputError(f"{what} {path}: there is no such file")
+    if is_region_file(path):
+        return region_table(path, what)
     guess = _FORMATS.get(table_format, table_format) if table_format else None
     try:
         return Table.read(path, format=guess)

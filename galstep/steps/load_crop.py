@@ -12,6 +12,7 @@ from galstep.core.fitting.cutout import central_box, crop_box, guess_size
 from galstep.core.imaging.stars import StarRenderer
 from galstep.datamodels import GalaxyModel
 from galstep.datamodels.read_options import ReadOptions
+from galstep.datamodels.region_files import read_regions, region_mask, region_place
 from galstep.exceptions import InputError
 from galstep.flags import BandFlag
 from galstep.steps.base import GalStep
@@ -42,6 +43,8 @@ class LoadCrop(GalStep):
     unit = string(default='MJy/sr')             # Unit of the images where the file does not tell
     ra = float(min=-360, max=360, default=None)  # Right ascension of the galaxy (ICRS, degrees); with dec the place where it is looked for
     dec = float(min=-90, max=90, default=None)  # Declination of the galaxy (ICRS, degrees)
+    galaxy_region = input_file(default=None)    # ds9 file with one region, at the galaxy: its place instead of ra and dec, x_guess and y_guess
+    mask_regions = input_file(default=None)     # ds9 file with the regions in which no pixel is used; a region with a minus before it takes out of those before
     size = float(min=0, default=None)           # Side of the square about ra, dec that is cut out of each image on its own grid (arcsec; default: the whole image)
     bad_dq_bits = integer(min=-1, default=1)    # Sum of the data quality bits that make a pixel bad; 1 is DO_NOT_USE of jwst and romancal, 0 none, -1 any
     weights = option('auto', 'inverse_variance', 'relative', 'ignore', default='auto')  # What a weight map is, where there are no errors; auto: inverse variance if the scatter of the pixels agrees
@@ -78,6 +81,7 @@ class LoadCrop(GalStep):
         self._flag_empty(model)
         model.meta.base_filter = choose_base_filter(model.bands, self.base_filter)
         base = model.bands[model.meta.base_filter]
+        self._mask_regions(model, base)
         model.meta.input_shape = model.meta.input_shape or base.input_shape
         guess = self._guess(base)
         self._crop(model, lambda band: box_in(base, band, self._box(base, guess)))
@@ -94,7 +98,23 @@ class LoadCrop(GalStep):
         -------
         dict
         """
-        return {field.name: getattr(self, field.name) for field in fields(ReadOptions)}
+        place = self._place()
+        return {f.name: place.get(f.name, getattr(self, f.name)) for f in fields(ReadOptions)}
+
+    def _place(self):
+        """Where the galaxy is, by the names of the parameters."""
+        if self.galaxy_region is not None:
+            return region_place(self.galaxy_region)
+        return {name: getattr(self, name) for name in ("ra", "dec", "x_guess", "y_guess")}
+
+    def _mask_regions(self, model, base):
+        if self.mask_regions is None:
+            return
+        regions = read_regions(self.mask_regions, "mask_regions")
+        for band in model.bands.values():
+            inside = region_mask(regions, band, base) & ~band.mask
+            band.mask |= inside
+            self._logger.info("%s: %d pixels masked by regions", band.name, inside.sum())
 
     def _select_filters(self, model):
         if not self.filters:
@@ -109,11 +129,12 @@ class LoadCrop(GalStep):
 
     def _guess(self, base):
         """Place and size in the base filter, in the pixels of its array."""
-        x, y = self.x_guess, self.y_guess
+        place = self._place()
+        x, y = place.get("x_guess"), place.get("y_guess")
         if x is not None and y is not None:
             x, y = x - base.origin[0], y - base.origin[1]
-        elif self.ra is not None and self.dec is not None:
-            x, y = base.pixel_position(self.ra, self.dec)
+        elif place.get("ra") is not None and place.get("dec") is not None:
+            x, y = base.pixel_position(place["ra"], place["dec"])
         return guess_size(base.data, base.mask, self.sigma_guess, x, y)
 
     def _box(self, base, guess):
