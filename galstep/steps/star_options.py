@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 __all__ = ["FINDER_SPEC", "ladder_options", "per_filter_spec", "star_spec"]
 
 _STAR_SPEC = """
-    th_min = float(min=2, default=5)            # Lowest detection threshold (sigma of the matched-filter map or of DAOFIND's, unresolved stars included); a fitted star stays while it is as significant
+    th_min = float(min=1, default=5)            # Lowest detection threshold (sigma of the matched-filter map or of DAOFIND's, unresolved stars included); a fitted star stays while it is as significant
     th_max = float(min=2, default={th_max})           # {th_max_text}
     th_iter = integer(min=1, max=50, default={th_iter})  # Number of thresholds from th_max to th_min, in equal ratios
     th_max_consec_empty = integer(min=1, default=3)  # The descent ends after so many thresholds in a row without a new star

@@ -21,7 +21,7 @@ from scipy.ndimage import binary_dilation
 
 from galstep.core.calibration.anchors import AnchorLimits, choose_anchors
 from galstep.core.calibration.disc_fit import FWHM_OF_SIGMA, DiscFit, Frame, WorkingPsf, fit_discs
-from galstep.core.calibration.field_stars import POSITION_PRIOR, FieldStars
+from galstep.core.calibration.field_stars import MAX_MOVE, POSITION_PRIOR, FieldStars
 from galstep.core.calibration.filter_width import ScanOptions
 from galstep.core.calibration.kernel_bootstrap import bootstrap_kernel
 from galstep.core.calibration.kernel_stars import StarSearch
@@ -97,6 +97,8 @@ class CalibrationOptions:
         than noise of pixels: a filter sharper than the PSF tells blends apart.
     scan : galstep.core.calibration.filter_width.ScanOptions or None
         How a better width is looked for, from that one; None: not at all.
+    max_move : float
+        Largest move of a star in a step of the search, pixels.
     empirical_correction : {"auto", "always", "none"}
         Whether the residual of the stars is added to library and kernel; see
         `galstep.core.calibration.psf_correction.corrected_kernel`.
@@ -119,6 +121,7 @@ class CalibrationOptions:
     confusion: float = 0.03
     filter_width: float = 0.7
     scan: ScanOptions | None = None
+    max_move: float = MAX_MOVE
     empirical_correction: str = "auto"
 
 
@@ -205,7 +208,9 @@ def calibrate_psf(
     if not frame.good.any():
         kernel = unmeasured_kernel(start, 0, "no usable pixels", options.prior_error)
         return _result(psf, kernel)
-    search = StarSearch(frame, options.thresholds, neighbours, options.filter_width, options.scan)
+    search = StarSearch(
+        frame, options.thresholds, neighbours, options.filter_width, options.scan, options.max_move
+    )
     how = _fit_keywords(options, neighbours)
     first = _first_kernel(psf, initial or start, options)
     run = _run_loops(search, first, options, how)
