@@ -47,6 +47,12 @@ class BandFlag(_DescribedFlag):
     DISTORTED = 131072, "pixels not affine to the base filter's: positions off by more than 0.02"
     BAD_PIXELS = 262144, "pixels that no light can make were found and masked"
     PSF_BOOTSTRAPPED = 524288, "no isolated star: the kernel is the best of a grid of widths"
+    PSF_TOO_BROAD = (
+        8388608,
+        "the stars are narrower than the PSF: wrong PSF or oversample",
+    )
+    UNRESOLVED = 16777216, "no wider than a star: a star may have been measured as a galaxy"
+    SATURATED = 33554432, "pixels cut off at one value were found and masked"
 
 
 class StarFlag(_DescribedFlag):

@@ -15,6 +15,7 @@ from galstep.core.photometry.aperture_photometry import (
 )
 from galstep.core.photometry.galaxy_aperture import define_aperture, growth_radii
 from galstep.core.photometry.galaxy_photometry import PhotometryBand, measure_galaxy
+from galstep.core.photometry.resolved import unresolved_reason
 from galstep.datamodels import GalaxyModel
 from galstep.exceptions import GalstepError, ParameterError, PrerequisiteError
 from galstep.flags import BandFlag
@@ -27,6 +28,7 @@ from galstep.steps.scenes import effective_psf
 __all__ = ["AperPhot"]
 
 NOT_MEASURED = "no aperture photometry: "
+UNRESOLVED = "unresolved: "
 SMALL_SHARE = 0.5  # of the galaxy's light: below it the user is told
 
 
@@ -88,6 +90,8 @@ class AperPhot(GalStep):
             self.skipped(model, "no filter has a fit")
             return model
         base = self._base(model, fitted)
+        for band in fitted.values():
+            _note_unresolved(band)
         try:
             chosen = self._chosen(base)
         except GalstepError as error:
@@ -255,6 +259,15 @@ class AperPhot(GalStep):
         if path is not None and self.parent is None and isinstance(model, GalaxyModel):
             write_beside(model, path, pictures=["qa"] if self.plot else [])
         return path
+
+
+def _note_unresolved(band):
+    """Flag a galaxy that is no wider than a star in this filter."""
+    band.flags &= ~int(BandFlag.UNRESOLVED)
+    band.reasons = [r for r in band.reasons if not r.startswith(UNRESOLVED)]
+    if reason := unresolved_reason(band.fit.sersic, effective_psf(band)):
+        band.flags |= int(BandFlag.UNRESOLVED)
+        band.reasons.append(UNRESOLVED + reason)
 
 
 def _no_aperture(band, reason):

@@ -9,6 +9,7 @@ import numpy as np
 
 from galstep.core.detection.spikes import find_spikes
 from galstep.core.fitting.cutout import central_box, crop_box, guess_size
+from galstep.core.imaging.plateau import saturated_pixels
 from galstep.core.imaging.stars import StarRenderer
 from galstep.datamodels import GalaxyModel
 from galstep.datamodels.read_options import ReadOptions
@@ -21,6 +22,9 @@ from galstep.steps.grids import box_in, mask_unseen
 from galstep.steps.scenes import effective_psf, pixel_sigma
 
 __all__ = ["LoadCrop"]
+
+# A galaxy farther from where it is looked for than its own sigma, and so many pixels, is told.
+FAR_IN_SIGMA, FAR = 1.0, 10.0
 
 
 class LoadCrop(GalStep):
@@ -83,11 +87,13 @@ class LoadCrop(GalStep):
         base = model.bands[model.meta.base_filter]
         self._mask_regions(model, base)
         model.meta.input_shape = model.meta.input_shape or base.input_shape
-        guess = self._guess(base)
+        guess, given = self._guess(base), self._given_place(base)
         self._crop(model, lambda band: box_in(base, band, self._box(base, guess)))
         self._mask_corners(model)
+        self._mask_saturated(model)
         self._mask_spikes(model)
         self._flag_empty(model)
+        self._tell_displacement(base, guess, given)
         self._report(model, guess, base.origin)
         return model
 
@@ -164,6 +170,17 @@ class LoadCrop(GalStep):
             if band.usable:
                 mask_unseen(base, band)
 
+    @staticmethod
+    def _mask_saturated(model):
+        for band in model.bands.values():
+            if not band.usable or band.constant:
+                continue
+            saturated = saturated_pixels(band.data, band.mask)
+            if saturated.any():
+                band.mask |= saturated
+                band.flags |= int(BandFlag.SATURATED)
+                band.reasons.append(f"{np.count_nonzero(saturated)} saturated pixels masked")
+
     def _mask_spikes(self, model):
         if not self.spike_threshold:
             return
@@ -189,6 +206,29 @@ class LoadCrop(GalStep):
             if not band.usable and not band.flags & BandFlag.NO_DATA:
                 band.flags |= int(BandFlag.NO_DATA)
                 band.reasons.append(reason)
+
+    def _tell_displacement(self, base, guess, given):
+        """One line where the galaxy is not where it was said or thought to be."""
+        x, y = guess.x + base.origin[0], guess.y + base.origin[1]
+        ny, nx = base.input_shape or base.shape
+        told = "the place that was given" if given else "the middle of the frame"
+        x_0, y_0 = given or ((nx - 1) / 2, (ny - 1) / 2)
+        distance = float(np.hypot(x - x_0, y - y_0))
+        if distance > max(FAR_IN_SIGMA * guess.sigma, FAR):
+            self._logger.warning(
+                "%s: the galaxy is taken to be at x = %.1f, y = %.1f, %.0f pixels from %s; "
+                "x_guess and y_guess decide", base.name, x, y, distance, told,
+            )  # fmt: skip
+
+    def _given_place(self, base):
+        """(x, y) in the input frame, or None."""
+        place = self._place()
+        if place.get("x_guess") is not None and place.get("y_guess") is not None:
+            return place["x_guess"], place["y_guess"]
+        if place.get("ra") is None or place.get("dec") is None:
+            return None
+        x, y = base.pixel_position(place["ra"], place["dec"])
+        return x + base.origin[0], y + base.origin[1]
 
     def _report(self, model, guess, origin):
         if guess.reason:
