@@ -14,7 +14,9 @@ from galstep.testing.models import unfitted_model
 
 def model_at(x, y):
     shape = SersicParams(x, y, 6.0, 1.0, 0.2, 0.5)
-    return unfitted_model(make_scene(5, (141, 141), 4, ("F150W",), sersic=shape, psf_size=41))
+    return unfitted_model(
+        make_scene(5, (141, 141), 4, ("F150W",), sersic=shape, psf_size=41, snr=400)
+    )
 
 
 @pytest.mark.parametrize("away", [0.0, 35.0])

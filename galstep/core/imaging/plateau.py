@@ -15,7 +15,8 @@ from galstep.core.imaging.background import pixel_noise
 __all__ = ["saturated_pixels"]
 
 MIN_PIXELS = 5  # neighbours of one value: four are equal by symmetry, two or three by rounding
-MIN_SIGMA = 10.0  # above the sky, and in a rounded image above the pixels around
+ABOVE_SKY = 5.0  # sigma
+MIN_SIGMA = 10.0  # of a rounded image above the pixels around
 MIN_STEPS = 5.0  # of a rounded image above the pixels around
 ROUNDED = 0.02  # sigma: an image of larger steps is one of rounded numbers
 _SAME = 1e-6  # relative: single precision
@@ -26,9 +27,9 @@ def saturated_pixels(data: np.ndarray, mask: np.ndarray) -> np.ndarray:
     """Pixels that were cut off at a value.
 
     Groups of at least five neighbours of one value, with no higher pixel beside them,
-    which stand out of the sky by ten sigma of the pixels' noise. In an image of
-    rounded numbers they stand out of the median of the pixels around them as well, and by more
-    than five of its steps: the flat top of a faint galaxy does not.
+    which stand out of the sky by five sigma of the pixels' noise. In an image of
+    rounded numbers they stand out of the median of the pixels around them as well, by
+    ten sigma and five of its steps: the flat top of a faint galaxy does not.
 
     Parameters
     ----------
@@ -49,7 +50,7 @@ def saturated_pixels(data: np.ndarray, mask: np.ndarray) -> np.ndarray:
     sky, noise = float(np.median(data[~bad])), pixel_noise(data, bad)
     if not noise > 0:
         noise = 0.0
-    bright = values > sky + MIN_SIGMA * noise
+    bright = values > sky + ABOVE_SKY * noise
     highest = ndimage.maximum_filter(values, footprint=_NEIGHBOURS, mode="constant", cval=-np.inf)
     tolerance = _SAME * np.abs(np.where(bad, 0.0, data))
     labels, _ = ndimage.label(bright & (values >= highest - tolerance), structure=_NEIGHBOURS)
