@@ -128,6 +128,8 @@ class PSFCalibrate(GalStep):
         self._borrow(model, libraries)
         for band in model.bands.values():
             _note_reason(band)
+            if band.psf_kernel.flags & BandFlag.PSF_TOO_BROAD:
+                self._logger.warning("%s: %s", band.name, band.psf_kernel.reason)
         self._report(model, base)
         self._save_psfs(model, results)
         return model

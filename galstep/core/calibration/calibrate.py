@@ -31,11 +31,13 @@ from galstep.core.calibration.kernel_verdict import (
     unmeasured_kernel,
     variance_error,
 )
+from galstep.core.calibration.library_width import library_width
 from galstep.core.calibration.psf_correction import corrected_kernel
 from galstep.core.imaging.background import pixel_noise
 from galstep.core.psf.effective import EffectivePSF
 from galstep.core.psf.kernel_families import kernel_of_variance, scaled_kernel, variance
 from galstep.exceptions import InputError
+from galstep.flags import BandFlag
 from galstep.records import PsfKernel
 
 if TYPE_CHECKING:
@@ -229,6 +231,7 @@ def calibrate_psf(
         kernel, growth = _stand_in(run, start, bootstrap, options), nan
     else:
         kernel, growth = judge_kernel(frame, run.discs, run.kernel, start, options, how)
+        kernel = _told_if_too_broad(frame, run.discs, kernel)
         kernel = corrected_kernel(
             frame, kernel, run.stars, run.anchors, options.empirical_correction
         )
@@ -272,6 +275,14 @@ def _run_loops(search, kernel, options, how):
         if loop and change < max(options.tolerance * last, 0.5 * variance_error(discs.result)):
             break
     return _Run(discs.stars, anchors, loop + 1, n_bright, kernel, discs)
+
+
+def _told_if_too_broad(frame, discs, kernel):
+    """The kernel, flagged where the stars are narrower than the library PSF."""
+    if kernel.family != "none" or not (width := library_width(frame, discs)).too_broad:
+        return kernel
+    reason = "; ".join(filter(None, [kernel.reason, width.reason]))
+    return replace(kernel, flags=int(kernel.flags | BandFlag.PSF_TOO_BROAD), reason=reason)
 
 
 def _stand_in(run, start, bootstrap, options):
