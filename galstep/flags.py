@@ -53,6 +53,12 @@ class BandFlag(_DescribedFlag):
         "which point-like sources are stars and which the galaxy's is open; total_flux_err has it",
     )
     COMPANIONS = 4194304, "another galaxy was found within the target's reach and fitted with it"
+    PSF_TOO_BROAD = (
+        8388608,
+        "the stars are narrower than the PSF: wrong PSF or oversample",
+    )
+    UNRESOLVED = 16777216, "no wider than a star: a star may have been measured as a galaxy"
+    SATURATED = 33554432, "pixels cut off at one value were found and masked"
 
 
 class StarFlag(_DescribedFlag):

@@ -1,8 +1,42 @@
 """Fixtures of all tests. Being here, it makes ``tests`` importable: see `toy_steps`."""
 
 import gc
+import os
+import sys
+from importlib.machinery import PathFinder
+from pathlib import Path
 
 import pytest
+
+
+def _test_what_is_installed():
+    """Keep the source tree off the import path where the package is installed.
+
+    ``python -m pytest`` searches the current folder first, before what ``pip``
+    installed; a file missing from the wheel would go unnoticed, and programs that
+    tests start would run other code than the tests. An editable installation and
+    a folder named in PYTHONPATH stay as they are.
+    """
+    here = Path.cwd()
+    if here in map(Path, filter(None, os.environ.get("PYTHONPATH", "").split(os.pathsep))):
+        return
+    elsewhere = [place for place in sys.path if Path(place) != here]
+    found = PathFinder.find_spec("galstep", elsewhere)
+    if found is None or Path(found.origin).parents[1].joinpath("pyproject.toml").is_file():
+        return
+    sys.path[:] = elsewhere
+    # of the programs that tests start, and of the workers of xdist
+    os.environ["PYTHONSAFEPATH"] = "1"
+
+
+_test_what_is_installed()
+
+
+def pytest_report_header():
+    """Which package is tested."""
+    import galstep
+
+    return f"galstep {galstep.__version__}: {Path(galstep.__file__).parent}"
 
 
 @pytest.fixture(scope="session", autouse=True)

@@ -118,6 +118,11 @@ KEYS = (
         ("kernel_fit_max_neighbors", 15),
         ("kernel_fit_neighbor_pad_pix", 4.0),
         ("center_mask_r_in_fwhm", 2.5, "in FWHM of the library PSF"),
+        # in the configuration that sphot ships, not in its documentation
+        ("center_mask_r_in_galaxy_size", 1.5, "",
+         ("psfcalibrate.center_mask_r_in_r_eff",)),
+        ("calib_xy_bounds", 3.0, "of a step: values above 0.4 pixels bind nothing",
+         ("psfcalibrate.calib_xy_bounds",)),
         ("scan_method", "lm", "with lm, too, scan_metric ranks the widths"),
         ("scan_metric", "sum_snr"),
         ("scan_top_k", 100),
@@ -127,7 +132,7 @@ KEYS = (
     *_keys(
         "psf",
         ("th_min", 5, f"{_MATCHED_FILTER}; it also decides which fitted stars stay",
-         ("basefit.th_min", "scalefit.th_min")),
+         ("basefit.th_min", "scalefit.th_min", "jointfit.th_min")),
         ("th_max", 30, f"{_MATCHED_FILTER}; scalefit.th_max is a threshold of its own",
          ("basefit.th_max",)),
         ("th_iter", 10, "scalefit.th_iter starts from the stars of the base", ("basefit.th_iter",)),

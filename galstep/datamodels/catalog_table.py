@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from astropy import units as u
 
+from galstep.datamodels.region_files import is_region_file, region_table
 from galstep.exceptions import InputError
 
 if TYPE_CHECKING:
@@ -51,6 +52,8 @@ def open_table(source: Any, what: str, table_format: str | None = None) -> QTabl
     from astropy.table import QTable, Table
 
     if isinstance(source, str | os.PathLike):
+        if is_region_file(source):
+            return region_table(source, what)
         return _read(Path(source), what, table_format)
     if isinstance(source, SkyCoord):
         source = {"sky": source.ravel()}

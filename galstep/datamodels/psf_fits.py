@@ -7,7 +7,8 @@ A 2-D image is an effective PSF, the pixel's response included, sampled
 one with distortion is taken; the light on its samples has not been integrated over
 a pixel yet, which is done. ``PIXELSCL``, arcsec per sample, tells whether the PSF
 is sampled for pixels of another size. A 3-D image is a grid of PSFs over the
-detector, as photutils' ``GriddedPSFModel`` reads it.
+detector, as photutils' ``GriddedPSFModel`` reads it. A ``.psf`` file of PSFEx is a PSF
+by place, see `galstep.datamodels.psfex`.
 """
 
 from __future__ import annotations
@@ -22,6 +23,7 @@ import numpy as np
 
 from galstep.datamodels.fits_header import filter_in_text, filter_of_header, positive
 from galstep.datamodels.fits_input import is_image, open_fits, sound
+from galstep.datamodels.psfex import psfex_model
 from galstep.exceptions import InputError
 from galstep.psf_array import whole_oversample
 
@@ -84,6 +86,8 @@ def fits_psfs(path: PathLike) -> list[PsfSource]:
     where = f"psf_file {path}"
     with ExitStack() as stack, sound(where):
         hdus = open_fits(path, "psf_file", stack)
+        if (model := psfex_model(hdus, where)) is not None:
+            return [PsfSource(filter_in_text(Path(path).stem), where, model=model)]
         images = [hdu for hdu in hdus if is_image(hdu)]
         names = [hdu.name.upper() for hdu in images]
         if any(len(hdu.shape) == 3 for hdu in images):

@@ -199,7 +199,9 @@ def _sources(psf_file):
         where = f"psf_file {psf_file}"
         if not Path(psf_file).is_dir():
             return fits_psfs(psf_file), where
-        files = sorted(p for p in Path(psf_file).iterdir() if p.name.endswith(FITS_ENDINGS))
+        files = sorted(
+            p for p in Path(psf_file).iterdir() if p.name.endswith((*FITS_ENDINGS, ".psf"))
+        )
         if not files:
             raise InputError(f"{where}: there is no FITS file in this folder")
         return [source for path in files for source in fits_psfs(path)], where

@@ -17,6 +17,7 @@ from galstep.core.photometry.companion_light import with_companion_error
 from galstep.core.photometry.division_error import with_division_error
 from galstep.core.photometry.galaxy_aperture import define_aperture, growth_radii
 from galstep.core.photometry.galaxy_photometry import PhotometryBand, measure_galaxy
+from galstep.core.photometry.resolved import unresolved_reason
 from galstep.datamodels import GalaxyModel
 from galstep.exceptions import GalstepError, ParameterError, PrerequisiteError
 from galstep.flags import BandFlag
@@ -29,6 +30,7 @@ from galstep.steps.scenes import effective_psf
 __all__ = ["AperPhot"]
 
 NOT_MEASURED = "no aperture photometry: "
+UNRESOLVED = "unresolved: "
 SMALL_SHARE = 0.5  # of the galaxy's light: below it the user is told
 
 
@@ -38,7 +40,7 @@ class AperPhot(GalStep):
     class_alias = "gal_aperphot"
 
     spec = """
-    petro = float(min=0.01, max=0.99, default=0.5)  # Petrosian ratio at the aperture's edge: brightness there over the mean inside; 0.5 holds half of the light for n = 1 and a tenth for n = 4, and 0.2 (SDSS) holds 0.87 and 0.65 of it
+    petro = float(min=0.01, max=0.99, default=0.5)  # Petrosian ratio at the aperture's edge: brightness there over the mean inside; 0.5 holds half of the light for n = 1 and an eighth for n = 4, and 0.2 holds 0.88 and 0.67 of it
     center_mask = float(min=0, default=4.0)         # Empty apertures, which give noise and sky, have their centres at least so many semi-axes of the aperture from the galaxy
     plot = boolean(default=True)                    # Draw the picture with the apertures: <name>_qa.png, written where the model is saved
     isophot_base_filter = string(default='F150W')   # Filter whose isophotes shape the aperture; if it has no fit, the base filter of the fit
@@ -54,7 +56,7 @@ class AperPhot(GalStep):
     PSF_corr_method = option('model', 'kernel', default='model')  # What the correction is measured on: each filter's own model galaxy seen through both PSFs, or the image of PSF_corr_base_filter blurred to the other PSF by a matching kernel
     radii = float_list(default=None)                # Semi-major axes of further ellipses, shaped as the isophotes (pixels of the base filter)
     circles = float_list(default=None)              # Radii of further apertures that are circles (arcsec)
-    kron = boolean(default=True)                    # Measure in the Kron ellipse as well, 2.5 times the mean radius of the light: it holds 0.94 of it for n = 1 and 0.85 for n = 4
+    kron = boolean(default=True)                    # Measure in the Kron ellipse as well, 2.5 times the mean radius of the light: it holds 0.96 of it for n = 1 and 0.90 for n = 4
     growth = integer(min=0, max=200, default=0)     # Number of further ellipses from the innermost isophote to the edge of the frame, in equal ratios: the curve of growth
     """
 
@@ -90,6 +92,8 @@ class AperPhot(GalStep):
             self.skipped(model, "no filter has a fit")
             return model
         base = self._base(model, fitted)
+        for band in fitted.values():
+            _note_unresolved(band)
         try:
             chosen = self._chosen(base)
         except GalstepError as error:
@@ -270,6 +274,15 @@ def _with_errors_of_parts(measured, fitted, bands):
             name, fluxes, band.fit.companions, psfs[name], band.shape
         )
     return with_division_error(measured, {n: fitted[n].fit for n in measured}, psfs)
+
+
+def _note_unresolved(band):
+    """Flag a galaxy that is no wider than a star in this filter."""
+    band.flags &= ~int(BandFlag.UNRESOLVED)
+    band.reasons = [r for r in band.reasons if not r.startswith(UNRESOLVED)]
+    if reason := unresolved_reason(band.fit.sersic, effective_psf(band)):
+        band.flags |= int(BandFlag.UNRESOLVED)
+        band.reasons.append(UNRESOLVED + reason)
 
 
 def _no_aperture(band, reason):

@@ -33,7 +33,7 @@ class JointFit(GalStep):
         """
     sky_order = option('auto', '0', '1', '2', default='auto')  # Degree of the sky polynomial: 0 constant, 1 plane, 2 quadratic; auto: the highest that any filter was fitted with. With a constant the star list runs away on real frames
     registration = boolean(default=True)        # Fit the shift of every filter against the base
-    th_min = float(min=2, default=4.5)          # Lowest detection threshold (sigma of the combined matched-filter map, unresolved stars included)
+    th_min = float(min=1, default=4.5)          # Lowest detection threshold (sigma of the combined matched-filter map, unresolved stars included)
     th_max = float(min=2, default=6)            # First detection threshold for stars that no filter has shown alone (same unit)
     th_iter = integer(min=1, max=50, default=2)  # Number of thresholds from th_max to th_min, in equal ratios
     th_near = float(min=0, default=2.5)         # Lowest threshold within 1.35 FWHM of a star of significance above 10, where the fit decides; nowhere else is any lower than th_min (same unit)

@@ -9,9 +9,11 @@ import numpy as np
 
 from galstep.core.detection.spikes import find_spikes
 from galstep.core.fitting.cutout import central_box, crop_box, guess_size
+from galstep.core.imaging.plateau import saturated_pixels
 from galstep.core.imaging.stars import StarRenderer
 from galstep.datamodels import GalaxyModel
 from galstep.datamodels.read_options import ReadOptions
+from galstep.datamodels.region_files import read_regions, region_mask, region_place
 from galstep.exceptions import InputError
 from galstep.flags import BandFlag
 from galstep.steps.base import GalStep
@@ -20,6 +22,9 @@ from galstep.steps.grids import box_in, mask_unseen
 from galstep.steps.scenes import effective_psf, pixel_sigma
 
 __all__ = ["LoadCrop"]
+
+# A galaxy farther from where it is looked for than its own sigma, and so many pixels, is told.
+FAR_IN_SIGMA, FAR = 1.0, 10.0
 
 
 class LoadCrop(GalStep):
@@ -42,6 +47,8 @@ class LoadCrop(GalStep):
     unit = string(default='MJy/sr')             # Unit of the images where the file does not tell
     ra = float(min=-360, max=360, default=None)  # Right ascension of the galaxy (ICRS, degrees); with dec the place where it is looked for
     dec = float(min=-90, max=90, default=None)  # Declination of the galaxy (ICRS, degrees)
+    galaxy_region = input_file(default=None)    # ds9 file with one region, at the galaxy: its place instead of ra and dec, x_guess and y_guess
+    mask_regions = input_file(default=None)     # ds9 file with the regions in which no pixel is used; a region with a minus before it takes out of those before
     size = float(min=0, default=None)           # Side of the square about ra, dec that is cut out of each image on its own grid (arcsec; default: the whole image)
     bad_dq_bits = integer(min=-1, default=1)    # Sum of the data quality bits that make a pixel bad; 1 is DO_NOT_USE of jwst and romancal, 0 none, -1 any
     weights = option('auto', 'inverse_variance', 'relative', 'ignore', default='auto')  # What a weight map is, where there are no errors; auto: inverse variance if the scatter of the pixels agrees
@@ -78,12 +85,15 @@ class LoadCrop(GalStep):
         self._flag_empty(model)
         model.meta.base_filter = choose_base_filter(model.bands, self.base_filter)
         base = model.bands[model.meta.base_filter]
+        self._mask_regions(model, base)
         model.meta.input_shape = model.meta.input_shape or base.input_shape
-        guess = self._guess(base)
+        guess, given = self._guess(base), self._given_place(base)
         self._crop(model, lambda band: box_in(base, band, self._box(base, guess)))
         self._mask_corners(model)
+        self._mask_saturated(model)
         self._mask_spikes(model)
         self._flag_empty(model)
+        self._tell_displacement(base, guess, given)
         self._report(model, guess, base.origin)
         return model
 
@@ -94,7 +104,23 @@ class LoadCrop(GalStep):
         -------
         dict
         """
-        return {field.name: getattr(self, field.name) for field in fields(ReadOptions)}
+        place = self._place()
+        return {f.name: place.get(f.name, getattr(self, f.name)) for f in fields(ReadOptions)}
+
+    def _place(self):
+        """Where the galaxy is, by the names of the parameters."""
+        if self.galaxy_region is not None:
+            return region_place(self.galaxy_region)
+        return {name: getattr(self, name) for name in ("ra", "dec", "x_guess", "y_guess")}
+
+    def _mask_regions(self, model, base):
+        if self.mask_regions is None:
+            return
+        regions = read_regions(self.mask_regions, "mask_regions")
+        for band in model.bands.values():
+            inside = region_mask(regions, band, base) & ~band.mask
+            band.mask |= inside
+            self._logger.info("%s: %d pixels masked by regions", band.name, inside.sum())
 
     def _select_filters(self, model):
         if not self.filters:
@@ -109,11 +135,12 @@ class LoadCrop(GalStep):
 
     def _guess(self, base):
         """Place and size in the base filter, in the pixels of its array."""
-        x, y = self.x_guess, self.y_guess
+        place = self._place()
+        x, y = place.get("x_guess"), place.get("y_guess")
         if x is not None and y is not None:
             x, y = x - base.origin[0], y - base.origin[1]
-        elif self.ra is not None and self.dec is not None:
-            x, y = base.pixel_position(self.ra, self.dec)
+        elif place.get("ra") is not None and place.get("dec") is not None:
+            x, y = base.pixel_position(place["ra"], place["dec"])
         return guess_size(base.data, base.mask, self.sigma_guess, x, y)
 
     def _box(self, base, guess):
@@ -143,6 +170,17 @@ class LoadCrop(GalStep):
             if band.usable:
                 mask_unseen(base, band)
 
+    @staticmethod
+    def _mask_saturated(model):
+        for band in model.bands.values():
+            if not band.usable or band.constant:
+                continue
+            saturated = saturated_pixels(band.data, band.mask)
+            if saturated.any():
+                band.mask |= saturated
+                band.flags |= int(BandFlag.SATURATED)
+                band.reasons.append(f"{np.count_nonzero(saturated)} saturated pixels masked")
+
     def _mask_spikes(self, model):
         if not self.spike_threshold:
             return
@@ -168,6 +206,29 @@ class LoadCrop(GalStep):
             if not band.usable and not band.flags & BandFlag.NO_DATA:
                 band.flags |= int(BandFlag.NO_DATA)
                 band.reasons.append(reason)
+
+    def _tell_displacement(self, base, guess, given):
+        """One line where the galaxy is not where it was said or thought to be."""
+        x, y = guess.x + base.origin[0], guess.y + base.origin[1]
+        ny, nx = base.input_shape or base.shape
+        told = "the place that was given" if given else "the middle of the frame"
+        x_0, y_0 = given or ((nx - 1) / 2, (ny - 1) / 2)
+        distance = float(np.hypot(x - x_0, y - y_0))
+        if distance > max(FAR_IN_SIGMA * guess.sigma, FAR):
+            self._logger.warning(
+                "%s: the galaxy is taken to be at x = %.1f, y = %.1f, %.0f pixels from %s; "
+                "x_guess and y_guess decide", base.name, x, y, distance, told,
+            )  # fmt: skip
+
+    def _given_place(self, base):
+        """(x, y) in the input frame, or None."""
+        place = self._place()
+        if place.get("x_guess") is not None and place.get("y_guess") is not None:
+            return place["x_guess"], place["y_guess"]
+        if place.get("ra") is None or place.get("dec") is None:
+            return None
+        x, y = base.pixel_position(place["ra"], place["dec"])
+        return x + base.origin[0], y + base.origin[1]
 
     def _report(self, model, guess, origin):
         if guess.reason:

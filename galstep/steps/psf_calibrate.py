@@ -58,6 +58,7 @@ class PSFCalibrate(GalStep):
     kernel_fit_neighbor_pad_pix = float(min=0, default=4.0)  # Neighbours are stars up to so far outside a disc (pixels)
     center_mask_r_in_fwhm = float(min=0, default=2.5)  # No star within this radius of the galaxy's centre is used (FWHM of the library PSF)
     center_mask_r_in_r_eff = float(min=0, default=1.5)  # No star inside this ellipse of the galaxy is used (semi-major axis in r_eff)
+    calib_xy_bounds = float(min=0, default=3)   # Largest move of a star in a step of the search for stars; a step is 0.4 pixels at most in any case (pixels; 0: stars stay where they are detected)
     forced_neighbors = boolean(default=True)    # Take the positions of the stars from the base filter's list; otherwise each filter finds its own, and faint blends widen the kernel
     max_loops = integer(min=1, max=20, default=4)  # Largest number of loops (find stars, fit kernel)
     empirical_correction = option('none', 'auto', 'always', default='auto')  # Add to library and kernel what the stars leave, in a few smooth modes: auto, if it clearly lowers the residual of stars that it was not fitted to
@@ -127,6 +128,8 @@ class PSFCalibrate(GalStep):
         self._borrow(model, libraries)
         for band in model.bands.values():
             _note_reason(band)
+            if band.psf_kernel.flags & BandFlag.PSF_TOO_BROAD:
+                self._logger.warning("%s: %s", band.name, band.psf_kernel.reason)
         self._report(model, base)
         self._save_psfs(model, results)
         return model
@@ -227,6 +230,7 @@ class PSFCalibrate(GalStep):
             prior_error=self.blur_psf_error,
             filter_width=self.filter_width,
             scan=self._scan(),
+            max_move=self.calib_xy_bounds,
             **deeper,
         )
 

@@ -37,7 +37,7 @@ _STAR_SPEC = """
     find_stars = boolean(default=True)          # Look for stars; false: none are looked for, nor fitted but those that the base has
     th_near = float(min=0, default=2.5)         # Lowest threshold within 1.35 FWHM of a star of significance above 10, where the fit decides; nowhere else is any lower than th_min (same unit as th_min)
     model_structure = boolean(default=True)     # Model what the galaxy departs from its profiles by (arms, bar, ring, dust), by modes on its own ellipse of which the data decide how strong they are; before stars are found in it
-    th_min = float(min=2, default=5)            # Lowest detection threshold (sigma of the matched-filter map or of DAOFIND's, unresolved stars included); a fitted star stays while it is as significant
+    th_min = float(min=1, default=5)            # Lowest detection threshold (sigma of the matched-filter map or of DAOFIND's, unresolved stars included); a fitted star stays while it is as significant
     th_max = float(min=2, default={th_max})           # {th_max_text}
     th_iter = integer(min=1, max=50, default={th_iter})  # Number of thresholds from th_max to th_min, in equal ratios
     th_max_consec_empty = integer(min=1, default=3)  # The descent ends after so many thresholds in a row without a new star

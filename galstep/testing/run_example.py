@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 
 from astropy.table import Table
 
+from galstep.core.imaging._kernels import COMPILED
 from galstep.data import example_path
 from galstep.testing.compare import compare, format_comparison, matched_stars
 from galstep.testing.make_example import structured_scene
@@ -26,10 +27,13 @@ if TYPE_CHECKING:
     from galstep.datamodels import GalaxyModel
     from galstep.hints import PathLike
 
-__all__ = ["EXAMPLES", "main", "report", "run"]
+__all__ = ["EXAMPLES", "expected_time", "main", "report", "run"]
 
 #: The packaged galaxies; each has a parameter file of its name.
 EXAMPLES = ("example", "structured")
+
+# seconds of the command in a fresh clone on two cores, and of the same command again
+_FIRST, _LATER = 25, 10
 
 
 def run(output_dir: PathLike, galaxy: str = "example") -> GalaxyModel:
@@ -78,6 +82,15 @@ def report(output_dir: PathLike, galaxy: str = "example") -> str:
     )
 
 
+def expected_time() -> str:
+    """How long the run will take, for who waits for the first one."""
+    if COMPILED:
+        return (
+            f"The first run compiles the kernels: about {_FIRST} s; {_LATER} s from the second on."
+        )
+    return f"Without numba (pip install 'galstep[fast]') this takes several times {_LATER} s."
+
+
 def main(arguments: Sequence[str] | None = None) -> None:
     """Entry point of ``python -m galstep.testing.run_example``."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
@@ -98,6 +111,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     # a line per step, not stpipe's list of all parameters
     logging.basicConfig(format="%(message)s", stream=sys.stdout)
     logging.getLogger("stpipe.galstep").setLevel(logging.INFO)
+    print(expected_time(), flush=True)
     start = time.perf_counter()
     run(folder, galaxy)
     seconds = time.perf_counter() - start

@@ -55,6 +55,20 @@ def test_paths_follow_the_file(convert, tmp_path):
     assert "psf_file: ../PSFdata.h5" in (tmp_path / "new/config.asdf").read_text()
 
 
+def test_what_sphot_ships_beside_its_documentation(convert):
+    conversion, parameters = convert(
+        "[psf-calib]\nin_mainloop = true\ncenter_mask_r_in_galaxy_size = 2.5\n"
+        "calib_xy_bounds = 0.25\n[psf]\nth_min = 1\n"
+    )
+    assert conversion.unknown == conversion.refused == conversion.absent == {}
+    steps = parameters["steps"]
+    assert steps["psfcalibrate"]["center_mask_r_in_r_eff"] == 2.5
+    assert steps["psfcalibrate"]["calib_xy_bounds"] == 0.25
+    # the last fit is what counts: a threshold that it does not know would change nothing
+    for key in ("basefit", "scalefit", "jointfit"):
+        assert steps[key]["th_min"] == 1.0
+
+
 def test_one_key_for_several_steps(convert):
     _, parameters = convert("[core]\nbase_filter = 'F277W'\n[psf]\nth_min = 4\n")
     steps = parameters["steps"]
@@ -108,7 +122,7 @@ def test_targets_name_steps_that_exist():
 
 def test_keys_are_listed_once():
     names = [key.full_name for key in KEYS]
-    assert len(names) == len(set(names)) == 86
+    assert len(names) == len(set(names)) == 88
 
 
 @pytest.mark.parametrize("key", KEYS, ids=lambda key: key.full_name)

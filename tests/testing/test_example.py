@@ -1,7 +1,9 @@
 """The packaged example is what its generator makes, and its commands work."""
 
+import re
 import subprocess
 import sys
+from pathlib import Path
 
 import asdf
 import h5py
@@ -9,6 +11,7 @@ import numpy as np
 import pytest
 from astropy.table import Table
 
+from galstep.core.imaging._kernels import COMPILED
 from galstep.data import example_path
 from galstep.datamodels.products import write_products
 from galstep.exceptions import InputError
@@ -74,7 +77,7 @@ def test_library_psf_is_sharper_than_the_true_one_in_every_filter():
 
 
 def test_command_prints_the_path(tmp_path):
-    # elsewhere: -m would find the source tree before the installed package
+    # the same package as here, wherever the command is given (see conftest.py)
     result = subprocess.run(
         [sys.executable, "-m", "galstep.data"],
         capture_output=True,
@@ -83,6 +86,15 @@ def test_command_prints_the_path(tmp_path):
         cwd=tmp_path,
     )
     assert result.stdout.strip() == str(example_path())
+
+
+def test_says_beforehand_how_long_the_run_takes():
+    readme = Path(__file__).parents[2].joinpath("README.md").read_text()
+    seconds = re.search(r"takes about (\d+) s,\s+every later one (\d+) s", readme)
+    line = run_example.expected_time()
+    assert "\n" not in line
+    if COMPILED:
+        assert re.findall(r"(\d+) s", line) == list(seconds.groups())
 
 
 def test_unknown_file():

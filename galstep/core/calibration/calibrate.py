@@ -21,7 +21,7 @@ from scipy.ndimage import binary_dilation
 
 from galstep.core.calibration.anchors import AnchorLimits, choose_anchors
 from galstep.core.calibration.disc_fit import FWHM_OF_SIGMA, DiscFit, Frame, WorkingPsf, fit_discs
-from galstep.core.calibration.field_stars import POSITION_PRIOR, FieldStars
+from galstep.core.calibration.field_stars import MAX_MOVE, POSITION_PRIOR, FieldStars
 from galstep.core.calibration.filter_width import ScanOptions
 from galstep.core.calibration.kernel_bootstrap import bootstrap_kernel
 from galstep.core.calibration.kernel_stars import StarSearch
@@ -31,11 +31,13 @@ from galstep.core.calibration.kernel_verdict import (
     unmeasured_kernel,
     variance_error,
 )
+from galstep.core.calibration.library_width import library_width
 from galstep.core.calibration.psf_correction import corrected_kernel
 from galstep.core.imaging.background import pixel_noise
 from galstep.core.psf.effective import EffectivePSF
 from galstep.core.psf.kernel_families import kernel_of_variance, scaled_kernel, variance
 from galstep.exceptions import InputError
+from galstep.flags import BandFlag
 from galstep.records import PsfKernel
 
 if TYPE_CHECKING:
@@ -97,6 +99,8 @@ class CalibrationOptions:
         than noise of pixels: a filter sharper than the PSF tells blends apart.
     scan : galstep.core.calibration.filter_width.ScanOptions or None
         How a better width is looked for, from that one; None: not at all.
+    max_move : float
+        Largest move of a star in a step of the search, pixels.
     empirical_correction : {"auto", "always", "none"}
         Whether the residual of the stars is added to library and kernel; see
         `galstep.core.calibration.psf_correction.corrected_kernel`.
@@ -119,6 +123,7 @@ class CalibrationOptions:
     confusion: float = 0.03
     filter_width: float = 0.7
     scan: ScanOptions | None = None
+    max_move: float = MAX_MOVE
     empirical_correction: str = "auto"
 
 
@@ -205,7 +210,9 @@ def calibrate_psf(
     if not frame.good.any():
         kernel = unmeasured_kernel(start, 0, "no usable pixels", options.prior_error)
         return _result(psf, kernel)
-    search = StarSearch(frame, options.thresholds, neighbours, options.filter_width, options.scan)
+    search = StarSearch(
+        frame, options.thresholds, neighbours, options.filter_width, options.scan, options.max_move
+    )
     how = _fit_keywords(options, neighbours)
     first = _first_kernel(psf, initial or start, options)
     run = _run_loops(search, first, options, how)
@@ -224,6 +231,7 @@ def calibrate_psf(
         kernel, growth = _stand_in(run, start, bootstrap, options), nan
     else:
         kernel, growth = judge_kernel(frame, run.discs, run.kernel, start, options, how)
+        kernel = _told_if_too_broad(frame, run.discs, kernel)
         kernel = corrected_kernel(
             frame, kernel, run.stars, run.anchors, options.empirical_correction
         )
@@ -267,6 +275,14 @@ def _run_loops(search, kernel, options, how):
         if loop and change < max(options.tolerance * last, 0.5 * variance_error(discs.result)):
             break
     return _Run(discs.stars, anchors, loop + 1, n_bright, kernel, discs)
+
+
+def _told_if_too_broad(frame, discs, kernel):
+    """The kernel, flagged where the stars are narrower than the library PSF."""
+    if kernel.family != "none" or not (width := library_width(frame, discs)).too_broad:
+        return kernel
+    reason = "; ".join(filter(None, [kernel.reason, width.reason]))
+    return replace(kernel, flags=int(kernel.flags | BandFlag.PSF_TOO_BROAD), reason=reason)
 
 
 def _stand_in(run, start, bootstrap, options):

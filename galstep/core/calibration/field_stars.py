@@ -238,6 +238,7 @@ def refine_stars(
     steps: int = 1,
     move: bool = True,
     prior: float = POSITION_PRIOR,
+    max_move: float = MAX_MOVE,
     model_error: float = 0.02,
 ) -> tuple[FieldStars, np.ndarray]:
     """Joint Gauss-Newton steps of all stars at a fixed PSF.
@@ -265,6 +266,8 @@ def refine_stars(
     prior : float, optional
         How well the positions are known at each step, pixels. Bright stars go
         where they want to all the same, faint blends are held.
+    max_move : float, optional
+        Largest move in a step, pixels; never above `MAX_MOVE`.
     model_error : float, optional
         Error of the PSF model as a fraction of the stars' light, added to
         the noise in quadrature: bright cores must not dominate.
@@ -291,11 +294,12 @@ def refine_stars(
         if not move:
             right, blocks = right[:, :1], blocks[:, :1, :1]
         _damp(blocks, len(stars), prior)
+        reach = min(max_move, MAX_MOVE)
         step = np.zeros((len(stars), 3))
         step[:, : right.shape[1]] = _solve(first, second, blocks, right)
         stars = FieldStars(
-            np.clip(stars.x + np.clip(step[:, 1], -MAX_MOVE, MAX_MOVE), -3.0, nx + 2.0),
-            np.clip(stars.y + np.clip(step[:, 2], -MAX_MOVE, MAX_MOVE), -3.0, ny + 2.0),
+            np.clip(stars.x + np.clip(step[:, 1], -reach, reach), -3.0, nx + 2.0),
+            np.clip(stars.y + np.clip(step[:, 2], -reach, reach), -3.0, ny + 2.0),
             np.maximum(stars.flux + step[:, 0], 0.0),
         )
         model = _render(image.shape, renderer, stars, faint)

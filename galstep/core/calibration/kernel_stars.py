@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from galstep.core.calibration.field_stars import POSITION_PRIOR, FieldStars, refine_stars
+from galstep.core.calibration.field_stars import MAX_MOVE, POSITION_PRIOR, FieldStars, refine_stars
 from galstep.core.calibration.filter_width import best_width
 from galstep.core.calibration.star_peaks import find_peaks, forced_stars
 
@@ -48,6 +48,9 @@ class StarSearch:
     scan : galstep.core.calibration.filter_width.ScanOptions, optional
         How a better width is looked for; None: not at all.
 
+    max_move : float, optional
+        Largest move of a star in a step, pixels; 0: none.
+
     Attributes
     ----------
     stars : FieldStars
@@ -63,10 +66,11 @@ class StarSearch:
         neighbours: tuple[np.ndarray, np.ndarray] | None = None,
         width: float = 1.0,
         scan: ScanOptions | None = None,
+        max_move: float = MAX_MOVE,
     ) -> None:
         self.frame, self.neighbours, self.scan = frame, neighbours, scan
         self.bright, self.faint = tuple(thresholds[:2]), tuple(thresholds[2:])
-        self.stars, self.width = FieldStars(), width
+        self.stars, self.width, self.max_move = FieldStars(), width, max_move
 
     def find(self, working: WorkingPsf, loop: int) -> FieldStars:
         """The stars with the PSF of this loop; also kept.
@@ -90,11 +94,11 @@ class StarSearch:
         if self.neighbours is None:
             prior, thresholds = POSITION_PRIOR, self._thresholds(loop)
             stars = stars if loop >= N_SEARCHES else FieldStars()
-            stars, rest = refine_stars(*scene, stars, steps=int(loop >= N_SEARCHES))
+            stars, rest = self._refined(*scene, stars, steps=int(loop >= N_SEARCHES))
         else:
             prior, thresholds = FORCED_STEP_PRIOR, self._forced_thresholds(loop)
             if loop:
-                stars, rest = refine_stars(*scene, stars, prior=prior)
+                stars, rest = self._refined(*scene, stars, prior=prior)
             else:
                 stars, rest = forced_stars(*scene, working.fwhm, self.neighbours, width=self.width)
         for threshold in thresholds:
@@ -102,9 +106,13 @@ class StarSearch:
                 rest, self.frame.good, working.renderer, working.fwhm, threshold, self.width
             )
             stars = stars.joined(found.away_from(stars, 0.5 * working.fwhm))
-            stars, rest = refine_stars(*scene, stars, prior=prior)
+            stars, rest = self._refined(*scene, stars, prior=prior)
         self.stars = FieldStars(stars.x, stars.y, stars.flux / working.share)
         return self.stars
+
+    def _refined(self, *scene_and_stars, **options):
+        options |= {"move": self.max_move > 0, "max_move": self.max_move}
+        return refine_stars(*scene_and_stars, **options)
 
     def _thresholds(self, loop):
         """From scratch: coarsely while the kernel is a guess, then all the way down."""

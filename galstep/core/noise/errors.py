@@ -35,7 +35,7 @@ from galstep.core.engine.border import border_images
 from galstep.core.engine.normal import star_stamps
 from galstep.core.imaging.resample import SceneSampler
 from galstep.core.imaging.stars import combined_stamps
-from galstep.core.noise.scene_noise import SceneNoise, with_cross_terms
+from galstep.core.noise.scene_noise import SceneNoise, data_box, with_cross_terms
 from galstep.core.noise.whitening import weighted
 
 if TYPE_CHECKING:
@@ -127,13 +127,14 @@ def quantity_covariance(
     """
     noise = SceneNoise.of(noise, len(bands))
     spectra = [_Spectra(own, len(functionals)) for _, own in noise.groups]
+    boxes = [data_box([bands[i] for i in members]) for members, _ in noise.groups]
     between = _Spectra(noise.between, len(functionals)) if noise.between else None
     shifts = solution.state.shift
     every = influence_images(bands, solution, covariance, functionals)
     for i, (band, images) in enumerate(zip(bands, every, strict=True)):
         group, place = noise.place(i)
         images *= pixel_sigma(band)
-        spectra[group].add(place, images)
+        spectra[group].add(place, images[:, *boxes[group]])
         if between:
             between.add(i, _on_scene(band, images, shifts[i]))
     sums = [own.summed() for own in spectra]

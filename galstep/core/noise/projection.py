@@ -21,7 +21,7 @@ from galstep.core.engine.covariance import COVARIANCE_HALF_SIZE
 from galstep.core.engine.normal import star_stamps
 from galstep.core.imaging.stars import combined_stamps, project_stamps
 from galstep.core.noise.noise_power import NoiseMeter, NoisePower
-from galstep.core.noise.scene_noise import SceneNoise
+from galstep.core.noise.scene_noise import SceneNoise, data_box
 from galstep.core.noise.whitening import weighted
 
 if TYPE_CHECKING:
@@ -104,6 +104,13 @@ def _draw(power, fft_shape, shape, rng):
     return image[: shape[0], : shape[1]]
 
 
+def _drawn_in(box, own, shape, rng):
+    """Noise in a box of a frame, 0 around it."""
+    image = np.zeros(shape)
+    image[box] = _draw(*own, image[box].shape, rng)
+    return image
+
+
 class _RingGain:
     """The square root of a ratio of two powers, each averaged over rings of frequency."""
 
@@ -138,24 +145,30 @@ class _Redraw:
             _BandColumns(band, i, solution, layout, covariance.whitening(i))
             for i, band in enumerate(bands)
         ]
-        self.meters = [NoiseMeter([good[i] for i in members]) for members, _ in noise.groups]
+        # draws of the size of the data: a border without any must not change them
+        self.boxes = [data_box([bands[i] for i in members]) for members, _ in noise.groups]
+        self.meters = [
+            NoiseMeter([good[i][box] for i in members])
+            for (members, _), box in zip(noise.groups, self.boxes, strict=True)
+        ]
         self.own = [noise.own_power(i) for i in range(len(bands))]
         self.places = [noise.place(i) for i in range(len(bands))]
         self.before, self.after = [0.0] * len(bands), [0.0] * len(bands)
 
     def run(self, rngs):
         """Draw once, and add up the powers before and after the fit."""
+        boxes = [self.boxes[group] for group, _ in self.places]
         drawn = [
-            _draw(*own, band.shape, rng)
-            for own, band, rng in zip(self.own, self.bands, rngs, strict=True)
+            _drawn_in(box, own, band.shape, rng)
+            for box, own, band, rng in zip(boxes, self.own, self.bands, rngs, strict=True)
         ]
         noise = [d * s for d, s in zip(drawn, self.sigmas, strict=True)]
         left = without_fit(self.columns, self.covariance, noise)
         for i, sigma in enumerate(self.sigmas):
             scaled = np.divide(left[i], sigma, out=np.zeros(sigma.shape), where=sigma > 0)
             group, place = self.places[i]
-            self.before[i] += self.meters[group].measure_one(drawn[i], place)
-            self.after[i] += self.meters[group].measure_one(scaled, place)
+            self.before[i] += self.meters[group].measure_one(drawn[i][boxes[i]], place)
+            self.after[i] += self.meters[group].measure_one(scaled[boxes[i]], place)
 
     def gains(self):
         """A `_RingGain` per band."""

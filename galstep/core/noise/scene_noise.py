@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 
     from galstep.core.engine.scene import SceneBand
 
-__all__ = ["SceneNoise", "grid_groups", "measure_scene_noise", "with_cross_terms"]
+__all__ = ["SceneNoise", "data_box", "grid_groups", "measure_scene_noise", "with_cross_terms"]
 
 # Cross terms may take at most this share of what the bands' own terms give.
 MAX_CROSS = 0.98
@@ -97,6 +97,28 @@ def grid_groups(bands: Sequence[SceneBand]) -> list[tuple[int, ...]]:
     return [tuple(members) for members in groups.values()]
 
 
+def data_box(bands: Sequence[SceneBand]) -> tuple[slice, slice]:
+    """The part of a frame that bands with the same pixels have data in.
+
+    Noise is measured on it: a border without data must not count as scales that the
+    frame shows.
+
+    Parameters
+    ----------
+    bands : sequence of `galstep.core.engine.scene.SceneBand`
+
+    Returns
+    -------
+    tuple of slice
+        (y, x), around the pixels that any band has; all of the frame if none has one.
+    """
+    data = ~np.logical_and.reduce([band.mask for band in bands])
+    if not data.any():
+        return slice(0, data.shape[0]), slice(0, data.shape[1])
+    rows, columns = (np.flatnonzero(data.any(axis=axis)) for axis in (1, 0))
+    return slice(rows[0], rows[-1] + 1), slice(columns[0], columns[-1] + 1)
+
+
 def measure_scene_noise(
     bands: Sequence[SceneBand],
     residuals: Sequence[np.ndarray],
@@ -120,10 +142,14 @@ def measure_scene_noise(
     SceneNoise
     """
     groups: Any = grid_groups(bands)
-    own = [
-        measure_noise_power([residuals[i] for i in members], [good[i] for i in members])
-        for members in groups
-    ]
+    own = []
+    for members in groups:
+        box = data_box([bands[i] for i in members])
+        own.append(
+            measure_noise_power(
+                [residuals[i][box] for i in members], [good[i][box] for i in members]
+            )
+        )
     groups = tuple(zip(groups, own, strict=True))
     if len(groups) == 1:
         return SceneNoise(groups)

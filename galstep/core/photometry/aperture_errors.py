@@ -129,7 +129,7 @@ def pixel_noise_error(
     error : ndarray, shape (ny, nx)
         1 sigma of each pixel.
     mask : ndarray of bool, shape (ny, nx)
-        True = bad: filled pixels count as uncertain as their neighbours.
+        True = bad: filled pixels count as uncertain as the frame's others (median).
     aperture : galstep.records.Aperture
     noise_corr : float
         How much larger errors are than those of white noise; NaN: not known, 1.
@@ -139,7 +139,9 @@ def pixel_noise_error(
     float
     """
     variance, good_area = aperture_sum(error**2, aperture, mask, power=2)
-    white = np.sqrt(variance * overlap(aperture).data.sum() / good_area)
+    # not scaled up from the good ones: bad pixels farther out must not make it smaller
+    usual = float(np.nanmedian(np.where(mask, np.nan, error)) ** 2)
+    white = np.sqrt(variance + (overlap(aperture).data.sum() - good_area) * usual)
     return float(white * (noise_corr if np.isfinite(noise_corr) else 1.0))
 
 

@@ -23,7 +23,13 @@ if TYPE_CHECKING:
 
     from galstep.records import Aperture
 
-__all__ = ["EmptyApertures", "empty_apertures", "noise_correlation"]
+__all__ = [
+    "EmptyApertures",
+    "empty_apertures",
+    "fitting_apertures",
+    "growth_exponent",
+    "noise_correlation",
+]
 
 MIN_GOOD_SHARE = 0.8  # of an empty aperture's area
 MIN_INDEPENDENT = 6.0  # else the scatter is uncertain by more than a third
@@ -92,35 +98,66 @@ def empty_apertures(
     EmptyApertures or None
         None if not even the smallest fit often enough.
     """
-    good = ~(np.asarray(mask, dtype=bool) | ~np.isfinite(residual))
-    values = np.where(good, residual, 0.0)
+    values, good = _without_gaps(residual, mask)
     distance = _distance(residual.shape, aperture)
-    attempts = [(1.0, center_mask)] + [(s, min(center_mask, 1.0 + s)) for s in SHRINKING]
-    for scale, zone in attempts:
-        allowed = distance > zone
-        if 1.0 + allowed.sum() / (np.pi * aperture.a * aperture.b * scale**2) < MIN_INDEPENDENT:
-            continue  # however many of them fit
-        image, area = _sum_map(values, good, _centred(aperture, scale), allowed)
-        sums = image[np.isfinite(image)]
-        independent = 1.0 + len(sums) / area
-        if independent < MIN_INDEPENDENT:
-            continue
-        scatter = _scatter(sums, independent)
-        growth = 1.0
-        if scale < 1:
-            half, half_area = _sum_map(values, good, _centred(aperture, scale / 2), allowed)
-            half = half[np.isfinite(half)]
-            growth = _growth(scatter, area, _scatter(half, 1 + len(half) / half_area), half_area)
-            growth = (1 / scale**2) ** growth
-        return EmptyApertures(
-            level=float(sums.mean() / area),
-            level_err=float(scatter / np.sqrt(independent) / area),
-            scatter=float(scatter * growth),
-            n_independent=float(independent),
-            scale=scale,
-            sums=image,
-        )
+    for scale, zone in _attempts(center_mask):
+        found = _laid_out(values, good, aperture, scale, distance > zone)
+        if found is not None:
+            break
+    else:
+        return None
+    if scale == 1:
+        return found
+    # half as large, among the same positions
+    smaller = _laid_out(values, good, aperture, scale / 2, distance > zone, least=1.0)
+    area = overlap(_centred(aperture, scale)).data.sum()
+    growth = 1.0
+    if smaller is not None:
+        half_area = overlap(_centred(aperture, scale / 2)).data.sum()
+        growth = growth_exponent(found.scatter, area, smaller.scatter, half_area)
+    return replace(found, scatter=float(found.scatter * (1 / scale**2) ** growth))
+
+
+def fitting_apertures(
+    residual: np.ndarray, mask: np.ndarray, aperture: Aperture, center_mask: float = 4.0
+) -> EmptyApertures | None:
+    """As `empty_apertures`, but of the size asked for or none at all."""
+    values, good = _without_gaps(residual, mask)
+    distance = _distance(residual.shape, aperture)
+    for scale, zone in _attempts(center_mask):
+        if scale == 1 and (found := _laid_out(values, good, aperture, 1.0, distance > zone)):
+            return found
     return None
+
+
+def _without_gaps(residual, mask):
+    good = ~(np.asarray(mask, dtype=bool) | ~np.isfinite(residual))
+    return np.where(good, residual, 0.0), good
+
+
+def _attempts(center_mask):
+    """(scale, zone) in the order in which they are tried."""
+    return [(1.0, center_mask)] + [(s, min(center_mask, 1.0 + s)) for s in SHRINKING]
+
+
+def _laid_out(values, good, aperture, scale, allowed, least=MIN_INDEPENDENT):
+    """`EmptyApertures` of one size, not extrapolated; None if fewer than ``least`` fit."""
+    if 1.0 + allowed.sum() / (np.pi * aperture.a * aperture.b * scale**2) < least:
+        return None  # however many of them fit
+    image, area = _sum_map(values, good, _centred(aperture, scale), allowed)
+    sums = image[np.isfinite(image)]
+    independent = 1.0 + len(sums) / area
+    if independent < least or not len(sums):
+        return None
+    scatter = np.std(sums) * np.sqrt(independent / (independent - 1))
+    return EmptyApertures(
+        level=float(sums.mean() / area),
+        level_err=float(scatter / np.sqrt(independent) / area),
+        scatter=float(scatter),
+        n_independent=float(independent),
+        scale=scale,
+        sums=image,
+    )
 
 
 def noise_correlation(
@@ -194,12 +231,21 @@ def _fits(aperture, shape):
     return 2 * half_x + 2 < shape[1] and 2 * half_y + 2 < shape[0]
 
 
-def _scatter(sums, independent):
-    return np.std(sums) * np.sqrt(independent / (independent - 1))
+def growth_exponent(scatter: float, area: float, smaller: float, smaller_area: float) -> float:
+    """The exponent beta of scatter ~ area^beta between two sizes.
 
+    Parameters
+    ----------
+    scatter, smaller : float
+        1 sigma of the sums over apertures of the two sizes.
+    area, smaller_area : float
 
-def _growth(scatter, area, smaller, smaller_area):
-    """The exponent beta of scatter ~ area^beta between two sizes."""
+    Returns
+    -------
+    float
+        Between 1/2 (white noise) and 1 (an error common to all pixels); 1 where it
+        cannot be told.
+    """
     if not (scatter > 0 and smaller > 0):
         return 1.0
     return float(np.clip(np.log(scatter / smaller) / np.log(area / smaller_area), 0.5, 1.0))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from functools import cached_property
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -18,16 +19,17 @@ from galstep.core.photometry.aperture_errors import (
 from galstep.core.photometry.aperture_light import GalaxyLight
 from galstep.core.photometry.aperture_noise import EmptyApertures, empty_apertures
 from galstep.core.photometry.apertures import fill_stamp, overlap
+from galstep.core.photometry.noise_curve import noise_curve
 from galstep.flags import BandFlag
 from galstep.pixel_map import PixelMap
-from galstep.records import ApertureFlux
+from galstep.records import Aperture, ApertureFlux
 from galstep.units import MAG_PER_LN
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from galstep.core.psf.effective import EffectivePSF
-    from galstep.records import Aperture, BandFit
+    from galstep.records import BandFit
 
 __all__ = [
     "ApertureImages",
@@ -39,6 +41,7 @@ __all__ = [
 
 OUTLIER_SIGMA = 15.0
 UNCERTAIN_SKY = 0.1  # of the flux
+FARTHEST = 16.0  # times the area of the largest empty aperture: so far its scatter is extrapolated
 
 
 @dataclass(frozen=True, eq=False)
@@ -181,6 +184,10 @@ class BandPhotometer:
             self._reference = GalaxyLight(
                 fit.sersic, reference_psf, shape if same else (1, 1), wanted, **where
             )
+        first = fit.sersic[0].params
+        self._announced = wanted or [
+            Aperture(first.x_0, first.y_0, first.r_eff, first.r_eff, first.theta)
+        ]
         self._total = self._light.total
         self._pixel_sigma = float(np.nanmedian(np.where(images.mask, np.nan, images.error)))
 
@@ -196,11 +203,12 @@ class BandPhotometer:
         flux = sum(share x data) - area x level, with ``level`` what the empty
         apertures say is left of the sky. Its error is the quadratic sum of
 
-        - the noise of the sum: the scatter of the empty apertures; or, if that
+        - the noise of the sum: the scatter of empty apertures of its size, see
+          `galstep.core.photometry.noise_curve`; or, if that
           is not wanted or none fits, that of the pixels times ``fit.noise_corr``
           (white noise made as large as it is for the fit's own flux);
         - sky, stars and model, see `galstep.core.photometry.aperture_errors`; the sky has
-          the error of ``level`` added, the stars that of ``images.crowding``;
+          the error of the empty apertures' level added, the stars that of ``images.crowding``;
         - the pixels that were filled in: the difference between filling them
           from their rings and from the model.
 
@@ -243,10 +251,23 @@ class BandPhotometer:
         empty = empty_apertures(
             self.images.residual, self.images.residual_mask, aperture, self.settings.center_mask
         )
-        terms, flags = self._errors(aperture, model, filled, empty)
-        result = _with_sky(result, filled, empty, terms)
+        level_err = 0.0 if empty is None else empty.level_err
+        if self._curve is not None:
+            level_err = self._curve.level_error(filled.share.sum()) / filled.share.sum()
+        terms, flags = self._errors(aperture, model, filled, level_err)
+        result = _with_sky(result, filled, empty, level_err, terms)
         result = self._with_corrected_flux(replace(result, flags=result.flags | flags), slopes)
         return Measurement(result, slopes, empty)
+
+    @cached_property
+    def _curve(self):
+        """`NoiseCurve` of the empty apertures, or None."""
+        return noise_curve(
+            self.images.residual,
+            self.images.residual_mask,
+            self._announced,
+            self.settings.center_mask,
+        )
 
     def _filled(self, aperture, model, replace_with):
         return fill_stamp(self.images.data, self.images.mask, aperture, model, replace_with)
@@ -273,9 +294,9 @@ class BandPhotometer:
             psf_correction_err=float(error),
         )
 
-    def _errors(self, aperture, model, filled, empty):
+    def _errors(self, aperture, model, filled, level_err):
         """`ErrorTerms`, and flags."""
-        noise, uncertain = self._noise(aperture, empty)
+        noise, uncertain = self._noise(aperture)
         area = filled.share.sum()
         # a level that no fit has an error for counts through the empty apertures alone
         sky, star, rest = area * np.nan_to_num(self.fit.sky.level_err), 0.0, 0.0
@@ -285,7 +306,6 @@ class BandPhotometer:
             uncertain |= not np.isfinite(variance)
             sky, star, rest = model_terms(variance, sky, star)
             star = np.hypot(star, self._crowding(aperture))
-        level_err = 0.0 if empty is None else empty.level_err
         terms = ErrorTerms(
             noise=float(noise),
             sky=float(np.hypot(sky, area * level_err)),
@@ -304,13 +324,18 @@ class BandPhotometer:
         )
         return 0.0 if over_stars is None else over_stars.scatter
 
-    def _noise(self, aperture, empty):
+    def _noise(self, aperture):
         """1 sigma of the sum from the noise of the pixels; whether that is a guess."""
-        if self.settings.empirical_noise and empty is not None:
-            return empty.scatter, False
-        corr = self.fit.noise_corr
-        images = self.images
-        return pixel_noise_error(images.error, images.mask, aperture, corr), not np.isfinite(corr)
+        corr, images = self.fit.noise_corr, self.images
+        pixels = pixel_noise_error(images.error, images.mask, aperture, corr)
+        if not self.settings.empirical_noise or self._curve is None:
+            return pixels, not np.isfinite(corr)
+        area = overlap(aperture).data.sum()
+        noise = self._curve.noise(area)
+        if area <= FARTHEST * self._curve.areas[-1]:
+            return noise, False
+        # too far beyond what fits: no less than the fit tells
+        return max(noise, pixels), not np.isfinite(corr)
 
     def _fill_error(self, aperture, model, filled):
         """How much the sum depends on what the bad pixels are filled with."""
@@ -356,9 +381,9 @@ def _gap_flags(filled):
     return int(flags)
 
 
-def _with_sky(result, filled, empty, terms):
+def _with_sky(result, filled, empty, level_err, terms):
     """The result with what is left of the sky taken off, its errors and sky flag."""
-    level, level_err = (0.0, 0.0) if empty is None else (empty.level, empty.level_err)
+    level = 0.0 if empty is None else empty.level
     flux = float(filled.total - overlap(result.aperture).data.sum() * level)
     flags = BandFlag(result.flags)
     if terms.sky > UNCERTAIN_SKY * abs(flux):

@@ -2,18 +2,20 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 import numpy as np
+from scipy.optimize import brentq
 from scipy.special import gammaincinv
 
 from galstep.core.imaging.render import GalaxyRenderer
 from galstep.core.imaging.sersic import sersic_bn
 from galstep.core.imaging.stars import StarRenderer
 from galstep.core.photometry.aperture_light import component_weights
+from galstep.core.photometry.apertures import aperture_sum
 from galstep.core.photometry.isophotes import Isophotes, data_isophotes, model_isophotes
-from galstep.core.photometry.kron import kron_radius
+from galstep.core.photometry.kron import kron_radius, sersic_beyond
 from galstep.core.photometry.petrosian import petrosian_radius
 from galstep.exceptions import GalstepError, ParameterError
 
@@ -42,7 +44,8 @@ class GalaxyAperture:
     reason : str
         Why it is not what was asked for ("" if it is).
     kron_radius : float
-        Semi-major axis (pixels), NaN where the light has none.
+        Semi-major axis (pixels), of all the light: the model's profile goes on
+        beyond the last isophote. NaN where the light has none.
     """
 
     isophotes: Isophotes
@@ -98,12 +101,14 @@ def define_aperture(
     image, x, y = _model_image(components, psf, shape, frac_max)
     fractions = np.linspace(frac_min, frac_max, N_LEVELS)
     isophotes = model_isophotes(image, x, y, fractions, total=1.0)
+    held = aperture_sum(image, isophotes.at(isophotes.a[-1]))[0]
     image = _with_knots(image, components, knots, psf, (x, y))
-    centre, reasons = components[0].params, []
+    centre, reasons, total = components[0].params, [], 1.0
     if data is not None:
         try:
             isophotes = _follow_data(data, _on_frame(isophotes, centre))
-            image = data
+            held = aperture_sum(image, isophotes.at(isophotes.a[-1]))[0]
+            image, total = data, sum(c.flux for c in components)
         except GalstepError as error:
             reasons.append(f"isophotes are those of the model: {error}")
     try:
@@ -114,7 +119,8 @@ def define_aperture(
         radius = np.nan
         reasons.append(f"aperture is the outermost isophote: {error}")
     try:
-        kron = kron_radius(image, isophotes)
+        beyond = total * np.array(_light_beyond(components, isophotes.a[-1], held))
+        kron = kron_radius(image, isophotes, beyond=tuple(beyond))
     except GalstepError:
         kron = np.nan
     isophotes = _on_frame(isophotes, centre)
@@ -186,6 +192,27 @@ def _with_knots(image, components, knots, psf, centre):
     dx, dy = centre[0] - components[0].params.x_0, centre[1] - components[0].params.y_0
     drawn = StarRenderer(psf).render(image.shape, knots.x + dx, knots.y + dy, knots.flux)
     return image + drawn / flux
+
+
+def _light_beyond(components, a, held):
+    """Light and first moment of the galaxy beyond a radius that holds ``held`` of it.
+
+    Of unit flux. The PSF spreads the light: the profiles are those of r_eff larger
+    by the factor that leaves 1 - held outside.
+    """
+    weights = component_weights(components)
+
+    def beyond(ln_factor):
+        spread = [replace(c.params, r_eff=c.params.r_eff * np.exp(ln_factor)) for c in components]
+        return weights @ np.array([sersic_beyond(params, a) for params in spread])
+
+    def excess(ln_factor):
+        return beyond(ln_factor)[0] - (1 - held)
+
+    low, high = 0.0, np.log(10.0)
+    if excess(low) >= 0 or excess(high) <= 0:
+        return beyond(low)
+    return beyond(brentq(excess, low, high, xtol=1e-4))
 
 
 def _radius_with(fraction, params):

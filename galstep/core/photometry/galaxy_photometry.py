@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
+import numpy as np
+
 from galstep.core.photometry.aperture_covariance import flux_covariances
 from galstep.core.photometry.aperture_light import GalaxyLight
 from galstep.core.photometry.aperture_photometry import ApertureImages, BandPhotometer
@@ -90,6 +92,7 @@ def measure_galaxy(
     -------
     dict of str to list of galstep.records.ApertureFlux
         In the order of ``ellipses``; ``petrosian_radius`` is left to the caller.
+        Of nested apertures none has a smaller error than one that lies inside it.
     """
     measured = {}
     for name, band in bands.items():
@@ -110,6 +113,7 @@ def measure_galaxy(
                 correction, reason = _by_kernel(bands[reference], band, ellipse, settings)
             found = photometer.measure(aperture, kind, correction)
             measured[name].append(_with_reason(found, reason))
+        measured[name] = _never_falling(measured[name])
     components = {name: band.fit.sersic for name, band in bands.items()}
     maps = {name: band.pixel_map for name, band in bands.items()}
     result = {name: [] for name in bands}
@@ -117,6 +121,38 @@ def measure_galaxy(
         one = {name: measurements[index] for name, measurements in measured.items()}
         for name, flux in flux_covariances(one, components, joint, maps).items():
             result[name].append(flux)
+    return result
+
+
+def _never_falling(measurements):
+    """With errors that do not fall from an aperture to a larger one of its family.
+
+    The galaxy's model may know the light of a larger aperture better than that of a
+    smaller one, for it takes the profile for true, and the fillings of gaps may
+    happen to agree. What is missing is added to the model's part.
+    """
+    result = list(measurements)
+    for circles in (False, True):
+        family = [
+            i
+            for i, each in enumerate(measurements)
+            if (each.flux.kind == "circle") == circles and np.isfinite(each.flux.flux_err)
+        ]
+        least = least_corr = 0.0
+        for i in sorted(family, key=lambda i: measurements[i].flux.aperture.a):
+            flux = measurements[i].flux
+            least = max(least, flux.flux_err)
+            least_corr = np.fmax(least_corr, flux.flux_corr_err)
+            added = least**2 - flux.flux_err**2
+            result[i] = replace(
+                measurements[i],
+                flux=replace(
+                    flux,
+                    flux_err=float(least),
+                    model_err=float(np.sqrt(flux.model_err**2 + added)),
+                    flux_corr_err=float(max(flux.flux_corr_err, least_corr)),
+                ),
+            )
     return result
 
 

@@ -132,3 +132,16 @@ def test_lists_of_stars():
     assert len(stars.joined(two)) == 7
     assert len(stars.away_from(two, 0.5)) == 3
     assert stars.away_from(FieldStars(), 1.0) is stars
+
+
+@pytest.mark.parametrize("bound", [0.0, 0.05, 3.0])
+def test_a_step_is_no_longer_than_it_may_be(bound):
+    x, y = np.array([20.0, 40.0]), np.array([25.0, 35.0])
+    image = RENDERER.render(SHAPE, x, y, np.array([500.0, 900.0]))
+    start = FieldStars(x + 0.3, y - 0.2, np.array([450.0, 800.0]))
+    found, _ = refine(image, start, max_move=bound, move=bound > 0)
+    moved = np.hypot(found.x - start.x, found.y - start.y)
+    assert np.abs(found.x - start.x).max() <= bound + 1e-12
+    assert (moved > 0).all() == (bound > 0)
+    if bound > 1:
+        np.testing.assert_allclose(found.x, x, atol=0.05)

@@ -22,11 +22,11 @@ def galaxy(n=1.0, r_eff=14.0, ellip=0.35, theta=0.8):
 
 
 def petrosian(n, eta):
-    """Petrosian radius over r_eff of a Sersic profile without a PSF."""
+    """Petrosian radius over r_eff of a Sersic profile without a PSF: dF/dA = eta F/A."""
 
     def excess(x):
-        light = enclosed_fraction(np.array([0.8, 1.25, 1.0]) * x, n)
-        return (light[1] - light[0]) / (1.25**2 - 0.8**2) / light[2] - eta
+        below, here, above = enclosed_fraction(np.array([0.999, 1.0, 1.001]) * x, n)
+        return (above - below) / 0.002 / (2 * here) - eta
 
     return brentq(excess, 0.02, 10)
 

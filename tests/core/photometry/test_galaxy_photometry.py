@@ -27,6 +27,10 @@ def scene():
 
 @pytest.fixture(scope="module")
 def bands(scene):
+    return bands_of(scene)
+
+
+def bands_of(scene):
     made = {}
     for name, band in fitted_model(scene).bands.items():
         data = band.data - band.sky - band.stars
@@ -90,3 +94,35 @@ def test_without_light_the_kernel_gives_way_to_the_model(scene, bands):
         bands | {"F150W": dark}, wanted, "F150W", ApertureSettings(), by_kernel=True
     )["F277W"]
     assert "PSF correction is the model's: there is no light" in found.reason
+
+
+@pytest.mark.parametrize("seed", [2, 7])
+def test_the_error_never_falls_with_the_radius(seed):
+    """From inside the PSF to beyond the frame, through gaps and a change of the noise's source."""
+    scene = make_scene(shape=(121, 131), seed=seed, n_stars=25, filters=FILTERS, noise="correlated")
+    bands = bands_of(scene)
+    band = bands[FILTERS[0]]
+    mask = band.images.mask.copy()
+    mask[:, 70:76] = True
+    bands[FILTERS[0]] = replace(band, images=replace(band.images, mask=mask, residual_mask=mask))
+    shape = band.fit.sersic[0].params
+    radii = np.geomspace(1.0, 90.0, 40)
+    ellipses = [
+        (kind, Aperture(shape.x_0, shape.y_0, a, q * a, shape.theta))
+        for a in radii
+        for kind, q in (("growth", 0.7), ("circle", 1.0))
+    ]
+    for empirical in (True, False):
+        found = measure_galaxy(
+            bands, ellipses, FILTERS[0], ApertureSettings(empirical_noise=empirical)
+        )
+        for name in FILTERS:
+            for kind in ("growth", "circle"):
+                family = [f for f in found[name] if f.kind == kind and np.isfinite(f.flux)]
+                assert len(family) > 30
+                for column in ("noise_err", "flux_err", "flux_corr_err"):
+                    values = np.array([getattr(f, column) for f in family])
+                    assert (np.diff(values) >= -1e-12 * values[1:]).all(), column
+                # not made so at the end alone
+                raised = [f.model_err for f in family]
+                assert np.median(raised) < 0.5 * np.median([f.flux_err for f in family])
