@@ -71,6 +71,13 @@ class ImageList:
     def __iter__(self) -> Iterator[SkyImage]:
         return iter(self.images)
 
+    @property
+    def models(self) -> list:
+        """Of images that came from models: copies of these, with the corrected WCS."""
+        from galstep.datamodels.image_writer import corrected_model, is_model
+
+        return [corrected_model(image) for image in self.images if is_model(image.source)]
+
     def get_crds_parameters(self) -> dict:
         """Nothing: no reference files are looked up."""
         return {}

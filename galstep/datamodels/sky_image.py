@@ -13,8 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from galstep.datamodels.atomic import replacing
-from galstep.datamodels.embedded_wcs import read_embedded_wcs, with_embedded_wcs
+from galstep.datamodels.embedded_wcs import read_embedded_wcs
 from galstep.exceptions import InputError
 
 if TYPE_CHECKING:
@@ -23,8 +22,6 @@ if TYPE_CHECKING:
 __all__ = ["SkyImage", "open_image", "pixel_area"]
 
 DO_NOT_USE = 1  # bit of the DQ planes of jwst and roman
-_LINEAR_KEYS = ("CD1_1", "CD1_2", "CD2_1", "CD2_2", "PC1_1", "PC1_2", "PC2_1", "PC2_2",
-                "CDELT1", "CDELT2", "CROTA1", "CROTA2")  # fmt: skip
 
 
 @dataclass(eq=False)
@@ -51,6 +48,15 @@ class SkyImage:
         The file, or the model it was taken from.
     extension : int, optional
         Number of the image's HDU in the file.
+    meta : namespace, optional
+        ``cal_step.tweakreg``: what became of the image.
+    group_id : str, optional
+        What it shares with the images that it keeps its place to: the chips of
+        one exposure. None: it is alone.
+    catalog : str, optional
+        File with its stars; "" where it is said that there is none.
+    wcs_is_original : bool, optional
+        Nothing of the header is written anew when the image is saved.
     """
 
     name: str
@@ -64,6 +70,9 @@ class SkyImage:
     source: Any = None
     extension: int = 0
     meta: SimpleNamespace = field(default_factory=SimpleNamespace)
+    group_id: str | None = None
+    catalog: str | None = None
+    wcs_is_original: bool = False
 
     @property
     def shape(self) -> tuple[int, int]:
@@ -83,8 +92,8 @@ class SkyImage:
     def save(self, path: PathLike) -> str:
         """Write the image as FITS, all else in its file as it was.
 
-        An image that came from a model with a ``save`` of its own is saved by
-        that, with the WCS put into ``meta.wcs``.
+        An image that came from a model with a ``save`` of its own is saved by a
+        copy of that, with the WCS put into ``meta.wcs``.
 
         Parameters
         ----------
@@ -94,49 +103,9 @@ class SkyImage:
         -------
         str
         """
-        path = Path(path)
-        own = getattr(self.source, "save", None)
-        if own is not None and hasattr(getattr(self.source, "meta", None), "wcs"):
-            self.source.meta.wcs = self.wcs
-            return str(own(str(path)))
-        with replacing(path) as temporary:
-            self._write(temporary)
-        return str(path)
+        from galstep.datamodels.image_writer import save_image
 
-    def _write(self, path):
-        from astropy.io import fits
-
-        if isinstance(self.source, str | os.PathLike):
-            with fits.open(self.source) as hdulist:
-                header_wcs = self.wcs if self.fits_wcs is None else self.fits_wcs
-                _set_wcs(hdulist[self.extension].header, header_wcs)
-                if self.fits_wcs is not None:
-                    with_embedded_wcs(hdulist, self.wcs)
-                hdulist.writeto(path, output_verify="silentfix+ignore")
-            return
-        header = fits.Header() if self.wcs is None else _header_of(self.wcs)
-        if self.unit:
-            header["BUNIT"] = self.unit
-        hdus = [fits.PrimaryHDU(), fits.ImageHDU(np.asarray(self.data), header, name="SCI")]
-        if self.err is not None:
-            hdus.append(fits.ImageHDU(np.asarray(self.err), name="ERR"))
-        if self.mask is not None:
-            hdus.append(fits.ImageHDU(np.asarray(self.mask, dtype=np.uint8), name="DQ"))
-        fits.HDUList(hdus).writeto(path)
-
-
-def _header_of(wcs):
-    if hasattr(wcs, "available_frames"):
-        from astropy.io import fits
-
-        return fits.Header(wcs.to_fits_sip())
-    return wcs.to_header(relax=True)
-
-
-def _set_wcs(header, wcs):
-    for key in _LINEAR_KEYS:
-        header.remove(key, ignore_missing=True)
-    header.update(_header_of(wcs))
+        return save_image(self, path)
 
 
 def open_image(source: Any) -> SkyImage:
