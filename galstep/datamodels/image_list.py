@@ -47,6 +47,9 @@ class ImageList:
     ----------
     summary : `astropy.table.QTable` or None
         One row per image.
+    alignments : list of tuples
+        For each image what became of it, relative and absolute:
+        `galstep.core.align.alignment.Alignment` or None.
     tables : dict of str to (`astropy.table.Table`, str)
         Stem of a file to table and its format: catalogues.
     """
@@ -60,6 +63,7 @@ class ImageList:
         self.suffix = suffix
         self.meta = image_meta(filename)
         self.summary: QTable | None = None
+        self.alignments: list[tuple] = []
         self.tables: dict[str, tuple] = {}
 
     def __len__(self) -> int:

@@ -204,6 +204,7 @@ class TweakReg(ImageStep):
         result.meta.filename = (
             f"{images[0].name}.fits" if not isinstance(first, Path) else first.name
         )
+        result.alignments = list(zip(relative, absolute, strict=True))
         result.summary = summary_table(images, relative, absolute)
         self._add_tables(result, entries, own, catalog)
         self._report(result, relative, absolute, len(groups_of(entries)))
@@ -266,7 +267,10 @@ class TweakReg(ImageStep):
             for alignment in filter(None, found):
                 if alignment.status == "failed":
                     self._logger.warning("%s: not aligned: %s", image.name, alignment.reason)
-        self.complete(model, images=len(model), groups=n_groups, **counts)
+        if n_groups == 1 and not self._absolute:
+            self.skipped(model, "at least two exposures are needed, or abs_refcat")
+        else:
+            self.complete(model, images=len(model), groups=n_groups, **counts)
 
     # ---------------------------------------------------------------- galaxy
 
@@ -386,14 +390,14 @@ def _in_bounding_box(stars, wcs):
     return (stars.x > x_0) & (stars.x < x_1) & (stars.y > y_0) & (stars.y < y_1)
 
 
-def _corrected(image, relative, absolute):
+def _corrected(image, *alignments):
     """The image with the WCS of its alignments; as it was where there is none."""
-    found = [a for a in (relative, absolute) if a is not None]
+    found = [alignment for alignment in alignments if alignment is not None]
     for alignment in found:
         if alignment.status == "aligned":
             header = image.fits_wcs
             if header is not None:
-                header = alignment.corrected_header(header, image.shape)
+                header = alignment.correct(header, image.shape)
             image = replace(image, wcs=alignment.wcs, fits_wcs=header)
     done = bool(found) and found[-1].status != "failed"
     status = SimpleNamespace(tweakreg="COMPLETE" if done else "FAILED")

@@ -11,8 +11,6 @@ from galstep.core.align.match import MatchQuality
 from galstep.core.align.tangent_plane import make_corrector
 
 if TYPE_CHECKING:
-    from astropy.wcs import WCS
-
     from galstep.core.align.catalog import Positions
 
 __all__ = ["AlignImage", "Alignment", "MatchOptions"]
@@ -106,19 +104,21 @@ class Alignment:
     quality: MatchQuality = MatchQuality()
     correction: tuple = ()
 
-    def corrected_header(self, wcs: WCS, shape: tuple[int, int]) -> WCS:
-        """A FITS WCS of the same image with the same correction.
+    def correct(self, wcs: Any, shape: tuple[int, int], wcsinfo: dict | None = None) -> Any:
+        """Another WCS of the same pixels or the same exposure, with the same correction.
 
         Parameters
         ----------
-        wcs : `astropy.wcs.WCS`
+        wcs : `astropy.wcs.WCS` or `gwcs.WCS`
         shape : (ny, nx)
+        wcsinfo : dict, optional
+            As in `AlignImage`.
 
         Returns
         -------
-        `astropy.wcs.WCS`
+        `astropy.wcs.WCS` or `gwcs.WCS`
         """
         plane, matrix, shift = self.correction
-        corrector = make_corrector(self.name, wcs, shape, plane)
+        corrector = make_corrector(self.name, wcs, shape, plane, wcsinfo)
         corrector.set_correction(matrix, shift, ref_tpwcs=plane)
         return corrector.wcs
