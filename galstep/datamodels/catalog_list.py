@@ -60,37 +60,42 @@ def read_catalog_list(path: PathLike, images: Sequence[SkyImage]) -> list[str | 
 
 
 def _names(image, folder):
-    """What a line may call an image: path, file name, stem; longest first."""
-    names = {image.name}
+    """What a line may call an image: with its extension, and without."""
+    full, short = set(), {image.name}
     if isinstance(image.source, str | os.PathLike):
         source = Path(image.source)
-        names |= {str(image.source), source.name, source.stem, str(source.resolve())}
-        names.add(os.path.relpath(source.resolve(), folder.resolve()))
+        full = {str(image.source), source.name, str(source.resolve())}
+        full.add(os.path.relpath(source.resolve(), folder.resolve()))
+        short.add(source.stem)
     else:
         filename = getattr(getattr(image.source, "meta", None), "filename", None)
         if isinstance(filename, str):
-            names |= {filename, Path(filename).name, Path(filename).stem}
-        names.add(f"{image.name}.fits")
-    return names
+            full |= {filename, Path(filename).name}
+            short.add(Path(filename).stem)
+        full.add(f"{image.name}.fits")
+    return full, short - full
 
 
 def _image_of(line, images, folder, where):
     """Number of the image that a line begins with, and the rest of the line."""
-    found: dict[int, tuple[int, str]] = {}
+    found: dict[int, tuple[int, bool, str]] = {}
     for number, image in enumerate(images):
-        for name in _names(image, folder):
-            for written in (name, f'"{name}"', f"'{name}'"):
-                rest = line[len(written) :]
-                if line.startswith(written) and (not rest or rest[0] in " \t,"):
-                    found[number] = max(found.get(number, (0, "")), (len(written), rest))
+        for is_short, names in enumerate(_names(image, folder)):
+            for name in names:
+                for written in (name, f'"{name}"', f"'{name}'"):
+                    rest = line[len(written) :]
+                    if line.startswith(written) and (not rest or rest[0] in " \t,"):
+                        new = (len(written), not is_short, rest)
+                        found[number] = max(found.get(number, new), new)
     if not found:
         known = ", ".join(repr(image.name) for image in images)
         raise InputError(f"{where}: {line!r} names none of the images ({known})")
-    longest = max(length for length, _ in found.values())
-    best = [number for number, (length, _) in found.items() if length == longest]
+    # the longest name, and of equals the one with its extension: "a.fits" is no stem of a.fits.gz
+    longest = max(value[:2] for value in found.values())
+    best = [number for number, value in found.items() if value[:2] == longest]
     if len(best) > 1:
-        raise InputError(f"{where}: {line[:longest]!r} are several images: give their folders")
-    return best[0], found[best[0]][1]
+        raise InputError(f"{where}: {line[: longest[0]]!r} are several images: give their folders")
+    return best[0], found[best[0]][2]
 
 
 def _catalog(rest, folder, where):

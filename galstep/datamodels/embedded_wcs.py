@@ -17,7 +17,12 @@ import numpy as np
 if TYPE_CHECKING:
     from astropy.io.fits import HDUList
 
-__all__ = ["read_embedded_meta", "read_embedded_wcs", "with_embedded_meta"]
+__all__ = [
+    "read_embedded_meta",
+    "read_embedded_wcs",
+    "with_embedded_meta",
+    "without_embedded_wcs",
+]
 
 log = logging.getLogger(__name__)
 
@@ -54,6 +59,7 @@ def read_embedded_wcs(hdulist: HDUList) -> tuple[Any, dict | None]:
     try:
         with asdf.open(io.BytesIO(raw), lazy_load=True) as file:
             meta = file.tree.get("meta", {})
+            meta = meta if hasattr(meta, "get") else {}
             wcs, info = meta.get("wcs"), meta.get("wcsinfo")
             if not hasattr(wcs, "available_frames"):
                 return None, None
@@ -77,15 +83,33 @@ def read_embedded_meta(hdulist: HDUList) -> dict:
         Empty if there is no such extension or it cannot be read.
     """
     import asdf
+    from yaml import YAMLError
 
     raw = _raw(hdulist)
     if raw is None:
         return {}
     try:
         meta = asdf.util.load_yaml(io.BytesIO(raw)).get("meta")
-    except (ValueError, TypeError, AttributeError, OSError):
+    except (YAMLError, ValueError, TypeError, AttributeError, OSError):
         return {}  # `read_embedded_wcs` says so
     return meta if isinstance(meta, dict) else {}
+
+
+def without_embedded_wcs(hdulist: HDUList) -> None:
+    """Take the ASDF extension out of an open FITS file: its WCS would contradict the header.
+
+    Parameters
+    ----------
+    hdulist : `astropy.io.fits.HDUList`
+        Changed in place; an extension that has no WCS stays.
+    """
+    if _EXTENSION not in hdulist:
+        return
+    meta = read_embedded_meta(hdulist)
+    if meta and meta.get("wcs") is None:
+        return
+    log.warning("the ASDF extension cannot be corrected; it is left out of the output")
+    del hdulist[_EXTENSION]
 
 
 def with_embedded_meta(
@@ -97,7 +121,7 @@ def with_embedded_meta(
     ----------
     hdulist : `astropy.io.fits.HDUList`
         Changed in place. The rest of the tree and arrays that the extension
-        holds itself stay as they are.
+        holds itself stay as they are; so does an extension that cannot be read.
     wcs : `gwcs.WCS`, optional
         Becomes ``meta/wcs``.
     cal_step : dict, optional
@@ -115,6 +139,8 @@ def with_embedded_meta(
         stream = io.BytesIO()
         asdf.AsdfFile({"meta": {}}).write_to(stream)
         raw = stream.getvalue()
+    elif not read_embedded_meta(hdulist):
+        return
     new = _changed_tree(raw, wcs, cal_step)
     cell = np.frombuffer(_comments(raw) + new + _blocks(raw), dtype=np.uint8)
     column = fits.Column(_COLUMN, f"{len(cell)}B", array=cell[None, :])

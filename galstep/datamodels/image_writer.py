@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from galstep.datamodels.atomic import replacing
-from galstep.datamodels.embedded_wcs import with_embedded_meta
+from galstep.datamodels.embedded_wcs import with_embedded_meta, without_embedded_wcs
 
 if TYPE_CHECKING:
     from galstep.datamodels.sky_image import SkyImage
@@ -55,9 +55,13 @@ def _write_file(image, path):
         status = _status(image)
         if status:
             hdulist[0].header[STATUS_KEY] = (status, "alignment by stars")
-        wcs = None if image.wcs_is_original or not _is_gwcs(image.wcs) else image.wcs
-        if wcs is not None or status:
-            with_embedded_meta(hdulist, wcs=wcs, cal_step={"tweakreg": status} if status else {})
+        wcs = None
+        if not image.wcs_is_original:
+            if _is_gwcs(image.wcs):
+                wcs = image.wcs
+            else:
+                without_embedded_wcs(hdulist)
+        with_embedded_meta(hdulist, wcs=wcs, cal_step={"tweakreg": status} if status else {})
         hdulist.writeto(path, output_verify="silentfix+ignore")
 
 
