@@ -46,6 +46,7 @@ class TweakReg(ImageStep):
 
     class_alias = "gal_tweakreg"
     result_class = ImageList
+    _gives_back = False
 
     spec = """
     skip = boolean(default=True)                # Skip this step in a pipeline; on its own it runs
@@ -135,13 +136,12 @@ class TweakReg(ImageStep):
         result = self._images(open_exposures(inputs), is_one=_is_one_image(only))
         if is_association(only):
             result.meta.filename = Path(only).name
-        if self.parent is not None and is_library(only):
-            return _given_back(only, result)
-        return result
+        self._gives_back = self.parent is not None and is_library(only)
+        return _given_back(only, result) if self._gives_back else result
 
     def finalize_result(self, result: Any, reference_files_used: Any) -> None:
-        """See `galstep.steps.image_step.ImageStep`; a host's library is as it should be."""
-        if not is_library(result):
+        """See `galstep.steps.image_step.ImageStep`; the models of a host's library are not ours."""
+        if not self._gives_back:
             super().finalize_result(result, reference_files_used)
 
     # ------------------------------------------------------------ parameters
