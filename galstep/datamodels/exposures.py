@@ -9,6 +9,8 @@ group                ``meta.group_id``; else, of an exposure that has not been
                      and exposure numbers in ``meta.observation`` say together
 catalogue            ``meta.tweakreg_catalog``
 ===================  ========================================================
+
+The chips in one FITS file (several extensions SCI) are a group as well.
 """
 
 from __future__ import annotations
@@ -26,6 +28,7 @@ from galstep.datamodels.association import (
     members_of,
     read_association,
 )
+from galstep.datamodels.chips import open_chips
 from galstep.datamodels.embedded_wcs import read_embedded_meta
 from galstep.datamodels.sky_image import SkyImage, open_image
 from galstep.exceptions import InputError
@@ -88,7 +91,13 @@ def _opened(inputs) -> Iterator[SkyImage]:
         elif _is_several(item):
             yield from _opened(item)
         else:
-            yield _with_exposure(open_image(item))
+            yield from _with_chips(item)
+
+
+def _with_chips(item):
+    """The image of a file or an object; of a file with several chips each of them."""
+    chips = open_chips(item) if isinstance(item, str | os.PathLike) else []
+    yield from chips or [_with_exposure(open_image(item))]
 
 
 def _is_several(item):
@@ -104,12 +113,12 @@ def _from_association(path):
     if missing:
         raise InputError(f"association {path}: there is no such file: {', '.join(missing)}")
     for member in members:
-        image = _with_exposure(open_image(member.path))
-        if member.group_id is not None:
-            image = replace(image, group_id=member.group_id)
-        if member.catalog is not None:
-            image = replace(image, catalog=member.catalog)
-        yield image
+        for image in _with_chips(member.path):
+            if member.group_id is not None:
+                image = replace(image, group_id=member.group_id)
+            if member.catalog is not None:
+                image = replace(image, catalog=member.catalog)
+            yield image
 
 
 def _from_library(library):

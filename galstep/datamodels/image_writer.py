@@ -13,10 +13,12 @@ from galstep.datamodels.atomic import replacing
 from galstep.datamodels.embedded_wcs import with_embedded_meta, without_embedded_wcs
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from galstep.datamodels.sky_image import SkyImage
     from galstep.hints import PathLike
 
-__all__ = ["corrected_model", "save_image"]
+__all__ = ["corrected_model", "is_model", "save_chips", "save_image"]
 
 log = logging.getLogger("stpipe.galstep.image_writer")
 
@@ -33,11 +35,10 @@ def save_image(image: SkyImage, path: PathLike) -> str:
     path = Path(path)
     if is_model(image.source):
         return str(corrected_model(image).save(str(path)))
+    if isinstance(image.source, str | os.PathLike):
+        return save_chips([image], path)
     with replacing(path) as temporary:
-        if isinstance(image.source, str | os.PathLike):
-            _write_file(image, temporary)
-        else:
-            _write_arrays(image, temporary)
+        _write_arrays(image, temporary)
     return str(path)
 
 
@@ -46,23 +47,39 @@ def is_model(source: Any) -> bool:
     return hasattr(source, "save") and hasattr(getattr(source, "meta", None), "wcs")
 
 
-def _write_file(image, path):
+def save_chips(images: Sequence[SkyImage], path: PathLike) -> str:
+    """Write the file that images came from, with the WCS of each of them.
+
+    Parameters
+    ----------
+    images : sequence of `galstep.datamodels.sky_image.SkyImage`
+        From one file, of different extensions.
+    path : path-like
+
+    Returns
+    -------
+    str
+    """
     from astropy.io import fits
 
-    with fits.open(image.source) as hdulist:
-        if not image.wcs_is_original:
-            _correct(hdulist[image.extension].header, image)
-        status = _status(image)
-        if status:
-            hdulist[0].header[STATUS_KEY] = (status, "alignment by stars")
+    path = Path(path)
+    with replacing(path) as temporary, fits.open(images[0].source) as hdulist:
         wcs = None
-        if not image.wcs_is_original:
+        for image in images:
+            if image.wcs_is_original:
+                continue
+            _correct(hdulist[image.extension].header, image)
             if _is_gwcs(image.wcs):
                 wcs = image.wcs
             else:
                 without_embedded_wcs(hdulist)
+        told = [status for status in map(_status, images) if status]
+        status = "FAILED" if "FAILED" in told else (told or [None])[0]
+        if status:
+            hdulist[0].header[STATUS_KEY] = (status, "alignment by stars")
         with_embedded_meta(hdulist, wcs=wcs, cal_step={"tweakreg": status} if status else {})
-        hdulist.writeto(path, output_verify="silentfix+ignore")
+        hdulist.writeto(temporary, output_verify="silentfix+ignore")
+    return str(path)
 
 
 def _correct(header, image):

@@ -133,7 +133,8 @@ class TweakReg(ImageStep):
             only = only[0]
         if _is_galaxy(only):
             return self._galaxy(self.prepare_output(only))
-        result = self._images(open_exposures(inputs), is_one=_is_one_image(only))
+        images = open_exposures(inputs)
+        result = self._images(images, is_one=_is_one_image(only, images))
         if is_association(only):
             result.meta.filename = Path(only).name
         self._gives_back = self.parent is not None and is_library(only)
@@ -201,9 +202,8 @@ class TweakReg(ImageStep):
             [_corrected(*found) for found in zip(images, relative, absolute, strict=True)]
         )
         first = images[0].source
-        result.meta.filename = (
-            f"{images[0].name}.fits" if not isinstance(first, Path) else first.name
-        )
+        is_file = isinstance(first, str | os.PathLike)
+        result.meta.filename = Path(first).name if is_file else f"{images[0].name}.fits"
         result.alignments = list(zip(relative, absolute, strict=True))
         result.summary = summary_table(images, relative, absolute)
         self._add_tables(result, entries, own, catalog)
@@ -361,11 +361,12 @@ def _is_galaxy(source):
     return isinstance(source, str | os.PathLike) and Path(source).suffix.lower() in MODEL_FILES
 
 
-def _is_one_image(source):
-    """Whether it is one image by itself: not an association or a container with one in it."""
-    if isinstance(source, str | os.PathLike):
-        return not is_association(source)
-    return hasattr(source, "data")
+def _is_one_image(source, images):
+    """Whether it is one exposure by itself: not an association or a container with one in it."""
+    if isinstance(source, str | os.PathLike) and is_association(source):
+        return False
+    is_container = not (isinstance(source, str | os.PathLike) or hasattr(source, "data"))
+    return not is_container and len({image.group_id or image.name for image in images}) == 1
 
 
 def _is_one_group(entries):

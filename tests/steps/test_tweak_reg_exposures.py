@@ -11,6 +11,7 @@ import pytest
 from astropy.io import fits
 from astropy.nddata import CCDData
 from astropy.table import QTable, Table
+from astropy.wcs import WCS
 from stpipe import Step
 
 from galstep.datamodels.sky_image import SkyImage, open_image
@@ -170,6 +171,76 @@ def test_chips_of_one_exposure_move_together(frames, elsewhere):
     # alone it could not be aligned
     alone = TweakReg(**OPTIONS).run([replace(image, group_id=None) for image in images])
     assert alone.summary["status"][3] == "failed"
+
+
+def write_chips(path, frame, shift=(0.0, 0.0), keep=None, filters=(None, None)):
+    """A file with the lower and the upper half of a frame, as HST's; of the upper ``keep`` rows."""
+    hdus = [fits.PrimaryHDU()]
+    for version, (part, name) in enumerate(
+        zip((np.s_[:120], np.s_[120:]), filters, strict=True), 1
+    ):
+        ccd = CCDData(frame, unit="adu", wcs=tan_wcs(SHAPE, shift=shift))[part]
+        header = ccd.wcs.to_header()
+        header["NOTE"] = f"chip {version}"
+        if name:
+            header["FILTER"] = name
+        data = ccd.data.copy()
+        if keep is not None and version == 2:
+            data[keep:] = np.random.default_rng(1).normal(0, 0.5, data[keep:].shape)
+        hdus.append(fits.ImageHDU(data, header, name="SCI", ver=version))
+        hdus.append(fits.ImageHDU(np.full(data.shape, 0.5), name="ERR", ver=version))
+        hdus.append(fits.ImageHDU(np.zeros(data.shape, np.int16), name="DQ", ver=version))
+    fits.HDUList(hdus).writeto(path)
+    return path
+
+
+def test_chips_in_one_file(frames, tmp_path, elsewhere):
+    first = write_chips(tmp_path / "a_flc.fits", frames[0])
+    second = write_chips(tmp_path / "b_flc.fits", frames[1], keep=20)
+    result = TweakReg(save_results=True, **OPTIONS).run(first, second)
+    names = [f"{n}_flc_sci{v}" for n in "ab" for v in (1, 2)]
+    assert list(result.summary["image"]) == names
+    assert list(result.summary["status"]) == ["reference"] * 2 + ["aligned"] * 2
+    assert result.summary["n_matches"][3] < 15
+    # both chips are corrected in one file, all else is as it was
+    written = sorted(path.name for path in elsewhere.iterdir())
+    assert written == ["a_flc_tweakreg.ecsv", "a_flc_tweakreg.fits", "b_flc_tweakreg.fits"]
+    with fits.open("b_flc_tweakreg.fits") as hdulist, fits.open(second) as before:
+        assert [(h.name, h.ver) for h in hdulist] == [(h.name, h.ver) for h in before]
+        for version, row in ((1, 0), (2, 120)):
+            header = hdulist["SCI", version].header
+            assert header["NOTE"] == f"chip {version}"
+            found = WCS(header).all_pix2world(30.0, 40.0, 0)
+            true = tan_wcs(SHAPE, shift=SHIFT).all_pix2world(30.0, 40.0 + row, 0)
+            assert np.abs(np.subtract(found, true)).max() * 3.6e6 < 2  # mas
+        assert hdulist[0].header["S_TWKREG"] == "COMPLETE"
+
+
+def test_filters_in_one_file_are_no_chips(frames, tmp_path, elsewhere):
+    """They are aligned with one another."""
+    path = tmp_path / "a.fits"
+    hdus = [fits.PrimaryHDU()]
+    for version, (data, name) in enumerate(zip(frames, ("F1", "F2"), strict=True), 1):
+        header = tan_wcs(SHAPE).to_header()
+        header["FILTER"] = name
+        hdus.append(fits.ImageHDU(data, header, name="SCI", ver=version))
+    fits.HDUList(hdus).writeto(path)
+    result = TweakReg(save_results=True, **OPTIONS).run(path)
+    assert list(result.summary["status"]) == ["reference", "aligned"]
+    header = WCS(fits.getheader("a_tweakreg.fits", ("SCI", 2)))
+    assert frame_error(lambda x, y: header.all_pix2world(x, y, 0)) < 0.03
+
+
+def test_chips_of_one_file_alone(frames, tmp_path, sky, elsewhere):
+    path = write_chips(tmp_path / "a_flc.fits", frames[1])
+    with pytest.raises(InputError, match="two images or more, or abs_refcat: got one image"):
+        TweakReg(**OPTIONS).run(path)
+    catalogue = write_catalogue(tmp_path / "s.ecsv", sky)
+    result = TweakReg(abs_refcat=catalogue, abs_searchrad=1.0, **OPTIONS).run(path)
+    assert list(result.summary["abs_status"]) == ["aligned"] * 2
+    for number in (0, 1):
+        shift = [result.summary[f"abs_shift_{axis}"][number].value for axis in "xy"]
+        assert shift == pytest.approx(SHIFT, abs=0.1)
 
 
 @pytest.mark.parametrize("kind", ["models", "library", "association"])
