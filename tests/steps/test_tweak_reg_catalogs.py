@@ -136,7 +136,7 @@ def test_columns(folder, names, missing):
     assert len(user_positions(folder / "own.ecsv", "ecsv")) == IN_THE_CATALOGUE
     table.remove_column(names["xy".index(missing)])
     table.write(folder / "own.ecsv", overwrite=True)
-    with pytest.raises(InputError, match=f"a column '{missing}' is needed, it has"):
+    with pytest.raises(InputError, match=f"a column '{missing}' is needed"):
         user_positions(folder / "own.ecsv", "ecsv")
 
 
