@@ -127,13 +127,13 @@ class TweakReg(ImageStep):
         if self.starfinder == "segmentation":  # photutils deblends with it
             needs_package("skimage", "align", "starfinder = segmentation")
         self._check_parameters()
-        inputs = [*inputs, *(self.images or [])]
-        only = inputs[0] if len(inputs) == 1 else None
+        given = [*inputs, *(self.images or [])]
+        only = given[0] if len(given) == 1 else None
         while isinstance(only, list | tuple) and len(only) == 1:
             only = only[0]
         if _is_galaxy(only):
             return self._galaxy(self.prepare_output(only))
-        images = open_exposures(inputs)
+        images = open_exposures(given)
         result = self._images(images, is_one=_is_one_image(only, images))
         if is_association(only):
             result.meta.filename = Path(only).name

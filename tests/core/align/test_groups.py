@@ -176,33 +176,49 @@ def test_catalogue_elsewhere(sky):
     assert (found.status, found.reason) == ("failed", "the catalogue does not reach the image")
 
 
-def test_two_distorted_chips_without_inverse(sky):
-    """As of HST: brought to a catalogue with another scale, both at once, exactly."""
+def distorted_chips():
+    """Two chips whose gwcs has no inverse, with stars, and where the stars really are.
+
+    The true sky is 0.25 percent larger than they say, turned by 0.1 degrees and moved.
+    """
     images, expected = [], []
     for number in (0, 1):
         wcs = without_inverse(mosaic_gwcs(tan_wcs(SHAPE, centre=chip_centre(number)), SHAPE))
-        rng = np.random.default_rng(number)
-        x, y = rng.uniform(5, 395, (2, 60))
-        images.append(
-            AlignImage(f"{number}", SHAPE, wcs, Positions(x, y, np.ones(60), np.full(60, 0.1)))
-        )
+        x, y = np.random.default_rng(number).uniform(5, 395, (2, 60))
+        stars = Positions(x, y, np.ones(60), np.full(60, 0.1))
+        images.append(AlignImage(f"{number}", SHAPE, wcs, stars, None, "exposure"))
         expected.append(sky_of(wcs, x, y))
-    # the catalogue: 0.25 % larger, turned by 0.1 degrees and moved
     ra, dec = (np.concatenate(v) for v in zip(*expected, strict=True))
     angle, cos = np.radians(0.1), np.cos(np.radians(CENTRE[1]))
     east, north = (ra - CENTRE[0]) * cos, dec - CENTRE[1]
     moved = 1.0025 * np.array([east * np.cos(angle) - north * np.sin(angle),
                                east * np.sin(angle) + north * np.cos(angle)])  # fmt: skip
-    table = Table({"RA": CENTRE[0] + moved[0] / cos + 1e-4, "DEC": CENTRE[1] + moved[1] - 2e-4})
+    true = np.array([CENTRE[0] + moved[0] / cos + 1e-4, CENTRE[1] + moved[1] - 2e-4])
+    return images, true
+
+
+@pytest.mark.parametrize("reference", ["catalogue", "image"])
+def test_two_distorted_chips_without_inverse(reference):
+    """As of HST: both at once, with another scale, exactly."""
+    images, true = distorted_chips()
     options = MatchOptions(fitgeometry="general", nclip=0, searchrad=6.0, tolerance=0.3)
-    found = align_to_catalog(images, table, options)
+    if reference == "catalogue":
+        found = align_to_catalog(images, Table({"RA": true[0], "DEC": true[1]}), options)
+    else:
+        # one large image that sees all of them
+        shape = (1200, 900)
+        wcs = tan_wcs(shape, centre=(CENTRE[0], CENTRE[1] + CHIP_STEP / 2))
+        x, y = wcs.all_world2pix(*true, 0)
+        own = Positions(x, y, np.ones(120), np.full(120, 0.1))
+        whole = AlignImage("whole", shape, wcs, own)
+        first, *found = align_images([whole, *images], options, enforce_user_order=True)
+        assert first.status == "reference"
     assert [a.status for a in found] == ["aligned", "aligned"], found[0].reason
     # what remains is that the sky is round: the map above is affine in angles, not in the plane
     assert found[0].scale == pytest.approx(1.0025, abs=1e-6)
-    got = np.hstack(
-        [sky_of(a.wcs, im.stars.x, im.stars.y) for a, im in zip(found, images, strict=True)]
-    )
-    assert np.sqrt(np.mean((got - [table["RA"], table["DEC"]]) ** 2)) < 3e-9
+    pairs = zip(found, images, strict=True)
+    got = np.hstack([sky_of(a.wcs, im.stars.x, im.stars.y) for a, im in pairs])
+    assert np.sqrt(np.mean((got - true) ** 2)) < 3e-9
 
 
 def without_inverse(wcs):
