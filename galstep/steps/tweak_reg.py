@@ -262,11 +262,12 @@ class TweakReg(ImageStep):
     def _report(self, model, relative, absolute, n_groups):
         counts = {"aligned": 0, "reference": 0, "failed": 0}
         for image, *found in zip(model, relative, absolute, strict=True):
-            last = next((a for a in reversed(found) if a is not None), None)
-            counts[last.status if last is not None else "failed"] += 1
-            for alignment in filter(None, found):
+            tried = [alignment for alignment in found if alignment is not None]
+            counts[tried[-1].status if tried else "failed"] += 1
+            for alignment in tried:
                 if alignment.status == "failed":
-                    self._logger.warning("%s: not aligned: %s", image.name, alignment.reason)
+                    by = " with the others" if len(tried) > 1 and alignment is tried[0] else ""
+                    self._logger.warning("%s: not aligned%s: %s", image.name, by, alignment.reason)
         if n_groups == 1 and not self._absolute:
             self.skipped(model, "at least two exposures are needed, or abs_refcat")
         else:

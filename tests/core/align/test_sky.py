@@ -5,6 +5,7 @@ import pytest
 from astropy import units as u
 from astropy.coordinates import FK4, FK5, Galactic, SkyCoord, angular_separation
 from astropy.io import fits
+from astropy.table import Table
 from astropy.wcs import WCS
 
 from galstep.exceptions import InputError
@@ -20,6 +21,7 @@ from galstep.core.align.images import (  # noqa: E402
     AlignImage,
     MatchOptions,
     align_images,
+    align_to_catalog,
     common_plane,
 )
 from galstep.core.align.sky import pixel_of, pixel_side, sky_of  # noqa: E402
@@ -146,6 +148,20 @@ def test_images_of_any_kind_are_aligned(wcs):
     worst = 2.0 if wcs.sip is not None else 0.05
     assert found.pixel_shift == pytest.approx([4.0, 3.0], abs=0.02 * worst)
     assert separation(sky_of(found.wcs, x + 4, y + 3), sky_of(wcs, x, y)).max() < worst
+
+
+@kinds
+def test_image_is_brought_to_a_catalogue(wcs):
+    """Right ascensions of the catalogue on both sides of 0, or all around a pole."""
+    rng = np.random.default_rng(4)
+    x, y = rng.uniform(0, 300, (2, 60))
+    ra, dec = sky_of(wcs, x, y)
+    table = Table({"RA": ra % 360, "DEC": dec})
+    image = AlignImage("a", SHAPE, wcs, Positions(x + 4, y + 3, np.ones(60), np.full(60, 0.05)))
+    (found,) = align_to_catalog([image], table, MatchOptions(tolerance=0.3, separation=0.1))
+    assert found.status == "aligned", found.reason
+    worst = 2.0 if wcs.sip is not None else 0.05
+    assert separation(sky_of(found.wcs, x + 4, y + 3), (ra, dec)).max() < worst
 
 
 @pytest.mark.parametrize("frame", [Galactic(), FK4(equinox="B1950"), FK5(equinox="J1980")])
