@@ -1,8 +1,8 @@
 """The gwcs that STScI's FITS files carry in an extension named ASDF.
 
 The extension is a table with one cell: the bytes of an ASDF file whose arrays
-may stand in other extensions (``source: fits:SCI,1``). Only ``meta/wcs`` is
-touched here.
+may stand in other extensions (``source: fits:SCI,1``). Only ``meta/wcs`` and
+``meta/cal_step`` are touched here.
 """
 
 from __future__ import annotations
@@ -17,12 +17,18 @@ import numpy as np
 if TYPE_CHECKING:
     from astropy.io.fits import HDUList
 
-__all__ = ["read_embedded_wcs", "with_embedded_wcs"]
+__all__ = [
+    "read_embedded_meta",
+    "read_embedded_wcs",
+    "with_embedded_meta",
+    "without_embedded_wcs",
+]
 
 log = logging.getLogger(__name__)
 
 _EXTENSION, _COLUMN = "ASDF", "ASDF_METADATA"
 _END = b"\n...\n"
+_BLOCK, _INDEX = b"\xd3BLK", b"#ASDF BLOCK INDEX"
 
 
 def _raw(hdulist):
@@ -53,6 +59,7 @@ def read_embedded_wcs(hdulist: HDUList) -> tuple[Any, dict | None]:
     try:
         with asdf.open(io.BytesIO(raw), lazy_load=True) as file:
             meta = file.tree.get("meta", {})
+            meta = meta if hasattr(meta, "get") else {}
             wcs, info = meta.get("wcs"), meta.get("wcsinfo")
             if not hasattr(wcs, "available_frames"):
                 return None, None
@@ -63,41 +70,119 @@ def read_embedded_wcs(hdulist: HDUList) -> tuple[Any, dict | None]:
         return None, None
 
 
-def with_embedded_wcs(hdulist: HDUList, wcs: Any) -> None:
-    """Put another gwcs into the ASDF extension of an open FITS file.
+def read_embedded_meta(hdulist: HDUList) -> dict:
+    """``meta`` of the extension as plain YAML: names, numbers, texts.
 
     Parameters
     ----------
     hdulist : `astropy.io.fits.HDUList`
-        Changed in place. An extension that cannot be rewritten is taken out:
-        it would contradict the header.
-    wcs : `gwcs.WCS`
+
+    Returns
+    -------
+    dict
+        Empty if there is no such extension or it cannot be read.
     """
     import asdf
-    from asdf.tags.core import AsdfObject
+    from yaml import YAMLError
+
+    raw = _raw(hdulist)
+    if raw is None:
+        return {}
+    try:
+        meta = asdf.util.load_yaml(io.BytesIO(raw)).get("meta")
+    except (YAMLError, ValueError, TypeError, AttributeError, OSError):
+        return {}  # `read_embedded_wcs` says so
+    return meta if isinstance(meta, dict) else {}
+
+
+def without_embedded_wcs(hdulist: HDUList) -> None:
+    """Take the ASDF extension out of an open FITS file: its WCS would contradict the header.
+
+    Parameters
+    ----------
+    hdulist : `astropy.io.fits.HDUList`
+        Changed in place; an extension that has no WCS stays.
+    """
+    if _EXTENSION not in hdulist:
+        return
+    meta = read_embedded_meta(hdulist)
+    if meta and meta.get("wcs") is None:
+        return
+    log.warning("the ASDF extension cannot be corrected; it is left out of the output")
+    del hdulist[_EXTENSION]
+
+
+def with_embedded_meta(
+    hdulist: HDUList, wcs: Any = None, cal_step: dict | None = None, make: bool = False
+) -> None:
+    """Put another gwcs, or what steps have done, into the ASDF extension of an open FITS file.
+
+    Parameters
+    ----------
+    hdulist : `astropy.io.fits.HDUList`
+        Changed in place. The rest of the tree and arrays that the extension
+        holds itself stay as they are; so does an extension that cannot be read.
+    wcs : `gwcs.WCS`, optional
+        Becomes ``meta/wcs``.
+    cal_step : dict, optional
+        Goes into ``meta/cal_step``.
+    make : bool, optional
+        Make the extension if there is none.
+    """
+    import asdf
     from astropy.io import fits
 
     raw = _raw(hdulist)
     if raw is None:
+        if not make:
+            return
+        stream = io.BytesIO()
+        asdf.AsdfFile({"meta": {}}).write_to(stream)
+        raw = stream.getvalue()
+    elif not read_embedded_meta(hdulist):
         return
-    stream = io.BytesIO()
-    asdf.AsdfFile({"meta": {"wcs": wcs}}).write_to(stream, all_array_storage="inline")
-    new, old = (asdf.util.load_yaml(io.BytesIO(b), tagged=True) for b in (stream.getvalue(), raw))
-    if raw[raw.index(_END) + len(_END) :].strip(b"\0\n "):
-        log.warning("the ASDF extension holds arrays of its own; it is left out of the output")
-        del hdulist[_EXTENSION]
-        return
-    old["meta"]["wcs"] = new["meta"]["wcs"]
-    # the versions that the new part was written with must be known to readers
-    for key in ("history", "asdf_library"):
-        if key in new:
-            old[key] = new[key]
-    stream = io.BytesIO()
-    stream.write(_comments(raw))
-    asdf.yamlutil.dump_tree(AsdfObject(dict(old)), stream, asdf.AsdfFile())
-    cell = np.frombuffer(stream.getvalue(), dtype=np.uint8)
+    new = _changed_tree(raw, wcs, cal_step)
+    cell = np.frombuffer(_comments(raw) + new + _blocks(raw), dtype=np.uint8)
     column = fits.Column(_COLUMN, f"{len(cell)}B", array=cell[None, :])
-    hdulist[_EXTENSION] = fits.BinTableHDU.from_columns([column], name=_EXTENSION)
+    table = fits.BinTableHDU.from_columns([column], name=_EXTENSION)
+    if _EXTENSION in hdulist:
+        hdulist[_EXTENSION] = table
+    else:
+        hdulist.append(table)
+
+
+def _changed_tree(raw, wcs, cal_step):
+    """The YAML of the tree with another ``meta/wcs``, and more in ``meta/cal_step``."""
+    import asdf
+    from asdf.tags.core import AsdfObject
+
+    tree = asdf.util.load_yaml(io.BytesIO(raw), tagged=True)
+    meta = tree.setdefault("meta", {})
+    if wcs is not None:
+        stream = io.BytesIO()
+        # its arrays are written out: the numbers of the old blocks go on being right
+        asdf.AsdfFile({"meta": {"wcs": wcs}}).write_to(stream, all_array_storage="inline")
+        own = asdf.util.load_yaml(io.BytesIO(stream.getvalue()), tagged=True)
+        meta["wcs"] = own["meta"]["wcs"]
+        # the versions that the new part was written with must be known to readers
+        for key in ("history", "asdf_library"):
+            if key in own:
+                tree[key] = own[key]
+    if cal_step:
+        meta["cal_step"] = {**(meta.get("cal_step") or {}), **cal_step}
+    stream = io.BytesIO()
+    asdf.yamlutil.dump_tree(AsdfObject(dict(tree)), stream, asdf.AsdfFile())
+    return stream.getvalue()
+
+
+def _blocks(raw):
+    """The arrays that follow the tree, without the index of where they stood."""
+    end = raw.find(_END)
+    blocks = raw[end + len(_END) :] if end >= 0 else b""
+    if not blocks.startswith(_BLOCK):
+        return b""
+    index = blocks.rfind(_INDEX)
+    return blocks if index < 0 else blocks[:index]
 
 
 def _comments(raw):

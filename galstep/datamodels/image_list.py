@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING, Any
 
 from galstep import __version__
 from galstep.datamodels.atomic import replacing
+from galstep.datamodels.chips import file_of_chips, products_of
+from galstep.datamodels.image_writer import corrected_model, is_model, save_chips
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
@@ -47,6 +49,9 @@ class ImageList:
     ----------
     summary : `astropy.table.QTable` or None
         One row per image.
+    alignments : list of tuples
+        For each image what became of it, relative and absolute:
+        `galstep.core.align.alignment.Alignment` or None.
     tables : dict of str to (`astropy.table.Table`, str)
         Stem of a file to table and its format: catalogues.
     """
@@ -60,6 +65,7 @@ class ImageList:
         self.suffix = suffix
         self.meta = image_meta(filename)
         self.summary: QTable | None = None
+        self.alignments: list[tuple] = []
         self.tables: dict[str, tuple] = {}
 
     def __len__(self) -> int:
@@ -70,6 +76,11 @@ class ImageList:
 
     def __iter__(self) -> Iterator[SkyImage]:
         return iter(self.images)
+
+    @property
+    def models(self) -> list:
+        """Of images that came from models: copies of these, with the corrected WCS."""
+        return [corrected_model(image) for image in self.images if is_model(image.source)]
 
     def get_crds_parameters(self) -> dict:
         """Nothing: no reference files are looked up."""
@@ -103,8 +114,12 @@ class ImageList:
         path = (folder / path.name).with_suffix(".ecsv")
         with replacing(path) as temporary:
             self.summary.write(temporary, format="ascii.ecsv")
-        for image in self.images:
-            image.save(folder / f"{image.name}_{self.suffix}.fits")
+        for chips in products_of(self.images):
+            name = chips[0].name
+            if len(chips) == 1:
+                chips[0].save(folder / f"{name}_{self.suffix}.fits")
+            else:
+                save_chips(chips, folder / f"{file_of_chips(name)}_{self.suffix}.fits")
         for stem, (table, table_format) in self.tables.items():
             write_table(table, folder / stem, table_format)
         return str(path)

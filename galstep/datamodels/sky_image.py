@@ -5,18 +5,14 @@ What steps work on that measure whole images instead of one galaxy.
 
 from __future__ import annotations
 
-import os
 from dataclasses import dataclass, field
-from pathlib import Path
 from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from astropy.units import Unit
 
-from galstep.datamodels.atomic import replacing
 from galstep.datamodels.calibration import surface_brightness_factor
-from galstep.datamodels.embedded_wcs import with_embedded_wcs
 from galstep.datamodels.image_source import Calibration
 from galstep.sky_frame import pixel_side
 
@@ -24,9 +20,6 @@ if TYPE_CHECKING:
     from galstep.hints import PathLike
 
 __all__ = ["SkyImage", "brightness_of", "open_image", "pixel_area", "pixel_side_of"]
-
-_LINEAR_KEYS = ("CD1_1", "CD1_2", "CD2_1", "CD2_2", "PC1_1", "PC1_2", "PC2_1", "PC2_2",
-                "CDELT1", "CDELT2", "CROTA1", "CROTA2")  # fmt: skip
 
 
 @dataclass(eq=False)
@@ -60,6 +53,15 @@ class SkyImage:
     calibration : `galstep.datamodels.image_source.Calibration`, optional
     reasons : list of str, optional
         What is to be said of the image.
+    meta : namespace, optional
+        ``cal_step.tweakreg``: what became of the image.
+    group_id : str, optional
+        What it shares with the images that it keeps its place to: the chips of
+        one exposure. None: it is alone.
+    catalog : str, optional
+        File with its stars; "" where it is said that there is none.
+    wcs_is_original : bool, optional
+        Nothing of the header is written anew when the image is saved.
     """
 
     name: str
@@ -77,6 +79,9 @@ class SkyImage:
     pixel_scale: float | None = None
     calibration: Calibration = field(default_factory=Calibration)
     reasons: list = field(default_factory=list)
+    group_id: str | None = None
+    catalog: str | None = None
+    wcs_is_original: bool = False
 
     @property
     def shape(self) -> tuple[int, int]:
@@ -96,8 +101,8 @@ class SkyImage:
     def save(self, path: PathLike) -> str:
         """Write the image as FITS, all else in its file as it was.
 
-        An image that came from a model with a ``save`` of its own is saved by
-        that, with the WCS put into ``meta.wcs``.
+        An image that came from a model with a ``save`` of its own is saved by a
+        copy of that, with the WCS put into ``meta.wcs``.
 
         Parameters
         ----------
@@ -107,49 +112,9 @@ class SkyImage:
         -------
         str
         """
-        path = Path(path)
-        own = getattr(self.source, "save", None)
-        if own is not None and hasattr(getattr(self.source, "meta", None), "wcs"):
-            self.source.meta.wcs = self.wcs
-            return str(own(str(path)))
-        with replacing(path) as temporary:
-            self._write(temporary)
-        return str(path)
+        from galstep.datamodels.image_writer import save_image
 
-    def _write(self, path):
-        from astropy.io import fits
-
-        if isinstance(self.source, str | os.PathLike):
-            with fits.open(self.source) as hdulist:
-                header_wcs = self.wcs if self.fits_wcs is None else self.fits_wcs
-                _set_wcs(hdulist[self.extension].header, header_wcs)
-                if self.fits_wcs is not None:
-                    with_embedded_wcs(hdulist, self.wcs)
-                hdulist.writeto(path, output_verify="silentfix+ignore")
-            return
-        header = fits.Header() if self.wcs is None else _header_of(self.wcs)
-        if self.unit:
-            header["BUNIT"] = self.unit
-        hdus = [fits.PrimaryHDU(), fits.ImageHDU(np.asarray(self.data), header, name="SCI")]
-        if self.err is not None:
-            hdus.append(fits.ImageHDU(np.asarray(self.err), name="ERR"))
-        if self.mask is not None:
-            hdus.append(fits.ImageHDU(np.asarray(self.mask, dtype=np.uint8), name="DQ"))
-        fits.HDUList(hdus).writeto(path)
-
-
-def _header_of(wcs):
-    if hasattr(wcs, "available_frames"):
-        from astropy.io import fits
-
-        return fits.Header(wcs.to_fits_sip())
-    return wcs.to_header(relax=True)
-
-
-def _set_wcs(header, wcs):
-    for key in _LINEAR_KEYS:
-        header.remove(key, ignore_missing=True)
-    header.update(_header_of(wcs))
+        return save_image(self, path)
 
 
 def open_image(

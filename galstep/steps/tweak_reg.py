@@ -5,24 +5,25 @@ from __future__ import annotations
 import os
 from dataclasses import fields, replace
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
 
 from galstep.datamodels import GalaxyModel
-from galstep.datamodels.image_list import ImageList
-from galstep.datamodels.reference_catalog import (
-    read_catalog_list,
-    read_pixel_catalog,
-    read_sky_catalog,
-)
-from galstep.datamodels.sky_image import SkyImage, open_image
+from galstep.datamodels.association import is_association
+from galstep.datamodels.exposures import is_library, open_exposures
+from galstep.datamodels.image_list import ImageList, write_table
+from galstep.datamodels.image_writer import corrected_model
+from galstep.datamodels.reference_catalog import read_sky_catalog
+from galstep.datamodels.sky_image import SkyImage
 from galstep.exceptions import InputError, ParameterError
 from galstep.flags import BandFlag
 from galstep.records import Registration
 from galstep.steps.base_filter import choose_base_filter
 from galstep.steps.image_step import ImageStep, needs_package
 from galstep.steps.scenes import effective_psf
+from galstep.steps.tweak_reg_catalogs import custom_catalogs, user_positions
 from galstep.steps.tweak_reg_tables import catalog_table, summary_table
 
 __all__ = ["TweakReg"]
@@ -36,21 +37,23 @@ MODEL_FILES = (".asdf", ".h5", ".hdf5")
 class TweakReg(ImageStep):
     """Align images by the stars in them.
 
-    Give it images with a WCS (FITS files, one after the other; from Python also
-    CCDData or image models): each WCS is corrected so that the same stars have
-    the same sky positions. Of a galaxy it aligns the filters; without a WCS
-    their registration is measured in pixels.
+    Give it images with a WCS (FITS files, one after the other, or an association;
+    from Python also CCDData, image models, a container or a library of them):
+    each WCS is corrected so that the same stars have the same sky positions.
+    The chips of one exposure move together. Of a galaxy it aligns the filters;
+    without a WCS their registration is measured in pixels.
     """
 
     class_alias = "gal_tweakreg"
     result_class = ImageList
+    _gives_back = False
 
     spec = """
     skip = boolean(default=True)                # Skip this step in a pipeline; on its own it runs
-    save_catalogs = boolean(default=False)      # Write out catalogs: <image>_cat with the stars of each image
-    use_custom_catalogs = boolean(default=False)  # Use the catalogs named in catfile instead of finding stars
+    save_catalogs = boolean(default=False)      # Write out catalogs: <image>_cat with the stars found in each image, also without save_results
+    use_custom_catalogs = boolean(default=False)  # Use the catalogs named in catfile, in the association or by the images; where none is named stars are found
     catalog_format = string(default='ecsv')     # Format of catalogs, read and written: a name that astropy.table knows
-    catfile = string(default='')                # Name of a file with, in each line, an image and its catalog (columns x, y in 0-based pixels; flux if known)
+    catfile = string(default='')                # Name of a file with, in each line, an image and its catalog (columns x, y in 0-based pixels; flux if known); an image alone: its stars are found
     starfinder = option('dao', 'iraf', 'segmentation', default='dao')  # Star finder to use
     snr_threshold = float(min=0, default=10.0)  # Threshold of the star finder above the background (sigma of its scatter)
     kernel_fwhm = float(default=2.5)            # FWHM of the Gaussian kernel (pixels); dao, iraf and the smoothing of segmentation
@@ -104,13 +107,14 @@ class TweakReg(ImageStep):
         Parameters
         ----------
         *inputs : path-like, GalaxyModel, or images
-            One galaxy, or images: see `galstep.datamodels.sky_image.open_image`.
-            Lists of images are taken apart.
+            One galaxy, or images: see `galstep.datamodels.exposures.open_exposures`.
 
         Returns
         -------
         GalaxyModel or `galstep.datamodels.image_list.ImageList`
             As what was given. Images that could not be aligned are as they were.
+            In the pipeline of another package a library of models is given back,
+            its models corrected.
 
         Raises
         ------
@@ -123,10 +127,23 @@ class TweakReg(ImageStep):
         if self.starfinder == "segmentation":  # photutils deblends with it
             needs_package("skimage", "align", "starfinder = segmentation")
         self._check_parameters()
-        inputs = _flat(inputs) + list(self.images or [])
-        if len(inputs) == 1 and _is_galaxy(inputs[0]):
-            return self._galaxy(self.prepare_output(inputs[0]))
-        return self._images([open_image(source) for source in inputs])
+        given = [*inputs, *(self.images or [])]
+        only = given[0] if len(given) == 1 else None
+        while isinstance(only, list | tuple) and len(only) == 1:
+            only = only[0]
+        if _is_galaxy(only):
+            return self._galaxy(self.prepare_output(only))
+        images = open_exposures(given)
+        result = self._images(images, is_one=_is_one_image(only, images))
+        if is_association(only):
+            result.meta.filename = Path(only).name
+        self._gives_back = self.parent is not None and is_library(only)
+        return _given_back(only, result) if self._gives_back else result
+
+    def finalize_result(self, result: Any, reference_files_used: Any) -> None:
+        """See `galstep.steps.image_step.ImageStep`; the models of a host's library are not ours."""
+        if not self._gives_back:
+            super().finalize_result(result, reference_files_used)
 
     # ------------------------------------------------------------ parameters
 
@@ -138,8 +155,6 @@ class TweakReg(ImageStep):
                     raise ParameterError(f"{prefix}{name} must be positive (arcsec), got {value}")
         if self.connectivity not in (4, 8):
             raise ParameterError(f"connectivity must be 4 or 8, got {self.connectivity}")
-        if self.use_custom_catalogs and not self.catfile:
-            raise ParameterError("use_custom_catalogs needs catfile, the list of the catalogs")
         self._finder_options()
 
     def _finder_options(self):
@@ -165,91 +180,98 @@ class TweakReg(ImageStep):
 
     # ---------------------------------------------------------------- images
 
-    def _images(self, images):
-        from galstep.core.align.images import AlignImage
+    def _images(self, images, is_one=False):
+        from galstep.core.align.images import AlignImage, groups_of
 
         without = [image.name for image in images if image.wcs is None]
         if without:
             raise InputError(f"image {without[0]!r} has no WCS: there is nothing to align")
-        if len(images) < 2 and not self._absolute:
+        if is_one and not (self._absolute or self.save_catalogs):
             raise InputError("TweakReg needs two images or more, or abs_refcat: got one image")
+        # a catalogue that cannot be had is to be known before the work, not after it
+        catalog = read_sky_catalog(self.abs_refcat) if self._absolute else None
+        own = custom_catalogs(images, self.use_custom_catalogs, self.catfile)
         entries = [
-            AlignImage(f"{i}", image.shape, image.wcs, stars, image.wcsinfo)
-            for i, (image, stars) in enumerate(zip(images, self._stars_of(images), strict=True))
+            AlignImage(f"{i}", image.shape, image.wcs, stars, image.wcsinfo, image.group_id)
+            for i, (image, stars) in enumerate(
+                zip(images, self._stars_of(images, own), strict=True)
+            )
         ]
-        relative, absolute = self._align(entries)
-        result = ImageList([_corrected(*pair) for pair in zip(images, relative, strict=True)])
-        result.images = [_corrected(*pair) for pair in zip(result, absolute, strict=True)]
-        first = images[0].source
-        result.meta.filename = (
-            f"{images[0].name}.fits" if not isinstance(first, Path) else first.name
+        relative, absolute = self._align(entries, catalog)
+        result = ImageList(
+            [_corrected(*found) for found in zip(images, relative, absolute, strict=True)]
         )
-        names = [image.name for image in images]
-        result.summary = summary_table(names, relative, absolute)
-        self._add_catalogs(result, entries)
-        self._report(result, names, relative, absolute)
+        first = images[0].source
+        is_file = isinstance(first, str | os.PathLike)
+        result.meta.filename = Path(first).name if is_file else f"{images[0].name}.fits"
+        result.alignments = list(zip(relative, absolute, strict=True))
+        result.summary = summary_table(images, relative, absolute)
+        self._add_tables(result, entries, own, catalog)
+        self._report(result, relative, absolute, len(groups_of(entries)))
         return result
 
     @property
     def _absolute(self):
         return bool(self.abs_refcat) and str(self.abs_refcat).lower() != "none"
 
-    def _align(self, entries):
+    def _align(self, entries, catalog):
         """Relative and absolute `Alignment` of every entry; None where it was not tried."""
-        from galstep.core.align.images import align_images, align_to_catalog
+        from galstep.core.align.images import align_images, align_sets_to_catalog
 
-        # a catalogue that cannot be had is to be known before the work, not after it
-        catalog = read_sky_catalog(self.abs_refcat) if self._absolute else None
         relative = [None] * len(entries)
-        if len(entries) > 1:
+        # of one group alone it says so, unless there is a catalogue to bring it to
+        if len(entries) > 1 and not (catalog is not None and _is_one_group(entries)):
             relative = align_images(
                 entries, self._match_options(), self.enforce_user_order, self.expand_refcat
             )
-        if catalog is None:
-            return relative, [None] * len(entries)
-        together = [
-            i for i, found in enumerate(relative) if found is None or found.status != "failed"
-        ]
-        moved = [
-            entries[i] if relative[i] is None else replace(entries[i], wcs=relative[i].wcs)
-            for i in together
-        ]
         absolute = [None] * len(entries)
-        options = self._match_options("abs_")
-        for i, found in zip(together, align_to_catalog(moved, catalog, options), strict=True):
-            absolute[i] = found
+        if catalog is not None:
+            options = self._match_options("abs_")
+            absolute = align_sets_to_catalog(entries, relative, catalog, options)
         return relative, absolute
 
-    def _stars_of(self, images, options=None):
+    def _stars_of(self, images, own, options=None):
         """The catalogue of every image: the user's, or found."""
         from galstep.core.align.catalog import find_positions
 
-        own = read_catalog_list(self.catfile) if self.use_custom_catalogs else {}
         options = options or [self._finder_options()] * len(images)
-        for image, finder in zip(images, options, strict=True):
-            if image.name in own:
-                yield _user_catalog(own[image.name], self.catalog_format)
+        for image, path, finder in zip(images, own, options, strict=True):
+            if path is not None:
+                stars = user_positions(path, self.catalog_format)
             else:
                 data = np.asarray(image.data, dtype=float)
-                yield find_positions(data, image.bad_pixels(), finder)
+                stars = find_positions(data, _bad_pixels(image), finder)
+            yield stars.select(_in_bounding_box(stars, image.wcs))
 
-    def _add_catalogs(self, result, entries):
+    def _add_tables(self, result, entries, own, catalog):
         if self.save_catalogs:
-            for image, entry in zip(result, entries, strict=True):
-                table = catalog_table(entry.stars, image.wcs)
-                result.tables[f"{image.name}_cat"] = (table, self.catalog_format)
-        if self.save_abs_catalog and self._absolute:
-            stem = f"fit_{Path(self.abs_refcat).stem}_ref"
-            result.tables[stem] = (read_sky_catalog(self.abs_refcat), "ecsv")
+            for image, entry, path in zip(result, entries, own, strict=True):
+                if path is None:  # the user has his own
+                    table = catalog_table(entry.stars, image.wcs)
+                    result.tables[f"{image.name}_cat"] = (table, self.catalog_format)
+        if self.save_abs_catalog and catalog is not None:
+            result.tables[f"fit_{Path(self.abs_refcat).stem}_ref"] = (catalog, "ecsv")
+        if not self.save_results:  # which writes them as well
+            for stem, (table, table_format) in result.tables.items():
+                write_table(table, self._output_folder / stem, table_format)
 
-    def _report(self, model, names, relative, absolute):
+    @property
+    def _output_folder(self):
+        return Path(os.path.expandvars(os.path.expanduser(self.output_dir or ".")))
+
+    def _report(self, model, relative, absolute, n_groups):
         counts = {"aligned": 0, "reference": 0, "failed": 0}
-        for name, *found in zip(names, relative, absolute, strict=True):
-            for alignment in filter(None, found):
-                counts[alignment.status] += 1
+        for image, *found in zip(model, relative, absolute, strict=True):
+            tried = [alignment for alignment in found if alignment is not None]
+            counts[tried[-1].status if tried else "failed"] += 1
+            for alignment in tried:
                 if alignment.status == "failed":
-                    self._logger.warning("%s: not aligned: %s", name, alignment.reason)
-        self.complete(model, images=len(names), **counts)
+                    by = " with the others" if len(tried) > 1 and alignment is tried[0] else ""
+                    self._logger.warning("%s: not aligned%s: %s", image.name, by, alignment.reason)
+        if n_groups == 1 and not self._absolute:
+            self.skipped(model, "at least two exposures are needed, or abs_refcat")
+        else:
+            self.complete(model, images=len(model), groups=n_groups, **counts)
 
     # ---------------------------------------------------------------- galaxy
 
@@ -261,7 +283,9 @@ class TweakReg(ImageStep):
             band.reasons = [r for r in band.reasons if not r.startswith(REASON)]
         bands = [model.bands[name] for name in names if model.bands[name].usable]
         images = [SkyImage(band.name, band.data, band.err, band.mask, band.wcs) for band in bands]
-        stars = list(self._stars_of(images, [self._cutout_options(band) for band in bands]))
+        own = custom_catalogs(images, self.use_custom_catalogs, self.catfile)
+        finders = [self._cutout_options(band) for band in bands]
+        stars = list(self._stars_of(images, own, finders))
         with_wcs = all(band.wcs is not None for band in bands)
         (self._galaxy_by_wcs if with_wcs else self._galaxy_by_pixels)(bands, stars)
         self._as_the_fit_sees_it(bands)
@@ -306,7 +330,8 @@ class TweakReg(ImageStep):
             AlignImage(f"{i}", band.shape, band.wcs, own)
             for i, (band, own) in enumerate(zip(bands, stars, strict=True))
         ]
-        relative, absolute = self._align(entries)
+        catalog = read_sky_catalog(self.abs_refcat) if self._absolute else None
+        relative, absolute = self._align(entries, catalog)
         for i, (band, own) in enumerate(zip(bands, stars, strict=True)):
             found = [a for a in (relative[i], absolute[i]) if a is not None]
             band.registration = _registration(found, band, len(own))
@@ -331,36 +356,64 @@ class TweakReg(ImageStep):
             band.registration = register(reference, own, centre, base.pixel_scale, options)
 
 
-def _flat(inputs):
-    flat = []
-    for item in inputs:
-        many = isinstance(item, list | tuple | ImageList)
-        flat.extend(item if many else [item])
-    return flat
-
-
 def _is_galaxy(source):
     if isinstance(source, GalaxyModel):
         return True
     return isinstance(source, str | os.PathLike) and Path(source).suffix.lower() in MODEL_FILES
 
 
-def _user_catalog(path, table_format):
-    from galstep.core.align.catalog import Positions
+def _is_one_image(source, images):
+    """Whether it is one exposure by itself: not an association or a container with one in it."""
+    if isinstance(source, str | os.PathLike) and is_association(source):
+        return False
+    is_container = not (isinstance(source, str | os.PathLike) or hasattr(source, "data"))
+    return not is_container and len({image.group_id or image.name for image in images}) == 1
 
-    x, y, flux = read_pixel_catalog(path, table_format)
-    # all count the same, and their scatter tells how well they are known
-    return Positions(x, y, np.nan_to_num(flux), np.full(len(x), 0.1))
+
+def _is_one_group(entries):
+    from galstep.core.align.images import groups_of
+
+    return len(groups_of(entries)) == 1
 
 
-def _corrected(image, alignment):
-    """The image with the WCS of its alignment; itself where there is none."""
-    if alignment is None or alignment.status != "aligned":
-        return image
-    header = image.fits_wcs
-    if header is not None:
-        header = alignment.corrected_header(header, image.shape)
-    return replace(image, wcs=alignment.wcs, fits_wcs=header)
+def _bad_pixels(image):
+    """As the image says, but for an error plane that is zero all over: it says nothing."""
+    if image.err is not None and not np.any(np.asarray(image.err) > 0):
+        image = replace(image, err=None)
+    return image.bad_pixels()
+
+
+def _in_bounding_box(stars, wcs):
+    """Stars where a gwcs is defined."""
+    box = getattr(wcs, "bounding_box", None) if hasattr(wcs, "available_frames") else None
+    if box is None:
+        return np.ones(len(stars), dtype=bool)
+    (x_0, x_1), (y_0, y_1) = box
+    return (stars.x > x_0) & (stars.x < x_1) & (stars.y > y_0) & (stars.y < y_1)
+
+
+def _corrected(image, *alignments):
+    """The image with the WCS of its alignments; as it was where there is none."""
+    found = [alignment for alignment in alignments if alignment is not None]
+    for alignment in found:
+        if alignment.status == "aligned":
+            header = image.fits_wcs
+            if header is not None:
+                header = alignment.correct(header, image.shape)
+            image = replace(image, wcs=alignment.wcs, fits_wcs=header)
+    done = bool(found) and found[-1].status != "failed"
+    status = SimpleNamespace(tweakreg="COMPLETE" if done else "FAILED")
+    unchanged = not any(alignment.status == "aligned" for alignment in found)
+    return replace(image, meta=SimpleNamespace(cal_step=status), wcs_is_original=unchanged)
+
+
+def _given_back(library, result):
+    """The library of a host's pipeline, its models corrected."""
+    with library:
+        for index, image in enumerate(result):
+            model = library.borrow(index)
+            library.shelve(corrected_model(image, model), index)
+    return library
 
 
 def _registration(found, band, n_stars):

@@ -13,6 +13,7 @@ if TYPE_CHECKING:
 
     from galstep.core.align.catalog import Positions
     from galstep.core.align.images import Alignment
+    from galstep.datamodels.sky_image import SkyImage
 
 __all__ = ["catalog_table", "summary_table"]
 
@@ -29,13 +30,15 @@ _COLUMNS = (
 
 
 def summary_table(
-    names: Sequence[str], relative: Sequence[Alignment | None], absolute: Sequence[Alignment | None]
+    images: Sequence[SkyImage],
+    relative: Sequence[Alignment | None],
+    absolute: Sequence[Alignment | None],
 ) -> QTable:
     """One row per image; what was not measured is NaN.
 
     Parameters
     ----------
-    names : sequence of str
+    images : sequence of `galstep.datamodels.sky_image.SkyImage`
     relative, absolute : sequences of `galstep.core.align.Alignment` or None
         Columns of the absolute alignment begin with ``abs_`` and are there if
         it was asked for.
@@ -44,8 +47,10 @@ def summary_table(
     -------
     `astropy.table.QTable`
     """
-    table = QTable({"image": list(names)})
+    table = QTable({"image": [image.name for image in images]})
     table["image"].info.description = "name of the image"
+    table["group"] = [image.group_id or "" for image in images]
+    table["group"].info.description = "images of one group move together; empty: the image is alone"
     for prefix, found in (("", relative), ("abs_", absolute)):
         if not prefix or any(a is not None for a in found):
             _add(table, prefix, found)
@@ -64,7 +69,7 @@ def _add(table, prefix, found):
         column(name, np.array([row[i] for row in numbers]) * unit, text)
     counts = [(0, 0, np.nan) if a is None else _counts(a) for a in found]
     column("n_stars", [row[0] for row in counts], "stars in the catalogue of the image")
-    column("n_matches", [row[1] for row in counts], "stars that the fit used")
+    column("n_matches", [row[1] for row in counts], "stars of the image that the fit used")
     column("n_chance", [row[2] for row in counts] * u.one, "matches expected by chance")
     column("reason", ["" if a is None else a.reason for a in found], "why it was not aligned")
 
@@ -96,20 +101,22 @@ def catalog_table(stars: Positions, wcs: Any) -> QTable:
     -------
     `astropy.table.QTable`
     """
+    from galstep.core.align.sky import sky_of
+
     table = QTable({"id": np.arange(1, len(stars) + 1)})
     table["x"], table["y"] = stars.x * u.pix, stars.y * u.pix
     table["flux"] = stars.flux
     table["position_error"] = stars.error * u.pix
-    ra, dec = wcs.pixel_to_world_values(stars.x, stars.y)
-    table["ra"], table["dec"] = np.asarray(ra) * u.deg, np.asarray(dec) * u.deg
+    ra, dec = sky_of(wcs, stars.x, stars.y)
+    table["ra"], table["dec"] = ra * u.deg, dec * u.deg
     texts = {
         "id": "brightest first",
         "x": "0-based",
         "y": "0-based",
         "flux": "as the finder has it",
         "position_error": "1 sigma on each axis",
-        "ra": "by the corrected WCS",
-        "dec": "by the corrected WCS",
+        "ra": "by the corrected WCS, ICRS",
+        "dec": "by the corrected WCS, ICRS",
     }
     for name, text in texts.items():
         table[name].info.description = text

@@ -143,14 +143,22 @@ def test_saving_what_has_no_file(tmp_path, data):
     assert sky(again.wcs, 1, 2) == pytest.approx(sky(image.wcs, 1, 2))
 
 
-def test_a_model_saves_itself(data, tmp_path):
+def test_a_copy_of_a_model_saves_itself(data, tmp_path):
     saved = []
-    model = Meta(data=data, meta=Meta(wcs=None, filename="e.fits"), save=saved.append)
+
+    class Model(Meta):
+        def copy(self):
+            return Model(data=self.data, meta=Meta(**vars(self.meta)))
+
+        def save(self, path):
+            saved.append((path, self.meta.wcs))
+
+    model = Model(data=data, meta=Meta(wcs="as it came", filename="e.fits"))
     image = open_image(model)
     image.wcs = "corrected"
     image.save(tmp_path / "e.fits")
-    assert saved == [str(tmp_path / "e.fits")]
-    assert model.meta.wcs == "corrected"
+    assert saved == [(str(tmp_path / "e.fits"), "corrected")]
+    assert model.meta.wcs == "as it came"
 
 
 def test_pixel_area():

@@ -7,7 +7,7 @@ scatter sets the threshold.
 from __future__ import annotations
 
 import warnings
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
@@ -25,6 +25,10 @@ CENTROID_FLOOR = 0.03
 PHASES, PSF_NOISE = (-0.375, -0.125, 0.125, 0.375), 1e-2
 # Largest share of a background box that may be without data.
 MASKED_SHARE = 90.0
+# What is noise in a frame without any: rounding, of single precision on the background (2^-23
+# of its level) and of the transforms on what is smoothed (double precision, some 1e-16 of the
+# brightest pixel).
+ROUNDING_OF_LEVEL, ROUNDING_OF_PEAK = 1.2e-7, 1e-12
 
 
 @dataclass(frozen=True, eq=False)
@@ -158,14 +162,29 @@ def find_positions(data: np.ndarray, mask: np.ndarray, options: FinderOptions) -
         return Positions.empty()
     level, scatter = image_background(data, mask, options.bkg_boxsize)
     image = np.where(mask, 0.0, data - level)
-    noise = float(np.median(scatter[~mask]))
+    noise = _noise(image, level, scatter, ~mask)
     if not noise > 0:
         return Positions.empty()
     find = _segments if options.starfinder == "segmentation" else _point_sources
+    if options.peakmax is not None:
+        options = replace(options, peakmax=options.peakmax / noise)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", NoDetectionsWarning)
-        found = find(image, mask, options, noise)
-    return found.select(np.argsort(-found.flux, kind="stable"))
+        # in units of the noise: the finders hold small numbers for zero
+        found = find(image / noise, mask, options, 1.0)
+    found = found.select(np.argsort(-found.flux, kind="stable"))
+    return replace(found, flux=found.flux * noise)
+
+
+def _noise(image, level, scatter, good):
+    """The scatter of the background; of a noiseless frame what rounding leaves.
+
+    Zero of a frame in which every pixel is the same: there is nothing to find.
+    """
+    rounding = ROUNDING_OF_LEVEL * float(np.median(np.abs(level[good])))
+    rounding = max(rounding, ROUNDING_OF_PEAK * float(np.max(image[good])))
+    contrast = float(np.max(image[good]))
+    return max(float(np.median(scatter[good])), rounding) if contrast > rounding else 0.0
 
 
 def psf_offset(psf: Any, options: FinderOptions) -> np.ndarray:

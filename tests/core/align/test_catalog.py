@@ -113,3 +113,40 @@ def test_selection():
 def test_bad_options(values, message):
     with pytest.raises(ParameterError, match=message):
         FinderOptions(**values)
+
+
+@pytest.mark.parametrize("starfinder", ["dao", "iraf", "segmentation"])
+@pytest.mark.parametrize("noise", [0.0, 1.0])
+def test_no_scale_of_its_own(starfinder, noise):
+    """One catalogue whatever the unit, with noise and without; the level does not matter."""
+    if starfinder == "segmentation":
+        pytest.importorskip("skimage", reason="photutils deblends with scikit-image")
+    rng = np.random.default_rng(3)
+    y, x = np.indices((151, 151))
+    places = [(15 + 30 * i + rng.uniform(-3, 3), 15 + 30 * j + rng.uniform(-3, 3))
+              for i in range(5) for j in range(5)]  # fmt: skip
+    data = sum(
+        rng.uniform(300, 3000) * np.exp(-((x - a) ** 2 + (y - b) ** 2) / 4.5) / 14.1
+        for a, b in places
+    )
+    data = data + rng.normal(0, noise, data.shape) if noise else data
+    mask = np.zeros(data.shape, dtype=bool)
+    options = FinderOptions(starfinder=starfinder, npixels=5, snr_threshold=8.0)
+    first = find_positions(data, mask, options)
+    assert len(first) == 25
+    for factor, level in ((1e-20, 0.0), (1e-6, 3.0), (1e6, 0.0), (1.0, -50.0), (1.0, 1e4)):
+        found = find_positions(factor * (data + level), mask, options)
+        assert len(found) == 25
+        assert found.x == pytest.approx(first.x, abs=1e-3)
+        assert found.y == pytest.approx(first.y, abs=1e-3)
+        assert found.flux / factor == pytest.approx(first.flux, rel=1e-3)
+        assert found.error == pytest.approx(first.error, rel=1e-3)
+
+
+def test_peakmax_is_in_the_unit_of_the_image():
+    y, x = np.indices((101, 101))
+    data = sum(f * np.exp(-((x - a) ** 2 + (y - 50) ** 2) / 4.5) for f, a in ((10, 30), (100, 70)))
+    mask = np.zeros(data.shape, dtype=bool)
+    for factor in (1e-9, 1.0, 1e9):
+        found = find_positions(factor * data, mask, FinderOptions(peakmax=50 * factor))
+        assert found.x == pytest.approx([30.0], abs=0.01)

@@ -96,7 +96,7 @@ def test_header_gets_the_same_correction(pair):
         AlignImage("b", SHAPE, mosaic_gwcs(wcs, SHAPE), second),
     ]
     aligned = align_images(images, MatchOptions())[1]
-    header = aligned.corrected_header(wcs, SHAPE)
+    header = aligned.correct(wcs, SHAPE)
     for x, y in ((0, 0), (999, 10), (500, 799)):
         assert header.pixel_to_world_values(x, y) == pytest.approx(aligned.wcs(x, y), abs=2e-9)
 
