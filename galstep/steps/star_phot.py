@@ -70,13 +70,15 @@ class StarPhot(ImageStep):
     qa_figure = boolean(default=True)           # Write the picture <name>_starphot.png (needs matplotlib)
     """
 
-    def __init__(self, *args: Any, init_params: Any = None, **kws: Any) -> None:
-        is_path = isinstance(init_params, str | os.PathLike)
-        if is_path:
-            kws["init_params"] = os.fspath(init_params)
+    def __init__(self, *args: Any, **kws: Any) -> None:
+        given = kws.get("init_params")
+        if isinstance(given, os.PathLike):
+            kws["init_params"] = os.fspath(given)
+        elif given is not None and not isinstance(given, str):
+            # a table is no parameter that a file could hold
+            kws["init_params"] = None
+            self._table = given
         super().__init__(*args, **kws)
-        if not is_path:
-            self._table = init_params
 
     def run(
         self,

@@ -24,6 +24,7 @@ from galstep.core.star_field.detect import (
     map_scatter,
     matched_filter_peaks,
 )
+from galstep.core.star_field.options import StarFieldOptions
 from galstep.core.star_field.quality import (
     FitQuality,
     fit_quality,
@@ -43,7 +44,6 @@ from galstep.core.star_field.solve import (
 )
 from galstep.core.star_field.tiles import make_tiles
 from galstep.core.star_field.wings import not_in_wings, wing_envelope
-from galstep.exceptions import ParameterError
 
 if TYPE_CHECKING:
     from galstep.core.star_field.given import GivenStars
@@ -63,71 +63,6 @@ STEPS_PER_PASS, FINAL_STEPS, FINAL_FITS = 4, 25, 4
 SKY_STILL = 0.02
 # In FWHM: stars closer than this become one.
 MERGE = 0.25
-
-
-@dataclass(frozen=True)
-class StarFieldOptions:
-    """How a field is measured.
-
-    Parameters
-    ----------
-    finder : str
-        galstep (matched filter), dao, iraf, or none: only the given positions.
-    threshold : float
-        Of a detection, in sigma of the matched-filter map (galstep) or of the
-        pixels (dao, iraf); stars that end below it are dropped.
-    n_passes : int
-        Largest number of searches.
-    half_size : int or None
-        Of the box that a star is fitted in; None: 99.7 % of the sum of P^2.
-    free_positions : bool
-        Whether the stars that are given may move; those that are found always do.
-    xy_bound : float or None
-        Largest distance from the first position, pixels.
-    group_separation : float or None
-        Stars are fitted together only with those of their group, linked by
-        distances below this (pixels); None: with all that overlap.
-    background : str
-        global (mesh), local (ring about each star) or none.
-    box_size : int
-        Of the mesh, pixels.
-    local_radii : (inner, outer)
-        Of the rings, pixels.
-    separation : float
-        Smallest distance of a new star from a known one, in FWHM.
-    psf_error : float
-        Error of the PSF as a share of its light: within it nothing is found.
-    tile_size : int
-        Pixels that are read at a time, on a side; no result depends on it.
-    """
-
-    finder: str = "galstep"
-    threshold: float = 5.0
-    n_passes: int = 3
-    half_size: int | None = None
-    free_positions: bool = True
-    xy_bound: float | None = None
-    group_separation: float | None = None
-    background: str = "global"
-    box_size: int = 64
-    local_radii: tuple = (10.0, 20.0)
-    separation: float = 0.5
-    psf_error: float = 0.01
-    tile_size: int = 1024
-
-    def __post_init__(self) -> None:
-        for name, allowed in (
-            ("finder", ("galstep", "dao", "iraf", "none")),
-            ("background", ("global", "local", "none")),
-        ):
-            if getattr(self, name) not in allowed:
-                raise ParameterError(
-                    f"{name} must be one of {', '.join(allowed)}, got {getattr(self, name)!r}"
-                )
-        if not 0 <= self.local_radii[0] < self.local_radii[1]:
-            raise ParameterError(
-                f"local_radii must be an inner and a larger outer radius, got {self.local_radii}"
-            )
 
 
 @dataclass(frozen=True, eq=False)
@@ -167,7 +102,7 @@ class StarField:
 def fit_star_field(
     image: FieldImage,
     psfs: PsfField,
-    options: StarFieldOptions = StarFieldOptions(),
+    options: StarFieldOptions | None = None,
     initial: GivenStars | None = None,
 ) -> StarField:
     """Find and measure the stars of a field.
@@ -187,6 +122,7 @@ def fit_star_field(
     StarField
         In the order of ``initial``, the others after them by y.
     """
+    options = StarFieldOptions() if options is None else options
     run = _FieldRun(image, psfs, options)
     if initial is not None:
         run.add_given(initial)
