@@ -339,6 +339,9 @@ class Ladder:
 
     def finish(self) -> None:
         """The final refit, the cuts, and what no model explains."""
+        if not self.options.final:
+            self.converge()
+            return
         refit_stars(self)
         if self.options.background.has_mesh:
             self._note_background()

@@ -57,6 +57,9 @@ class LadderOptions:
     colour_prior : bool
         Whether what is probably a star in the target's core (``star_probability`` of the
         state) is held to the colours of the frame's stars; for three bands or more.
+    final : bool
+        Whether the ladder ends with its refit and at the optimum of the reported weights;
+        otherwise with a fit to convergence, for a ladder that another one follows.
     centre_mask : float
         No new star within this distance of a galaxy's centre; 0: anywhere.
     density : float
@@ -120,6 +123,7 @@ class LadderOptions:
     structure: float | None = None
     modes: bool = True
     colour_prior: bool = False
+    final: bool = True
     centre_mask: float = 0.0
     density: float = 0.2
     measure_noise: bool = True

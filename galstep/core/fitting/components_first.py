@@ -80,7 +80,7 @@ def galaxy_then_stars(
         Components from the smallest r_eff to the largest.
     """
     mask = max(options.centre_mask, CORE_IN_FWHM)
-    closed_options = replace(options, structure=CLOSED, modes=False, centre_mask=mask)
+    closed_options = replace(options, structure=CLOSED, modes=False, centre_mask=mask, final=False)
     closed = run_ladder(bands, start, freedom, closed_options, bounds, base)
     if find_companions:
         closed = with_companions(closed, freedom, closed_options, bounds, base)

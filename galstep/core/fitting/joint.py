@@ -175,7 +175,8 @@ def fit_joint(
         registration=others if register else (),
         shape_priors=tuple(priors),
     )
-    result = run_ladder(bands, state, freedom, replace(options, colour_prior=False), bounds, base)
+    first = replace(options, colour_prior=False, final=False)
+    result = run_ladder(bands, state, freedom, first, bounds, base)
     freedom = replace(freedom, registration_prior=registration_width(result))
     result = _with_colours_of_stars(result, freedom, options, bounds, base)
     result = with_components(result, freedom, options, bounds, base, two)
