@@ -15,7 +15,7 @@ __all__ = ["ShapeBounds"]
 _NEAR = 1e-6
 # A companion is not what the frame was made for: it has at most this share of the target's
 # largest r_eff, and a cusp beyond this n is that of a star with wings that play the sky.
-COMPANION_SHARE, COMPANION_N = 0.5, 6.0
+COMPANION_SHARE, COMPANION_N = 0.2, 4.0
 
 
 @dataclass(frozen=True)

@@ -89,9 +89,11 @@ def _drop_what_is_not_there(problems):
 class _BandProblem:
     """The linear problem of one band: its modes, and everything else solved for."""
 
-    def __init__(self, modes, residual, weight, others):
+    def __init__(self, modes, residual, weight, others, linear):
         self.modes, self.residual, self.weight, self.others = modes, residual, weight, others
         self.precision = np.full(len(modes), 1 / START_WIDTH**2)
+        # of the others, +1: a profile of unit flux, -1: the sky, 0: a derivative
+        self.linear = linear
         self.coefficients = np.zeros(len(modes))
         self.n_determined = 0.0
 
@@ -105,11 +107,15 @@ class _BandProblem:
         fwhm = band.star_renderer.psf.fwhm
         modes = structure_modes(light, vector, fwhm, _outer_radius(band, light, vector))
         residual = (evaluation.residuals[index] + band.structure_light).ravel()
-        others = np.concatenate(
-            [stack[own].reshape(-1, band.data.size), band.basis.reshape(len(band.basis), -1)]
-        )[:, modes.places]
-        others = others[np.abs(others).max(axis=1, initial=0.0) > 0]
-        return cls(modes, residual[modes.places], band.weight.ravel()[modes.places], others)
+        n_images = stack.shape[1]
+        profiles = stack[own].reshape(-1, band.data.size)
+        others = np.concatenate([profiles, band.basis.reshape(len(band.basis), -1)])
+        others = others[:, modes.places]
+        linear = np.where(np.arange(len(others)) % n_images == 0, 1, 0)
+        linear[len(profiles) :] = -1
+        there = np.abs(others).max(axis=1, initial=0.0) > 0
+        weight = band.weight.ravel()[modes.places]
+        return cls(modes, residual[modes.places], weight, others[there], linear[there])
 
     def maximise(self):
         """Widths at the maximum of the evidence, sources that stand out left out."""
@@ -134,6 +140,7 @@ class _BandProblem:
         self.matrix = self.modes.products(weight) - across.T @ solved[:, :-1]
         right = self.modes.sums((weight * self.residual)[None])[0]
         self.right = right - across.T @ solved[:, -1]
+        self.weighted = weight
 
     def _widths(self):
         """MacKay's update of each order's precision, until it stands."""
@@ -181,9 +188,27 @@ class _BandProblem:
         if not len(self.modes):
             return None
         image = self.modes.image(self.coefficients)
-        sums = self.modes.sums(np.ones((1, len(self.residual))))[0]
-        inverse = np.linalg.inv(self.matrix + np.diag(self.precision))
-        error = float(np.sqrt(max(sums @ inverse @ sums, 0.0)))
+        error = self._flux_error()
         return BandStructure(
             self.modes.order, self.coefficients, self.precision, self.n_determined, image, error
         )
+
+    def _flux_error(self):
+        """What the modes add to the error of the flux, the shapes as they are.
+
+        With A the modes' matrix and its prior, C that of modes and other linear columns, D
+        these alone, and g and h the sums of both, the variance of g c + h F is that of the
+        others alone plus u' (A - C D^-1 C')^-1 u, u = g - C D^-1 h.
+        """
+        own = self.others[self.linear != 0]
+        weighted = own * self.weighted
+        inner = weighted @ own.T
+        scale = 1 / np.sqrt(np.maximum(np.diag(inner), np.finfo(float).tiny))
+        inner = inner * scale[:, None] * scale + 1e-9 * np.eye(len(scale))
+        across = self.modes.sums(weighted) * scale[:, None]
+        flux = (self.linear[self.linear != 0] > 0) * scale
+        solved = np.linalg.solve(inner, np.column_stack([across, flux]))
+        matrix = self.modes.products(self.weighted) - across.T @ solved[:, :-1]
+        sums = self.modes.sums(np.ones((1, len(self.residual))))[0] - across.T @ solved[:, -1]
+        variance = sums @ np.linalg.solve(matrix + np.diag(self.precision), sums)
+        return float(np.sqrt(max(variance, 0.0)))

@@ -140,7 +140,8 @@ class BandStructure:
     image : (ny, nx) array
         The light that they add, image units.
     flux_err : float
-        1-sigma error of the sum of ``image``, the noise of the pixels taken as independent.
+        By how much the modes add to the error of the target's flux, profiles and modes
+        together, 1 sigma in quadrature; the noise of the pixels taken as independent.
     """
 
     order: np.ndarray
