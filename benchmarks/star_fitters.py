@@ -22,6 +22,7 @@ from galstep.core.engine.freedom import Freedom
 from galstep.core.engine.scene import SceneState, make_band
 from galstep.core.imaging.stars import StarRenderer
 from galstep.core.psf.effective import EffectivePSF
+from galstep.core.star_field.given import GivenStars
 from galstep.core.star_field.photometry import StarFieldOptions, fit_star_field
 from galstep.core.star_field.psf import PsfField
 from galstep.core.star_field.tiles import FieldImage
@@ -118,7 +119,8 @@ def galstep_fit(field):
     image = FieldImage(field.data, np.ones(field.data.shape))
     psfs = field.psf.derived("star field", lambda: PsfField.single(field.psf))
     options = replace(FIELD_OPTIONS, finder="none", background="none")
-    found = fit_star_field(image, psfs, options, (field.truth.x, field.truth.y, field.truth.flux))
+    truth = GivenStars.of(field.truth.x, field.truth.y, field.truth.flux)
+    found = fit_star_field(image, psfs, options, truth)
     return StarTable(found.state.x, found.state.y, found.state.flux, found.errors[:, 0])
 
 

@@ -32,6 +32,7 @@ from photutils.psf import GriddedPSFModel, IterativePSFPhotometry, PSFPhotometry
 from scipy.spatial import cKDTree
 
 from galstep.core.psf.effective import EffectivePSF
+from galstep.core.star_field.given import GivenStars
 from galstep.core.star_field.photometry import StarFieldOptions, fit_star_field
 from galstep.core.star_field.psf import PsfField
 from galstep.core.star_field.tiles import FieldImage
@@ -185,7 +186,7 @@ def _fit_alone(image, error, psfs, model, table, shape, truth, snr):
     first = [np.asarray(table[f"{name}_init"], float) for name in ("x", "y", "flux")]
     options = StarFieldOptions(finder="none", half_size=shape[0] // 2, background="none")
     started = time.process_time()
-    result = fit_star_field(FieldImage(image, error), psfs, options, first)
+    result = fit_star_field(FieldImage(image, error), psfs, options, GivenStars.of(*first))
     own = time.process_time() - started
     compare(f"galstep, box {shape[0]}, fit alone", own, own_row(result), truth, snr)
     init = Table(dict(zip(("x", "y", "flux"), first, strict=True)))

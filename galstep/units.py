@@ -16,7 +16,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from astropy import units as u
 
-from galstep.exceptions import InputError, ParameterError
+from galstep.exceptions import ParameterError
+from galstep.unit_names import parse_unit
 
 if TYPE_CHECKING:
     from numpy.typing import ArrayLike
@@ -37,7 +38,7 @@ MAG_PER_LN = 2.5 / np.log(10.0)
 
 
 def check_unit(unit: Any, what: str) -> str:
-    """The unit as a string, if astropy knows it.
+    """The unit as a string that astropy knows; see `galstep.unit_names.parse_unit`.
 
     Parameters
     ----------
@@ -51,11 +52,11 @@ def check_unit(unit: Any, what: str) -> str:
         If it is not a unit.
     """
     text = unit.decode("ascii", errors="replace") if isinstance(unit, bytes) else str(unit)
+    parsed = parse_unit(text, what)
     try:
-        u.Unit(text)
-    except (ValueError, TypeError) as error:
-        raise InputError(f"{what}: unit must be one that astropy knows, got {text!r}") from error
-    return text
+        return text if u.Unit(text) == parsed else parsed.to_string()
+    except (ValueError, TypeError):
+        return parsed.to_string()
 
 
 def flux_unit(unit: Any) -> Any:

@@ -13,14 +13,21 @@ from astropy.units import Unit
 from galstep.datamodels.band import BandData
 from galstep.datamodels.calibration import (
     SURFACE_BRIGHTNESS,
-    parse_unit,
     surface_brightness_factor,
 )
 from galstep.datamodels.messages import one_line
-from galstep.datamodels.mosaic_cut import SMALLEST_SIDE, cut_about, fits_wcs, pixel_side, whole
+from galstep.datamodels.mosaic_cut import SMALLEST_SIDE, cut_about, fits_wcs, whole
+from galstep.datamodels.pixel_rules import (
+    check_error_scale,
+    filled_border,
+    flawed_errors,
+    least_error,
+)
 from galstep.datamodels.weights import error_from_weight
 from galstep.exceptions import InputError
 from galstep.flags import BandFlag
+from galstep.sky_frame import pixel_side
+from galstep.unit_names import parse_unit
 
 if TYPE_CHECKING:
     from galstep.datamodels.image_source import ImageSource
@@ -31,7 +38,6 @@ __all__ = ["check_frames", "cut_of", "make_band", "pixel_side_of"]
 
 log = logging.getLogger(__name__)
 
-_LEAST_ZERO_FRACTION = 1e-3
 _SAME_SCALE = 0.01
 _SAME_FIELD = 2.0  # pixels, as galstep.core.imaging.affine has it
 OFF_THE_IMAGE = "the position is off this filter's image"
@@ -168,11 +174,12 @@ def _data_and_mask(source, cut, options):
         bad |= (bits & options.bad_dq_bits) != 0
     if source.weight is not None:
         bad |= ~(_take(source, "weight", cut) > 0)
-    zero = data == 0
-    many = np.count_nonzero(zero) >= _LEAST_ZERO_FRACTION * data.size
-    if source.zero_is_no_data and many:
-        log.info("%s: %d pixels are exactly 0 and taken as no data", source.name, zero.sum())
-        data[zero] = np.nan
+    filled = filled_border(data) if source.zero_is_no_data else None
+    if filled is not None:
+        log.info(
+            "%s: %d pixels at the border are 0 and taken as no data", source.name, filled.sum()
+        )
+        data[filled] = np.nan
     return data, bad
 
 
@@ -180,15 +187,28 @@ def _error(source, cut, data, options):
     """1-sigma error in the image's unit, None if nothing tells; and a reason."""
     if cut.box is None:
         return None, ""
-    if source.err is not None:
-        return _take(source, "err", cut), ""
-    if source.variances:
-        variance = sum(_numbers(plane, source, "variance", cut) for plane in source.variances)
-        with np.errstate(invalid="ignore"):
-            return np.sqrt(variance), ""
+    if source.has_error:
+        return _plausible(_told_error(source, cut), data, source)
     if source.weight is not None:
         return error_from_weight(data, _take(source, "weight", cut), options.weights)
     return None, ""
+
+
+def _told_error(source, cut):
+    if source.err is not None:
+        return _take(source, "err", cut)
+    variance = sum(_numbers(plane, source, "variance", cut) for plane in source.variances)
+    with np.errstate(invalid="ignore"):
+        return np.sqrt(variance)
+
+
+def _plausible(err, data, source):
+    """The errors without those that none can have, and what is to be said about that."""
+    check_error_scale(err, data, source.where)
+    flaw = (err > 0) & (err < least_error(err, data))
+    if not flaw.any():
+        return err, ""
+    return np.where(flaw, np.nan, err), flawed_errors(np.count_nonzero(flaw))
 
 
 def _take(source, attribute, cut, dtype=np.float64):

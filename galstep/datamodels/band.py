@@ -7,10 +7,10 @@ from math import radians
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from astropy.coordinates import SkyCoord
 
 from galstep.exceptions import InputError
 from galstep.flags import BandFlag
+from galstep.sky_frame import pixels_of_sky, sky_of_pixels
 
 if TYPE_CHECKING:
     from numpy.typing import ArrayLike
@@ -241,8 +241,7 @@ class BandData:
         x, y = np.asarray(x, dtype=float), np.asarray(y, dtype=float)
         if self.wcs is None or not x.size:
             return np.full(x.shape, np.nan), np.full(x.shape, np.nan)
-        sky = self.wcs.pixel_to_world(x, y).icrs
-        return np.asarray(sky.ra.deg), np.asarray(sky.dec.deg)
+        return sky_of_pixels(self.wcs, x, y)
 
     def pixel_position(self, ra: float, dec: float) -> tuple[float, float]:
         """Pixels of this array at an ICRS position; the inverse of `sky_position`.
@@ -261,9 +260,7 @@ class BandData:
         InputError
             If there is no WCS, or the position is not on the frame.
         """
-        if self.wcs is None:
-            raise InputError(f"filter {self.name!r}: ra and dec need a WCS, and the image has none")
-        x, y = map(float, self.wcs.world_to_pixel(SkyCoord(ra, dec, unit="deg")))
+        x, y = (float(v) for v in self.pixels_of_sky(ra, dec))
         ny, nx = self.shape
         if not (-0.5 <= x < nx - 0.5 and -0.5 <= y < ny - 0.5):
             raise InputError(
@@ -272,7 +269,7 @@ class BandData:
             )
         return x, y
 
-    def pixels_of_sky(self, ra: np.ndarray, dec: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    def pixels_of_sky(self, ra: ArrayLike, dec: ArrayLike) -> tuple[np.ndarray, np.ndarray]:
         """Pixels of this array at ICRS positions, on the frame or off it.
 
         Parameters
@@ -292,13 +289,7 @@ class BandData:
         """
         if self.wcs is None:
             raise InputError(f"filter {self.name!r}: ra and dec need a WCS, and the image has none")
-        ra, dec = np.asarray(ra, dtype=float), np.asarray(dec, dtype=float)
-        x, y = np.full((2, *ra.shape), np.nan)
-        known = np.isfinite(ra) & np.isfinite(dec) & (np.abs(dec) <= 90)
-        if known.any():
-            sky = SkyCoord(ra[known], dec[known], unit="deg")
-            x[known], y[known] = self.wcs.world_to_pixel(sky)
-        return x, y
+        return pixels_of_sky(self.wcs, ra, dec, self.shape)
 
     def crop(self, x_min: int, y_min: int, nx: int, ny: int) -> BandData:
         """The same filter on a part of its pixels.

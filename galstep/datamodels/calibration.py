@@ -17,13 +17,11 @@ which holds for the image as it is. A flux density per pixel is divided by Omega
 
 from __future__ import annotations
 
-import warnings
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 from astropy import units as u
 
-from galstep.exceptions import InputError
 from galstep.units import jansky_per_flux
 
 if TYPE_CHECKING:
@@ -31,66 +29,12 @@ if TYPE_CHECKING:
 
     from galstep.datamodels.image_source import Calibration
 
-__all__ = ["SURFACE_BRIGHTNESS", "parse_unit", "surface_brightness_factor"]
+__all__ = ["SURFACE_BRIGHTNESS", "surface_brightness_factor"]
 
 #: The unit that images are converted to.
 SURFACE_BRIGHTNESS = "MJy/sr"
 
 _COUNTS = (u.electron, u.count, u.DN, u.adu, u.photon)
-# spellings of archives that astropy does not know
-_SPELLINGS = {
-    "electrons": "electron",
-    "e-": "electron",
-    "counts": "count",
-    "cts": "count",
-    "cps": "count / s",
-    "dn": "DN",
-    "adu": "adu",
-    "sec": "s",
-    "second": "s",
-    "mjy": "MJy",  # lower or upper case is taken for the usual one of images
-    "ujy": "uJy",
-    "njy": "nJy",
-    "jy": "Jy",
-    "pixel": "pix",
-}
-
-
-def parse_unit(text: Any, what: str) -> UnitBase:
-    """The unit that a keyword names, in astropy's spelling or that of archives.
-
-    Parameters
-    ----------
-    text : str, bytes or `astropy.units.Unit`
-    what : str
-        Where it stands, as messages call it.
-
-    Returns
-    -------
-    `astropy.units.UnitBase`
-
-    Raises
-    ------
-    InputError
-        If it is not a unit.
-    """
-    if isinstance(text, bytes):
-        text = text.decode("ascii", errors="replace")
-    for spelling in (text, _respelled(str(text))):
-        try:
-            with warnings.catch_warnings():
-                # a second slash, which everybody reads in one way
-                warnings.simplefilter("ignore", u.UnitsWarning)
-                return u.Unit(spelling)
-        except (ValueError, TypeError):
-            continue
-    raise InputError(f"{what}: unit must be one that astropy knows, got {str(text)!r}")
-
-
-def _respelled(text):
-    """``ELECTRONS/S`` as ``electron/s``, part by part."""
-    parts = text.strip().lower().replace("*", " * ").replace("/", " / ").split()
-    return " ".join(_SPELLINGS.get(part, part) for part in parts)
 
 
 def surface_brightness_factor(

@@ -11,6 +11,7 @@ from astropy.nddata import (
     StdDevUncertainty,
     VarianceUncertainty,
 )
+from astropy.units import Quantity, UnitConversionError
 
 from galstep.datamodels.fits_header import calibration_of, filter_of_header, pixel_scale_of
 from galstep.datamodels.image_source import ImageSource
@@ -20,13 +21,45 @@ __all__ = ["array_source", "nddata_source"]
 
 
 def array_source(array: np.ndarray, where: str) -> ImageSource:
-    """A plain 2-D array as an image without any facts."""
+    """A 2-D array as an image, with mask and unit if it has them.
+
+    Parameters
+    ----------
+    array : array
+        Of numpy, a masked one, a Quantity, or a ``Masked`` of astropy.
+    where : str
+        What messages call it.
+
+    Returns
+    -------
+    ImageSource
+
+    Raises
+    ------
+    InputError
+        If it is no image of real numbers.
+    """
+    array, mask, unit = _taken_apart(array)
     if array.ndim != 2 or array.dtype.kind not in "fiub":
         raise InputError(
             f"{where} must be a 2-D image of real numbers, got shape {array.shape} "
             f"and type {array.dtype}"
         )
-    return ImageSource(name=None, where=where, data=array)
+    return ImageSource(
+        name=None, where=where, data=array, mask=mask, unit=unit, zero_is_no_data=mask is None
+    )
+
+
+def _taken_apart(array):
+    """Plain numbers, mask or None, unit or None."""
+    mask = unit = None
+    if hasattr(array, "unmasked"):  # Masked, with or without a unit
+        array, mask = array.unmasked, np.array(array.mask)
+    if isinstance(array, Quantity):
+        array, unit = array.value, array.unit
+    if isinstance(array, np.ma.MaskedArray):
+        array, mask = np.ma.getdata(array), np.ma.getmaskarray(array)
+    return np.asarray(array), mask, unit
 
 
 def nddata_source(image: NDData, where: str) -> ImageSource:
@@ -52,12 +85,13 @@ def nddata_source(image: NDData, where: str) -> ImageSource:
     source = array_source(np.asanyarray(image.data), where)
     header = {str(key).upper(): value for key, value in image.meta.items()}
     source.name = filter_of_header(header)
-    source.mask = _mask(image, where)
+    own_mask, mask = source.mask, _mask(image, where)
+    source.mask = own_mask if mask is None else mask if own_mask is None else own_mask | (mask != 0)
     source.wcs = getattr(image.wcs, "low_level_wcs", image.wcs)
-    source.unit = image.unit if image.unit is not None else header.get("BUNIT")
+    source.unit = image.unit if image.unit is not None else source.unit or header.get("BUNIT")
     source.pixel_scale = pixel_scale_of(header, where)
     source.calibration = calibration_of(header, where)
-    source.zero_is_no_data = image.mask is None
+    source.zero_is_no_data = source.mask is None
     _take_uncertainty(source, image)
     return source
 
@@ -92,13 +126,28 @@ def _take_uncertainty(source, image):
             f"{source.where}: uncertainty must be StdDevUncertainty, VarianceUncertainty or "
             f"InverseVariance, got {type(uncertainty).__name__}"
         )
-    power = {"std": 1, "var": 2, "ivar": -2}[uncertainty.uncertainty_type]
     if image.unit is not None and uncertainty.unit is not None:
-        if uncertainty.unit != image.unit**power:
-            raise InputError(
-                f"{source.where}: the uncertainty must be in the unit of the data "
-                f"({image.unit**power}), got {uncertainty.unit}"
-            )
+        _convert(source, image.unit, uncertainty)
+
+
+def _convert(source, unit, uncertainty):
+    """The uncertainty in the unit of the data, if it is in another."""
+    power = {"std": 1, "var": 2, "ivar": -2}[uncertainty.uncertainty_type]
+    if uncertainty.unit == unit**power:
+        return
+    try:
+        # what is kept is a sigma, or a variance
+        own = uncertainty.unit if power > 0 else uncertainty.unit**-1
+        factor = float(own.to(unit ** abs(power)))
+    except UnitConversionError as error:
+        raise InputError(
+            f"{source.where}: the uncertainty must be in a unit that converts to that of the data "
+            f"({unit**power}), got {uncertainty.unit}"
+        ) from error
+    if power == 1:
+        source.err = np.asarray(source.err, dtype=float) * factor
+    else:
+        source.variances = (np.asarray(source.variances[0], dtype=float) * factor,)
 
 
 def _inverse(array):

@@ -41,6 +41,7 @@ from galstep.datamodels.image_source import ImageSource
 from galstep.datamodels.messages import one_line
 from galstep.datamodels.wcs_text import check_axes
 from galstep.exceptions import GalstepError, InputError
+from galstep.sky_frame import celestial_frame
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -167,8 +168,20 @@ def fits_sources(
                 groups.setdefault(key, {}).setdefault(role, []).append(hdu)
         images = {key: group for key, group in groups.items() if "data" in group}
         if not images:
+            images = _only_image(hdus, groups)
+        if not images:
             raise InputError(f"{where}: there is no image (extension SCI); it has {_listing(hdus)}")
         return [_source(group, key, hdus, where) for key, group in images.items()]
+
+
+def _only_image(hdus, groups):
+    """The one image that no name makes something else, whatever it is called."""
+    left = [hdu for i, hdu in enumerate(hdus) if is_image(hdu) and _place(hdu, i, ()) is None]
+    left = [hdu for hdu in left if len(hdu.shape) == 2]
+    if len(left) != 1:
+        return {}
+    key = next(iter(groups)) if len(groups) == 1 else (None, 1)
+    return {key: {**groups.get(key, {}), "data": left}}
 
 
 def is_image(hdu: Any) -> bool:
@@ -267,6 +280,11 @@ def header_wcs(hdu: ImageHDU, hdus: HDUList, what: str) -> WCS | None:
         raise InputError(f"{what}: the WCS cannot be read ({one_line(error)})") from error
     if not wcs.has_celestial:
         log.info("%s: axes %s are no sky coordinates", what, list(wcs.wcs.ctype))
+        return None
+    try:
+        celestial_frame(wcs)
+    except InputError as error:
+        log.warning("%s: %s, so it is taken as without a WCS", what, error)
         return None
     if not np.isfinite(wcs.proj_plane_pixel_area().value) or not wcs.proj_plane_pixel_area() > 0:
         raise InputError(f"{what}: the WCS is singular")

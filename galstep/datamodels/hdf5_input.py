@@ -29,6 +29,7 @@ from galstep.datamodels.image_source import ImageSource
 from galstep.datamodels.psf_library import check_psf
 from galstep.datamodels.wcs_text import wcs_from_text
 from galstep.exceptions import InputError
+from galstep.psf_array import whole_oversample
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -155,9 +156,7 @@ def _result_source(file, name, where):
 
 def _oversample(group, what):
     value = np.ravel(group["psf_oversample"][()]) if "psf_oversample" in group else np.empty(0)
-    if value.size != 1 or value.dtype.kind not in "fiu" or not value[0] >= 1:
-        raise InputError(f"{what}/psf_oversample must be a positive integer, got {value}")
-    return int(value[0])
+    return whole_oversample(value, f"{what}/psf_oversample")
 
 
 def _result_origin(file, is_ours, shape):

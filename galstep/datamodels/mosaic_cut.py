@@ -13,18 +13,18 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from astropy import units as u
 from astropy.coordinates import SkyCoord
 from astropy.nddata.utils import NoOverlapError, overlap_slices
-from astropy.wcs import WCS, NoConvergence
+from astropy.wcs import WCS
 from astropy.wcs.utils import fit_wcs_from_points
 
 from galstep.exceptions import InputError
+from galstep.sky_frame import pixel_side, pixels_of_sky, sky_of_pixels
 
 if TYPE_CHECKING:
     from galstep.datamodels.image_source import ImageSource
 
-__all__ = ["Cut", "cut_about", "fits_wcs", "pixel_side", "whole"]
+__all__ = ["Cut", "cut_about", "fits_wcs", "whole"]
 
 log = logging.getLogger(__name__)
 
@@ -101,7 +101,7 @@ def cut_about(source: ImageSource, ra: float, dec: float, size: float) -> Cut:
             f"{source.where}: size must be at least {SMALLEST_SIDE} pixels, "
             f"{SMALLEST_SIDE * side:.3g} arcsec here, got {size:g} arcsec"
         )
-    x, y = _pixel_of(source.wcs, ra, dec)
+    x, y = (float(v) for v in pixels_of_sky(source.wcs, ra, dec, source.shape))
     off = Cut(None, (min(n, ny), min(n, nx)), (nx - 1) / 2, (ny - 1) / 2)
     if not (-0.5 <= x < nx - 0.5 and -0.5 <= y < ny - 0.5):
         return off
@@ -111,26 +111,6 @@ def cut_about(source: ImageSource, ra: float, dec: float, size: float) -> Cut:
         return off
     shape = tuple(part.stop - part.start for part in box)
     return off if min(shape) < SMALLEST_SIDE else Cut(box, shape, x, y)
-
-
-def _pixel_of(wcs, ra, dec):
-    """(x, y) of an ICRS position; NaN where the WCS cannot say."""
-    try:
-        x, y = wcs.world_to_pixel(SkyCoord(ra * u.deg, dec * u.deg, frame="icrs"))
-    except NoConvergence:  # the series of a distortion, far off the image
-        return np.nan, np.nan
-    return float(x), float(y)
-
-
-def pixel_side(wcs: Any, x: float, y: float) -> float:
-    """Square root of the area of the pixel at (x, y), arcsec; NaN off the sky."""
-    sky = wcs.pixel_to_world(np.array([x, x + 1, x]), np.array([y, y, y + 1]))
-    if not isinstance(sky, SkyCoord):  # axes like those of the sky, in no known frame
-        return np.nan
-    (_, lon, lon2), (_, lat, lat2) = (
-        offset.to_value(u.arcsec) for offset in sky[0].spherical_offsets_to(sky)
-    )
-    return float(np.sqrt(abs(lon * lat2 - lon2 * lat)))
 
 
 def fits_wcs(wcs: Any, cut: Cut, where: str) -> WCS:
@@ -161,11 +141,11 @@ def _fitted(wcs, cut, where):
         np.linspace(0, ny - 1, _POINTS_PER_SIDE), np.linspace(0, nx - 1, _POINTS_PER_SIDE)
     )
     x, y = x.ravel(), y.ravel()
-    sky = wcs.pixel_to_world(x + x_min, y + y_min)
-    known = np.isfinite(sky.data.lon) & np.isfinite(sky.data.lat)
+    ra, dec = sky_of_pixels(wcs, x + x_min, y + y_min)
+    known = np.isfinite(ra) & np.isfinite(dec)
     if np.count_nonzero(known) < _POINTS_PER_SIDE:
         raise InputError(f"{where}: the WCS gives no sky positions in the cutout")
-    x, y, sky = x[known], y[known], sky[known].icrs
+    x, y, sky = x[known], y[known], SkyCoord(ra[known], dec[known], unit="deg")
     for degree in (None, 3):
         fitted = fit_wcs_from_points((x, y), sky, proj_point="center", sip_degree=degree)
         difference = float(np.max(np.hypot(*(np.array(fitted.world_to_pixel(sky)) - (x, y)))))

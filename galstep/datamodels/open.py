@@ -19,7 +19,7 @@ import os
 from collections.abc import Mapping
 from contextlib import ExitStack
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -34,7 +34,10 @@ from galstep.datamodels.psf_input import FITS_ENDINGS, find_psfs, psf_at
 from galstep.datamodels.read_options import ReadOptions
 from galstep.exceptions import InputError
 
-__all__ = ["open_model"]
+if TYPE_CHECKING:
+    from galstep.datamodels.image_source import ImageSource
+
+__all__ = ["is_hdus", "kind_of_file", "open_model", "sources_of"]
 
 log = logging.getLogger(__name__)
 
@@ -74,7 +77,7 @@ def open_model(source: Any, **options: Any) -> GalaxyModel:
     if isinstance(source, GalaxyModel):
         return source
     wanted = ReadOptions(**options)
-    if _is_path(source) and _kind_of_file(Path(source)) == "product":
+    if _is_path(source) and kind_of_file(Path(source)) == "product":
         from galstep.datamodels.asdf_io import read_asdf
 
         if wanted.psf_file is not None:
@@ -87,7 +90,7 @@ def open_model(source: Any, **options: Any) -> GalaxyModel:
 def _assembled(source, options, stack):
     """The model of images that are not ours."""
     where = f"input {source}" if _is_path(source) else "input"
-    sources = _named(_sources(source, where, options, stack), where)
+    sources = _named(sources_of(source, where, options, stack), where)
     names = choose_filters(list(sources), options.wanted, where, "there is no image")
     sources = {name: sources[name] for name in names}
     own = {n: PsfSource(n, s.where, *s.psf) for n, s in sources.items() if s.psf is not None}
@@ -136,11 +139,11 @@ def _is_path(thing):
     return isinstance(thing, str | os.PathLike)
 
 
-def _sources(thing, where, options, stack):
-    """All images of what was given, as `ImageSource`."""
+def sources_of(thing: Any, where: str, options: ReadOptions, stack: ExitStack) -> list[ImageSource]:
+    """All images of what was given; files stay open until ``stack`` is left."""
     if isinstance(thing, Mapping) and not is_image_model(thing):
         return [_of_filter(thing[name], str(name), options, stack) for name in thing]
-    if isinstance(thing, list | tuple) and not _is_hdus(thing):
+    if isinstance(thing, list | tuple) and not is_hdus(thing):
         return _of_list(thing, options, stack)
     if _is_path(thing) and Path(thing).is_dir():
         return _of_folder(Path(thing), options, stack)
@@ -151,7 +154,7 @@ def _of_one(thing, where, wanted, stack):
     """The images of one file or object."""
     if _is_path(thing):
         return _of_file(Path(thing), where, wanted, stack)
-    if _is_hdus(thing):
+    if is_hdus(thing):
         from galstep.datamodels.fits_input import fits_sources
 
         return _with_filters(fits_sources(thing, where, wanted), thing.filename())
@@ -164,14 +167,15 @@ def _of_one(thing, where, wanted, stack):
     raise InputError(f"input must be {_TAKEN}, got {type(thing).__name__}")
 
 
-def _is_hdus(thing):
+def is_hdus(thing: Any) -> bool:
+    """Whether ``thing`` is an open FITS file."""
     from astropy.io.fits import HDUList
 
     return isinstance(thing, HDUList)
 
 
 def _of_file(path, where, wanted, stack):
-    kind = _kind_of_file(path)
+    kind = kind_of_file(path)
     if kind == "fits":
         from galstep.datamodels.fits_input import fits_sources, open_fits
 
@@ -199,7 +203,7 @@ def _with_filters(sources, path):
 def _of_filter(thing, name, options, stack):
     """The one image of a filter in a mapping."""
     where = f"input {thing}" if _is_path(thing) else f"input[{name!r}]"
-    if isinstance(thing, np.ndarray):
+    if isinstance(thing, np.ndarray) or hasattr(thing, "unmasked"):
         from galstep.datamodels.duck_nddata import array_source
 
         found = [array_source(thing, where)]
@@ -224,7 +228,7 @@ def _of_list(things, options, stack):
         # names make a pair only within one folder
         key = (Path(thing).parent, stem) if _is_path(thing) else index
         # of several HDF5 files each need not have all filters
-        is_hdf5 = _is_path(thing) and _kind_of_file(Path(thing)) == "hdf5"
+        is_hdf5 = _is_path(thing) and kind_of_file(Path(thing)) == "hdf5"
         found = _of_one(thing, where, None if is_hdf5 else options.wanted, stack)
         if role in (None, "data"):
             images.setdefault(key, []).extend(found)
@@ -254,13 +258,13 @@ def _of_folder(path, options, stack):
     names = sorted(
         p for p in path.iterdir() if p.is_file() and p.name.endswith((*FITS_ENDINGS, ".asdf"))
     )
-    files = [p for p in names if _kind_of_file(p) in ("fits", "roman")]
+    files = [p for p in names if kind_of_file(p) in ("fits", "roman")]
     if not files:
         raise InputError(f"input {path}: there is no FITS file or Roman mosaic in this folder")
     return _of_list(files, options, stack)
 
 
-def _kind_of_file(path):
+def kind_of_file(path: Path) -> str:
     """``"product"``, ``"roman"``, ``"fits"``, ``"hdf5"`` or ``"folder"``; else an `InputError`."""
     if not path.exists():
         raise InputError(f"input {path}: there is no such file")

@@ -1,26 +1,61 @@
-"""Catalogues of positions at which a user wants photometry."""
+"""Catalogues of positions that users bring: the one door for all steps.
+
+Positions are columns of pixels, of right ascension and declination (ICRS), or of
+sky coordinates in any frame; names are those of photutils, SExtractor, Gaia and
+VizieR, in any case of letters. Units, masks and sexagesimal text are astropy's.
+"""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from pathlib import Path
-from typing import TYPE_CHECKING
+import os
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
+from astropy import units as u
 
+from galstep.datamodels.catalog_table import (
+    angles,
+    found_column,
+    needed_column,
+    numbers,
+    open_table,
+)
 from galstep.exceptions import InputError, ParameterError
+from galstep.sky_frame import pixels_of_sky
 
 if TYPE_CHECKING:
-    from galstep.hints import PathLike
+    from astropy.units import UnitBase
 
 __all__ = ["CatalogColumns", "PositionCatalog", "read_position_catalog"]
 
-_X = ("x", "x_fit", "x_centroid", "xcentroid", "x_init", "x_0", "x_image")
-_Y = ("y", "y_fit", "y_centroid", "ycentroid", "y_init", "y_0", "y_image")
-_RA = ("ra", "ra_icrs", "alpha_j2000", "raj2000", "ra_deg", "lon")
-_DEC = ("dec", "dec_icrs", "delta_j2000", "dej2000", "dec_deg", "lat", "de_icrs")
+# of photutils' init_params in its order of preference, then of other programs
+_AXIS = (
+    "{}_init", "{}init", "{}", "{}_0", "{}0", "{}_centroid", "{}centroid", "{}_peak", "{}cen",
+    "{}_cen", "{}pos", "{}_pos", "{}_fit", "{}fit", "{}center", "{}_center", "{}_image",
+    "{}win_image", "{}_pixel", "{}_pix",
+)  # fmt: skip
+# positions that were measured come before the first guesses of that measurement
+_FITTED = ("{}", "{}_fit", "{}fit")
+_RA = (
+    "ra", "ra_icrs", "alpha_j2000", "raj2000", "_raj2000", "ra_deg", "radeg", "ra_j2000",
+    "right_ascension", "lon",
+)  # fmt: skip
+_DEC = (
+    "dec", "dec_icrs", "de_icrs", "delta_j2000", "dej2000", "decj2000", "_dej2000", "dec_deg",
+    "decdeg", "dedeg", "dec_j2000", "declination", "de", "lat",
+)  # fmt: skip
 _ID = ("id", "star_id", "source_id", "catalog_id", "name", "label", "number", "objid")
+_FLUX = (
+    "flux", "flux_fit", "fluxfit", "flux_init", "fluxinit", "flux_0", "flux0", "source_sum",
+    "segment_flux", "kron_flux", "flux_auto", "flux_psf",
+)  # fmt: skip
 _PARAMETERS = {"x": "catalog_x", "y": "catalog_y", "ra": "catalog_ra", "dec": "catalog_dec"}
+
+
+def _axis(letter, measured_first):
+    names = _FITTED + _AXIS if measured_first else _AXIS
+    return tuple(dict.fromkeys(name.format(letter) for name in names))
 
 
 @dataclass(frozen=True)
@@ -57,7 +92,7 @@ class CatalogColumns:
 
 @dataclass(frozen=True, eq=False)
 class PositionCatalog:
-    """Positions of a catalogue; what cannot be read of a row is NaN.
+    """Positions of a catalogue, all rows in their order; what a row lacks is NaN.
 
     Parameters
     ----------
@@ -65,11 +100,17 @@ class PositionCatalog:
         Ids; the number of the row, from 1, where the catalogue has none.
     first, second : (n,) arrays
         Right ascension and declination (degrees, ICRS), or x and y (0-based
-        pixels of the base filter's input frame).
+        pixels).
     on_sky : bool
         Which of them.
     columns : str
         Where they were found, in words.
+    flux : (n,) array
+        In the unit that was asked for, x pixel.
+    id : (n,) array
+        As the catalogue has it: integers if all are, else text.
+    group_id : (n,) int array, optional
+    local_bkg, weight : (n,) arrays, optional
     """
 
     name: tuple[str, ...]
@@ -77,25 +118,62 @@ class PositionCatalog:
     second: np.ndarray
     on_sky: bool
     columns: str
+    flux: np.ndarray
+    id: np.ndarray
+    group_id: np.ndarray | None = None
+    local_bkg: np.ndarray | None = None
+    weight: np.ndarray | None = None
 
     def __len__(self) -> int:
         return len(self.name)
 
+    def on_image(self, wcs: Any, shape: tuple[int, int]) -> PositionCatalog:
+        """The same in pixels of an image.
+
+        Parameters
+        ----------
+        wcs : WCS
+            Not needed for what is in pixels already.
+        shape : (ny, nx)
+        """
+        if not self.on_sky:
+            return self
+        x, y = pixels_of_sky(wcs, self.first, self.second, shape)
+        return replace(self, first=x, second=y, on_sky=False)
+
 
 def read_position_catalog(
-    path: PathLike, columns: CatalogColumns = CatalogColumns(), has_wcs: bool = True
+    source: Any,
+    columns: CatalogColumns = CatalogColumns(),
+    has_wcs: bool = True,
+    *,
+    what: str = "catalog",
+    unit: UnitBase | None = None,
+    table_format: str | None = None,
+    sky_first: bool = True,
+    measured_first: bool = True,
 ) -> PositionCatalog:
     """Read a catalogue of positions.
 
     Parameters
     ----------
-    path : path-like
-        Anything that astropy reads as a table: ECSV, CSV, FITS, VOTable, ascii.
+    source : path-like, table or `astropy.coordinates.SkyCoord`
+        See `galstep.datamodels.catalog_table.open_table`.
     columns : `CatalogColumns`, optional
         Columns that are named are used. Otherwise positions on the sky are, where
         there are any and ``has_wcs``: they hold in every image. Then pixels.
     has_wcs : bool, optional
         Whether positions on the sky can be used.
+    what : str, optional
+        What messages call it.
+    unit : unit, optional
+        Of the image: fluxes and levels with a unit are converted to it.
+    table_format : str, optional
+        A name that astropy knows.
+    sky_first : bool, optional
+        Whether the sky comes before pixels where there are both.
+    measured_first : bool, optional
+        Whether ``x_fit`` comes before ``x_init`` where there are both.
 
     Returns
     -------
@@ -104,122 +182,120 @@ def read_position_catalog(
     Raises
     ------
     InputError
-        If the file is not there or no table, lacks a column, or has only positions
-        on the sky for an image without a WCS.
+        If the file is not there or no table, lacks a column, has one that cannot be
+        used, or has only positions on the sky for an image without a WCS.
     """
-    table = _table(path)
-    where = f"catalog {path}"
-    name = _ids(table, columns.id, where)
+    table = open_table(source, what, table_format)
+    where = f"{what} {source}" if isinstance(source, str | os.PathLike) else what
+    name, ids = _ids(table, columns.id, where)
+    first, second, on_sky, text = _positions(
+        table, columns, has_wcs, where, sky_first, measured_first
+    )
+    flux = _flux(table, unit, where)
+    group, level = found_column(table, ("group_id",)), found_column(table, ("local_bkg",))
+    weight = found_column(table, ("weight",))
+    return PositionCatalog(
+        name, first, second, on_sky, text, flux, ids,
+        None if group is None else _whole(table, group, where),
+        None if level is None else numbers(table, level, where, *_units(unit)),
+        None if weight is None else numbers(table, weight, where),
+    )  # fmt: skip
+
+
+def _positions(table, columns, has_wcs, where, sky_first, measured_first):
+    pixels = _axis("x", measured_first), _axis("y", measured_first)
     if columns.x is not None:
-        return _pixels(table, (columns.x,), (columns.y,), columns.first_pixel, name, where)
-    wanted = columns.ra is not None
+        return _pixels(table, ((columns.x,), (columns.y,)), columns.first_pixel, where)
+    has_pixels = found_column(table, pixels[0]) is not None
+    if columns.ra is None and has_pixels and not sky_first:
+        return _pixels(table, pixels, columns.first_pixel, where)
     sky = _sky(table, columns, where)
-    if sky is not None and (has_wcs or wanted):
+    if sky is not None and (has_wcs or columns.ra is not None or not has_pixels):
         if not has_wcs:
             raise InputError(f"{where}: positions on the sky need an image with a WCS")
-        ra, dec, text = sky
-        return PositionCatalog(name, ra, dec, True, text)
-    if _found(table, _X) is None and sky is not None:
-        raise InputError(f"{where}: positions on the sky need an image with a WCS")
-    return _pixels(table, _X, _Y, columns.first_pixel, name, where)
+        return sky
+    return _pixels(table, pixels, columns.first_pixel, where)
 
 
-def _table(path):
-    from astropy.io.registry import IORegistryError
-    from astropy.table import QTable
-
-    if not Path(path).is_file():
-        raise InputError(f"catalog {path}: there is no such file")
-    try:
-        return QTable.read(path)
-    except IORegistryError:
-        text = "unknown format"
-    except (ValueError, OSError, TypeError) as error:
-        text = str(error)
-    refused = InputError(f"catalog {path}: cannot be read as a table ({text.splitlines()[0]})")
-    if b"\0" in Path(path).read_bytes()[:4096]:
-        raise refused
-    try:  # an extension that says nothing: text with columns, as most such files are
-        return QTable.read(path, format="ascii")
-    except (ValueError, OSError, TypeError):
-        raise refused from None
-
-
-def _found(table, names):
-    """The table's own spelling of the first of these names that it has."""
-    by_lower = {name.lower(): name for name in reversed(table.colnames)}
-    return next((by_lower[name.lower()] for name in names if name.lower() in by_lower), None)
-
-
-def _needed(table, names, what, where):
-    found = _found(table, names)
-    if found is None:
-        raise InputError(
-            f"{where}: a column {names[0]!r} is needed ({what}), it has {', '.join(table.colnames)}"
-        )
-    return found
-
-
-def _numbers(table, name, where):
-    column = table[name]
-    try:
-        values = np.ma.asarray(getattr(column, "value", column), dtype=float)
-    except (ValueError, TypeError) as error:
-        raise InputError(f"{where}: column {name!r} must hold numbers ({error})") from error
-    if values.ndim != 1:
-        raise InputError(f"{where}: column {name!r} must hold one number a row")
-    return np.ma.filled(values, np.nan)
-
-
-def _pixels(table, x, y, first_pixel, name, where):
-    what = "or columns of right ascension and declination: see catalog_x, catalog_ra"
-    x, y = _needed(table, x, what, where), _needed(table, y, what, where)
-    first, second = (_numbers(table, column, where) - first_pixel for column in (x, y))
-    return PositionCatalog(name, first, second, False, f"pixels {x}, {y}")
+def _pixels(table, names, first_pixel, where):
+    text = "or columns of right ascension and declination: see catalog_x, catalog_ra"
+    x, y = (needed_column(table, own, text, where) for own in names)
+    first, second = (numbers(table, column, where, u.pix) - first_pixel for column in (x, y))
+    return first, second, False, f"pixels {x}, {y}"
 
 
 def _sky(table, columns, where):
-    """Right ascension, declination and where they were found; None without."""
+    """Right ascension, declination, True and where they were found; None without."""
     from astropy.coordinates import SkyCoord
 
     if columns.ra is not None:
         names = [
-            _needed(table, (name,), what, where)
-            for name, what in ((columns.ra, "catalog_ra"), (columns.dec, "catalog_dec"))
+            needed_column(table, (name,), text, where)
+            for name, text in ((columns.ra, "catalog_ra"), (columns.dec, "catalog_dec"))
         ]
     else:
         for name in table.colnames:
             if isinstance(table[name], SkyCoord):
-                sky = table[name].icrs
-                return sky.ra.deg, sky.dec.deg, f"sky {name}"
-        names = [_found(table, _RA), _found(table, _DEC)]
+                return *_icrs(table[name]), True, f"sky {name}"
+        names = [found_column(table, _RA), found_column(table, _DEC)]
+    if None in names:
+        return _galactic(table, where)
+    ra, dec = (angles(table, name, hours, where) for name, hours in zip(names, (1, 0), strict=True))
+    return ra, dec, True, f"sky {names[0]}, {names[1]}"
+
+
+def _galactic(table, where):
+    from astropy.coordinates import SkyCoord
+
+    names = [found_column(table, own) for own in (("glon", "gal_lon"), ("glat", "gal_lat"))]
     if None in names:
         return None
-    ra, dec = (
-        _degrees(table, name, hours, where) for name, hours in zip(names, (1, 0), strict=True)
-    )
-    return ra, dec, f"sky {names[0]}, {names[1]}"
+    lon, lat = (angles(table, name, False, where) for name in names)
+    lat = np.where(np.abs(lat) <= 90, lat, np.nan)
+    sky = SkyCoord(lon, lat, unit="deg", frame="galactic")
+    return *_icrs(sky), True, f"sky {names[0]}, {names[1]}"
 
 
-def _degrees(table, name, hours, where):
-    """Degrees of a column of angles; numbers without a unit are degrees, text sexagesimal."""
-    from astropy import units as u
-    from astropy.coordinates import Angle
+def _icrs(sky):
+    """Right ascension and declination, NaN where masked."""
+    place = sky.icrs
+    return tuple(_filled(axis) for axis in (place.ra, place.dec))
 
-    column = table[name]
-    try:
-        if isinstance(column, u.Quantity):
-            return column.to_value(u.deg)
-        if np.asarray(column).dtype.kind in "US":
-            text = [str(value) for value in column]
-            return Angle(text, unit=u.hourangle if hours else u.deg).deg
-    except (ValueError, u.UnitsError) as error:
-        raise InputError(f"{where}: column {name!r} must hold angles ({error})") from error
-    return _numbers(table, name, where)
+
+def _filled(angle):
+    values = angle.to_value(u.deg)
+    mask = getattr(values, "mask", None)
+    values = np.array(getattr(values, "unmasked", values), dtype=float)
+    return values if mask is None else np.where(mask, np.nan, values)
+
+
+def _units(unit):
+    return () if unit is None else (unit, unit * u.pix)
+
+
+def _flux(table, unit, where):
+    name = found_column(table, _FLUX)
+    if name is None:
+        return np.full(len(table), np.nan)
+    values = numbers(table, name, where, *_units(unit))
+    return np.where(np.isfinite(values), values, np.nan)
+
+
+def _whole(table, name, where):
+    values = numbers(table, name, where)
+    if not (np.isfinite(values).all() and (values == np.rint(values)).all()):
+        raise InputError(f"{where}: column {name!r} must hold whole numbers, in every row")
+    return values.astype(int)
 
 
 def _ids(table, name, where):
-    own = _needed(table, (name,), "catalog_id", where) if name else _found(table, _ID)
+    """Text for every row, and the ids as they are."""
+    own = needed_column(table, (name,), "catalog_id", where) if name else found_column(table, _ID)
     if own is None:
-        return tuple(str(number) for number in range(1, len(table) + 1))
-    return tuple(str(value) for value in np.ma.filled(np.ma.asarray(table[own]).astype(str), ""))
+        count = np.arange(1, len(table) + 1)
+        return tuple(str(number) for number in count), count
+    column = np.ma.asarray(getattr(table[own], "unmasked", table[own]))
+    text = np.ma.filled(column.astype(str), "")
+    if column.dtype.kind in "iu" and not np.ma.getmaskarray(column).any():
+        return tuple(text.tolist()), np.asarray(column, dtype=np.int64)
+    return tuple(str(value) for value in text), np.asarray(text, dtype=str)

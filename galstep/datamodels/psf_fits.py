@@ -23,6 +23,7 @@ import numpy as np
 from galstep.datamodels.fits_header import filter_in_text, filter_of_header, positive
 from galstep.datamodels.fits_input import is_image, open_fits, sound
 from galstep.exceptions import InputError
+from galstep.psf_array import whole_oversample
 
 if TYPE_CHECKING:
     from galstep.hints import PathLike
@@ -107,8 +108,6 @@ def _image(hdu, primary, path, has_pixel):
     oversample = next(
         (v for v in (positive(header, k, where) for k in _OVERSAMPLE_KEYWORDS) if v), None
     )
-    if oversample is not None and oversample != int(oversample):
-        raise InputError(f"{where}: oversampling must be a whole number, got {oversample:g}")
     try:
         array = np.array(hdu.data, dtype=float)
     except (OSError, ValueError, TypeError) as error:
@@ -117,7 +116,7 @@ def _image(hdu, primary, path, has_pixel):
         filter_of_header(header) or filter_in_text(hdu.name) or filter_in_text(Path(path).stem),
         where,
         array,
-        None if oversample is None else int(oversample),
+        None if oversample is None else whole_oversample(oversample, where),
         positive(header, "PIXELSCL", where),
         has_pixel,
     )

@@ -20,16 +20,20 @@ from galstep.datamodels.psf_fits import PsfSource, fits_psfs
 from galstep.datamodels.psf_library import check_psf, read_psfs
 from galstep.datamodels.psf_models import add_pixel_response, is_psf_model, resampled, sampled
 from galstep.exceptions import InputError
+from galstep.psf_array import whole_oversample
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-__all__ = ["find_psfs", "psf_at"]
+__all__ = ["find_psfs", "psf_at", "psf_sources", "step_of", "warn_off_centre"]
 
 log = logging.getLogger(__name__)
 
 FITS_ENDINGS = (".fits", ".fit", ".fits.gz", ".fits.fz")
 _SAME_SCALE = 0.005
+# Light this far from the middle of the array (pixels) is not where a star is: library PSFs
+# are off by half a pixel at most.
+_OFF_CENTRE = 1.0
 
 
 def find_psfs(psf_file: Any, filters: Sequence[str]) -> dict[str, PsfSource]:
@@ -96,17 +100,82 @@ def psf_at(
             f"{source.where}: the oversampling is not told (DET_SAMP or OVERSAMP): "
             "give psf_oversample"
         )
-    if array.ndim != 2:
-        raise InputError(f"{source.where} must be a 2-D image, got shape {array.shape}")
+    oversample = whole_oversample(oversample, source.where)
     array = check_psf(array, source.where)
     if not source.has_pixel:
         array = add_pixel_response(array, oversample)
-    if source.sample_side is not None:
-        step = side / (source.sample_side * oversample)
-        if abs(step - 1) > _SAME_SCALE:
-            log.info("%s: resampled by %.4g to the image's pixels", source.where, step)
-            array = resampled(array, step * np.eye(2))
+    step = step_of(source, side, oversample)
+    if step is not None:
+        array = resampled(array, step * np.eye(2))
+    warn_off_centre(array, oversample, source.where)
     return check_psf(array, source.where), oversample
+
+
+def step_of(source: PsfSource, side: float | None, oversample: int) -> float | None:
+    """Samples of a PSF along one of the samples that the image's pixels need.
+
+    Parameters
+    ----------
+    source : PsfSource
+    side : float or None
+        Of an image pixel, arcsec.
+    oversample : int
+
+    Returns
+    -------
+    float or None
+        None where the PSF is sampled for these pixels, or nothing tells.
+    """
+    if source.sample_side is None or side is None:
+        return None
+    step = side / (source.sample_side * oversample)
+    if abs(step - 1) <= _SAME_SCALE:
+        return None
+    log.info("%s: resampled by %.4g to the image's pixels", source.where, step)
+    return step
+
+
+def warn_off_centre(array: np.ndarray, oversample: int, where: str) -> None:
+    """Say in the log that a PSF has its light away from the middle of its array."""
+    peaked = np.clip(array, 0, None) ** 2
+    y, x = ((np.arange(n) - (n - 1) / 2) / oversample for n in array.shape)
+    off = np.hypot(peaked.sum(axis=0) @ x, peaked.sum(axis=1) @ y) / peaked.sum()
+    if off > _OFF_CENTRE:
+        log.warning(
+            "%s: its light is %.2g pixels off the middle of the array, where the star is taken "
+            "to be: all positions are off by as much", where, off,
+        )  # fmt: skip
+
+
+def psf_sources(psf: Any, where: str = "psf") -> list[PsfSource]:
+    """All PSFs that there are in what was given.
+
+    Parameters
+    ----------
+    psf : object
+        As for `find_psfs`, without being told which filters are wanted.
+    where : str, optional
+        What messages call it.
+
+    Returns
+    -------
+    list of PsfSource
+
+    Raises
+    ------
+    InputError
+        If there is none.
+    """
+    if isinstance(psf, Mapping):
+        return [_single(thing, str(name), f"{where}[{name!r}]") for name, thing in psf.items()]
+    if _is_path(psf) and _is_hdf5(psf):
+        return [
+            PsfSource(name, f"{where}: {name}", array, oversample)
+            for name, (array, oversample) in read_psfs(psf).items()
+        ]
+    if _is_path(psf) or isinstance(psf, list):
+        return _sources(psf)[0]
+    return [_single(psf, None, where)]
 
 
 def _is_path(thing):
@@ -149,25 +218,23 @@ def _single(thing, name, where):
             array, oversample = read_psfs(thing, [name])[name]
             return PsfSource(name, f"psf_file {thing}", array, oversample)
         return _of_filter(fits_psfs(thing), name, [name], f"psf_file {thing}")
+    thing = getattr(thing, "epsf", thing)  # of the result of EPSFBuilder
+    if isinstance(thing, tuple) and len(thing) == 2 and is_psf_model(thing[0]):
+        thing = thing[0]  # (epsf, stars), as EPSFBuilder's result unpacks
     if is_psf_model(thing):
         return PsfSource(name or _name_in_meta(thing), where, model=thing)
     oversample = None
     if isinstance(thing, tuple) and len(thing) == 2:
         thing, oversample = thing
+        oversample = None if oversample is None else whole_oversample(oversample, where)
     if isinstance(thing, np.ndarray) and thing.dtype.kind in "fiu":
-        return PsfSource(name, where, thing.astype(float), _whole(oversample, where))
+        if np.ma.is_masked(thing):
+            raise InputError(f"{where} must have no masked samples")
+        return PsfSource(name, where, np.asarray(thing, dtype=float), oversample)
     raise InputError(
         f"{where} must be a file, a PSF model of photutils, or (array, oversample), "
         f"got {type(thing).__name__}"
     )
-
-
-def _whole(oversample, where):
-    if oversample is None:
-        return None
-    if isinstance(oversample, bool) or oversample != int(oversample) or oversample < 1:
-        raise InputError(f"{where}: oversample must be a positive integer, got {oversample!r}")
-    return int(oversample)
 
 
 def _name_in_meta(model):

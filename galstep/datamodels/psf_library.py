@@ -8,6 +8,7 @@ import numpy as np
 
 from galstep.datamodels.hdf5_access import choose_filters, image_names, open_hdf5, read_image
 from galstep.exceptions import InputError
+from galstep.psf_array import checked_psf, whole_oversample
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -16,11 +17,10 @@ if TYPE_CHECKING:
 
 __all__ = ["check_psf", "read_psfs"]
 
-# PSFs made by drizzling ring a little; deeper than this part of the peak is no PSF
-_DEEPEST_NEGATIVE = 0.01
 
-
-def read_psfs(path: PathLike, filters: Sequence[str]) -> dict[str, tuple[np.ndarray, int]]:
+def read_psfs(
+    path: PathLike, filters: Sequence[str] | None = None
+) -> dict[str, tuple[np.ndarray, int]]:
     """The PSF of each filter.
 
     Parameters
@@ -29,7 +29,8 @@ def read_psfs(path: PathLike, filters: Sequence[str]) -> dict[str, tuple[np.ndar
         HDF5 file with a 2-D dataset per filter at the root. The attribute
         ``oversample`` (samples per image pixel) stands at the root, or at the
         dataset where filters differ.
-    filters : sequence of str
+    filters : sequence of str, optional
+        By default all.
 
     Returns
     -------
@@ -70,17 +71,10 @@ def check_psf(array: np.ndarray, what: str) -> np.ndarray:
     ------
     InputError
         If a sample is not finite, all are zero, the sum is not positive, or one
-        is below -0.01 of the peak.
+        is below -0.05 of the peak; see `galstep.psf_array`.
     """
-    n_bad = np.count_nonzero(~np.isfinite(array))
-    if n_bad:
-        raise InputError(f"{what} must be finite everywhere, got {n_bad} NaN or infinite samples")
-    if not array.any():
-        raise InputError(f"{what} must hold light, got zeros only")
-    lowest, peak = array.min(), array.max()
-    if lowest < -_DEEPEST_NEGATIVE * peak or array.sum() <= 0:
-        raise InputError(f"{what} must not be negative, got samples from {lowest:g} to {peak:g}")
-    return array / array.sum()
+    values = checked_psf(array, what)
+    return values / values.sum()
 
 
 def _oversample(file, name, where):
@@ -90,8 +84,4 @@ def _oversample(file, name, where):
         raise InputError(
             f"{where}: the root attribute 'oversample' (samples per image pixel) is missing"
         )
-    number = np.ravel(value)
-    is_count = number.size == 1 and number.dtype.kind in "fiu" and number[0] >= 1
-    if not is_count or number[0] != np.floor(number[0]):
-        raise InputError(f"{where}: oversample must be a positive integer, got {value}")
-    return int(number[0])
+    return whole_oversample(np.ravel(value), where)

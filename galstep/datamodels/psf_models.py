@@ -2,7 +2,8 @@
 
 Anything with ``oversampling``, ``data`` and ``evaluate(x, y, flux, x_0, y_0)`` is
 taken: ``ImagePSF``, what ``EPSFBuilder`` makes, ``GriddedPSFModel``. They hold the
-effective PSF, the pixel's response included.
+effective PSF, the pixel's response included. So are formulas: see
+`galstep.datamodels.psf_analytic`.
 """
 
 from __future__ import annotations
@@ -12,14 +13,16 @@ from typing import Any
 import numpy as np
 from scipy.ndimage import affine_transform, convolve1d
 
-from galstep.exceptions import InputError
+from galstep.datamodels.psf_analytic import is_analytic_psf, sampled_formula
+from galstep.psf_array import whole_oversample
 
 __all__ = ["add_pixel_response", "is_psf_model", "resampled", "sampled"]
 
 
 def is_psf_model(thing: Any) -> bool:
-    """Whether ``thing`` is an oversampled PSF model of photutils, or like one."""
-    return all(hasattr(thing, name) for name in ("oversampling", "data", "evaluate"))
+    """Whether ``thing`` is a PSF model of photutils, with samples or a formula, or like one."""
+    has_samples = all(hasattr(thing, name) for name in ("oversampling", "data", "evaluate"))
+    return has_samples or is_analytic_psf(thing)
 
 
 def sampled(model: Any, x: float, y: float, what: str) -> tuple[np.ndarray, int]:
@@ -46,10 +49,9 @@ def sampled(model: Any, x: float, y: float, what: str) -> tuple[np.ndarray, int]
     InputError
         If the oversampling is not one whole number.
     """
-    factors = np.unique(np.asarray(model.oversampling, dtype=float))
-    if factors.size != 1 or factors[0] < 1 or factors[0] != int(factors[0]):
-        raise InputError(f"{what}: oversampling must be one whole number, got {model.oversampling}")
-    oversample = int(factors[0])
+    if is_analytic_psf(model):
+        return sampled_formula(model, what)
+    oversample = whole_oversample(model.oversampling, what)
     x_0, y_0 = _within_grid(model, x, y)
     ny, nx = np.shape(model.data)[-2:]
     v, u = np.indices((ny, nx), dtype=float)

@@ -12,17 +12,19 @@ from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+from astropy.units import Unit
 
 from galstep.datamodels.atomic import replacing
-from galstep.datamodels.embedded_wcs import read_embedded_wcs, with_embedded_wcs
-from galstep.exceptions import InputError
+from galstep.datamodels.calibration import surface_brightness_factor
+from galstep.datamodels.embedded_wcs import with_embedded_wcs
+from galstep.datamodels.image_source import Calibration
+from galstep.sky_frame import pixel_side
 
 if TYPE_CHECKING:
     from galstep.hints import PathLike
 
-__all__ = ["SkyImage", "open_image", "pixel_area"]
+__all__ = ["SkyImage", "brightness_of", "open_image", "pixel_area", "pixel_side_of"]
 
-DO_NOT_USE = 1  # bit of the DQ planes of jwst and roman
 _LINEAR_KEYS = ("CD1_1", "CD1_2", "CD2_1", "CD2_2", "PC1_1", "PC1_2", "PC2_1", "PC2_2",
                 "CDELT1", "CDELT2", "CROTA1", "CROTA2")  # fmt: skip
 
@@ -51,6 +53,13 @@ class SkyImage:
         The file, or the model it was taken from.
     extension : int, optional
         Number of the image's HDU in the file.
+    filter : str, optional
+        None where nothing tells.
+    pixel_scale : float, optional
+        Side of a pixel (arcsec), where something else than the WCS tells.
+    calibration : `galstep.datamodels.image_source.Calibration`, optional
+    reasons : list of str, optional
+        What is to be said of the image.
     """
 
     name: str
@@ -64,6 +73,10 @@ class SkyImage:
     source: Any = None
     extension: int = 0
     meta: SimpleNamespace = field(default_factory=SimpleNamespace)
+    filter: str | None = None
+    pixel_scale: float | None = None
+    calibration: Calibration = field(default_factory=Calibration)
+    reasons: list = field(default_factory=list)
 
     @property
     def shape(self) -> tuple[int, int]:
@@ -139,15 +152,22 @@ def _set_wcs(header, wcs):
     header.update(_header_of(wcs))
 
 
-def open_image(source: Any) -> SkyImage:
+def open_image(
+    source: Any, error: Any = None, mask: Any = None, choose: str | None = None
+) -> SkyImage:
     """One image from a file or an object.
 
     Parameters
     ----------
-    source : path-like, SkyImage, `astropy.nddata.CCDData` or image model
-        A FITS file: its extension SCI, or the first HDU with an image; ERR and
-        DQ (bit 1 = do not use) beside it; a gwcs in the extension ASDF is
-        preferred to the header. An image model has ``data`` and ``meta.wcs``.
+    source : SkyImage, path-like, array, NDData, CCDData, HDUList or image model
+        See `galstep.datamodels.image_door.read_image`; a gwcs in the extension ASDF of
+        a FITS file is preferred to the header.
+    error : array or Quantity, optional
+        1-sigma errors in place of those that come with the image.
+    mask : bool array, optional
+        True = bad, beside what the image says.
+    choose : str, optional
+        Which image of several.
 
     Returns
     -------
@@ -156,117 +176,36 @@ def open_image(source: Any) -> SkyImage:
     Raises
     ------
     InputError
-        If there is no image in it.
+        If there is no image in it, or several.
     """
-    if isinstance(source, SkyImage):
+    if isinstance(source, SkyImage) and error is None and mask is None:
         return source
-    if isinstance(source, str | os.PathLike):
-        return _from_fits(Path(source))
-    data = getattr(source, "data", None)
-    if np.ndim(data) != 2:
-        raise InputError(
-            "an image must be a FITS file, a CCDData or a model with data and meta.wcs, "
-            f"got {type(source).__name__}"
-        )
-    if hasattr(source, "uncertainty"):
-        return _from_ccddata(source)
-    return _from_model(source)
+    from galstep.datamodels.image_door import read_image
+
+    return read_image(source, error, mask, choose)
 
 
-def _from_ccddata(ccd):
-    from astropy.nddata import StdDevUncertainty
-
-    error = None
-    if ccd.uncertainty is not None:
-        error = np.asarray(ccd.uncertainty.represent_as(StdDevUncertainty).array)
-    name = Path(str(ccd.meta.get("FILENAME", "image"))).stem
-    unit = "" if ccd.unit is None else ccd.unit.to_string()
-    return SkyImage(name, np.asarray(ccd.data), error, ccd.mask, ccd.wcs, unit=unit)
-
-
-def _from_model(model):
-    meta = model.meta
-    dq, err = getattr(model, "dq", None), getattr(model, "err", None)
-    shape = model.data.shape
-    info = getattr(meta, "wcsinfo", None)
-    names = ("v2_ref", "v3_ref", "roll_ref")
-    known = all(getattr(info, name, None) is not None for name in names)
-    return SkyImage(
-        Path(str(getattr(meta, "filename", None) or "image")).stem,
-        np.asarray(model.data),
-        np.asarray(err) if np.shape(err) == shape else None,
-        (np.asarray(dq) & DO_NOT_USE).astype(bool) if np.shape(dq) == shape else None,
-        getattr(meta, "wcs", None),
-        wcsinfo={name: float(getattr(info, name)) for name in names} if known else None,
-        unit=str(getattr(meta, "bunit_data", None) or ""),
-        source=model,
-    )
-
-
-def _from_fits(path):
-    from astropy.io import fits
-
-    try:
-        with fits.open(path) as hdulist:
-            return _from_hdulist(hdulist, path)
-    except OSError as error:
-        raise InputError(f"input {path}: cannot be read as FITS ({error})") from error
-
-
-def _from_hdulist(hdulist, path):
-    names = [hdu.name for hdu in hdulist]
-    images = [i for i, hdu in enumerate(hdulist) if hdu.is_image and hdu.header["NAXIS"] == 2]
-    if not images:
-        raise InputError(f"input {path}: there is no 2-D image in it")
-    number = names.index("SCI") if "SCI" in names else images[0]
-    if number not in images:
-        raise InputError(f"input {path}: its extension SCI is no 2-D image")
-    header = hdulist[number].header
-    shape = (header["NAXIS2"], header["NAXIS1"])
-    planes = {
-        name: hdulist[name].data
-        for name in ("ERR", "DQ")
-        if name in names and hdulist[name].shape == shape
-    }
-    fits_wcs = _header_wcs(header, hdulist)
-    gwcs, info = read_embedded_wcs(hdulist)
-    dq = planes.get("DQ")
-    return SkyImage(
-        path.stem,
-        hdulist[number].data,
-        planes.get("ERR"),
-        None if dq is None else (dq & DO_NOT_USE).astype(bool),
-        gwcs or fits_wcs,
-        fits_wcs if gwcs else None,
-        info,
-        str(header.get("BUNIT", "")),
-        path,
-        number,
-    )
-
-
-def _header_wcs(header, hdulist):
-    import warnings
-
-    from astropy.utils.exceptions import AstropyWarning
-    from astropy.wcs import WCS
-
-    with warnings.catch_warnings():
-        # headers of real instruments break small FITS rules that change nothing here
-        warnings.simplefilter("ignore", AstropyWarning)
-        try:
-            wcs = WCS(header, hdulist, naxis=2)
-        except (ValueError, TypeError, KeyError):
-            return None
-    return wcs if wcs.has_celestial else None
+def pixel_side_of(image: SkyImage) -> float | None:
+    """Side of a pixel (arcsec) in the middle of an image, or as it is told; else None."""
+    if image.wcs is None:
+        return image.pixel_scale
+    ny, nx = image.shape
+    side = pixel_side(image.wcs, (nx - 1) / 2, (ny - 1) / 2)
+    return side if side > 0 else None
 
 
 def pixel_area(image: SkyImage) -> float | None:
-    """Solid angle of a pixel in the middle of a `SkyImage`, sr; None without a WCS."""
-    if image.wcs is None:
+    """Solid angle of a pixel in the middle of a `SkyImage`, sr; None where nothing tells."""
+    side = pixel_side_of(image)
+    return None if side is None else float(np.radians(side / 3600) ** 2)
+
+
+def brightness_of(image: SkyImage) -> float | None:
+    """MJy/sr of one image unit by the keywords of a `SkyImage`; None where these do not tell.
+
+    A unit that is a brightness by itself needs none.
+    """
+    area = pixel_area(image)
+    if area is None or not image.unit:
         return None
-    ny, nx = image.shape
-    x, y = (nx - 1) / 2 + np.array([0.0, 1, 0]), (ny - 1) / 2 + np.array([0.0, 0, 1])
-    lon, lat = (np.radians(np.asarray(v)) for v in image.wcs.pixel_to_world_values(x, y))
-    east, north = (lon[1:] - lon[0]) * np.cos(lat[0]), lat[1:] - lat[0]
-    return float(abs(east[0] * north[1] - east[1] * north[0]))
+    return surface_brightness_factor(Unit(image.unit), area, image.calibration)[0]

@@ -8,6 +8,8 @@ import numpy as np
 from astropy import units as u
 from astropy.table import QTable
 
+from galstep.datamodels.calibration import SURFACE_BRIGHTNESS
+from galstep.sky_frame import sky_of_pixels
 from galstep.units import ab_magnitude, flux_unit
 
 __all__ = ["star_catalog", "star_regions"]
@@ -41,6 +43,7 @@ def star_catalog(
     wcs: Any = None,
     pixel_area_sr: float | None = None,
     meta: dict | None = None,
+    brightness: float | None = None,
 ) -> QTable:
     """The table of a field.
 
@@ -50,11 +53,13 @@ def star_catalog(
         With an array for each column: `galstep.core.star_field.rows.StarRows`.
     unit : str, optional
         Of the image; "" if it is not known.
-    wcs : WCS with ``pixel_to_world_values``, optional
-        For ``ra`` and ``dec``.
+    wcs : WCS, optional
+        For ``ra`` and ``dec`` (ICRS).
     pixel_area_sr : float, optional
         For magnitudes, where the unit is a surface brightness.
     meta : dict, optional
+    brightness : float, optional
+        MJy/sr of one image unit, for magnitudes where the unit does not tell.
 
     Returns
     -------
@@ -67,7 +72,10 @@ def star_catalog(
         values = np.array(getattr(rows, name))
         _put(table, name, values if kind is None else values * units[kind], text)
     _add_sky(table, rows, wcs)
-    _add_magnitudes(table, rows, unit, pixel_area_sr)
+    if brightness is None:
+        _add_magnitudes(table, rows, unit, pixel_area_sr)
+    else:
+        _add_magnitudes(table, rows, SURFACE_BRIGHTNESS, pixel_area_sr, brightness)
     return table
 
 
@@ -79,16 +87,17 @@ def _put(table, name, values, text):
 def _add_sky(table, rows, wcs):
     ra = dec = np.full(len(rows.x_fit), np.nan)
     if wcs is not None and len(rows.x_fit):
-        ra, dec = (np.asarray(v) for v in wcs.pixel_to_world_values(rows.x_fit, rows.y_fit))
+        ra, dec = sky_of_pixels(wcs, rows.x_fit, rows.y_fit)
     if wcs is not None:
-        _put(table, "ra", ra * u.deg, "right ascension")
-        _put(table, "dec", dec * u.deg, "declination")
+        _put(table, "ra", ra * u.deg, "right ascension (ICRS)")
+        _put(table, "dec", dec * u.deg, "declination (ICRS)")
 
 
-def _add_magnitudes(table, rows, unit, pixel_area_sr):
+def _add_magnitudes(table, rows, unit, pixel_area_sr, factor=1.0):
     if not unit or pixel_area_sr is None:
         return
-    mag, error = ab_magnitude(rows.flux_fit, rows.flux_err, unit, pixel_area_sr)
+    flux, err = rows.flux_fit * factor, rows.flux_err * factor
+    mag, error = ab_magnitude(flux, err, unit, pixel_area_sr)
     if np.isfinite(mag).any():
         _put(table, "mag_ab", mag * u.mag, "AB magnitude; NaN if the flux is not positive")
         _put(table, "mag_ab_err", error * u.mag, "1-sigma error of mag_ab")

@@ -12,7 +12,7 @@ from __future__ import annotations
 import numpy as np
 from astropy.stats import mad_std
 
-__all__ = ["error_from_weight"]
+__all__ = ["error_from_weight", "weight_scale"]
 
 _LARGEST_DISAGREEMENT = 3.0
 
@@ -36,23 +36,46 @@ def error_from_weight(
     reason : str
         Why the weights are taken as relative in ``"auto"``, else "".
     """
-    good = np.isfinite(weight) & (weight > 0)
-    if kind == "ignore" or not good.any():
+    scale, reason = weight_scale(data, weight, kind)
+    if scale is None:
         return None, ""
+    return scale * _err(weight), reason
+
+
+def _err(weight):
+    good = np.isfinite(weight) & (weight > 0)
     with np.errstate(divide="ignore", invalid="ignore"):
-        err = np.where(good, 1.0 / np.sqrt(weight), np.nan)
+        return np.where(good, 1.0 / np.sqrt(weight), np.nan)
+
+
+def weight_scale(data: np.ndarray, weight: np.ndarray, kind: str) -> tuple[float | None, str]:
+    """The error of a pixel of weight 1.
+
+    Parameters
+    ----------
+    data, weight, kind
+        As for `error_from_weight`; a part of an image will do.
+
+    Returns
+    -------
+    scale : float or None
+        None if weights are to be ignored, or none is positive.
+    reason : str
+    """
+    if kind == "ignore" or not (weight > 0).any():
+        return None, ""
     if kind == "inverse_variance":
-        return err, ""
-    ratio = _scatter(data / err)
+        return 1.0, ""
+    ratio = _scatter(data / _err(weight))
     if not (np.isfinite(ratio) and ratio > 0):
-        return err, ""
+        return 1.0, ""
     if kind == "auto" and 1 / _LARGEST_DISAGREEMENT < ratio < _LARGEST_DISAGREEMENT:
-        return err, ""
+        return 1.0, ""
     reason = (
         f"neighbouring pixels scatter by {ratio:.3g} times 1/sqrt(weight): "
         "the weights are taken as relative"
     )
-    return err * ratio, reason if kind == "auto" else ""
+    return float(ratio), reason if kind == "auto" else ""
 
 
 def _scatter(image):

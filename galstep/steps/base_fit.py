@@ -10,6 +10,7 @@ from galstep.core.fitting.fits import fit_base
 from galstep.core.fitting.galaxy_first import robust_galaxy_fit
 from galstep.steps.base import GalStep
 from galstep.steps.base_filter import choose_base_filter
+from galstep.steps.companion_options import COMPANION_SPEC, given_companions
 from galstep.steps.convergence import note_passes
 from galstep.steps.galaxy_options import PRIOR_SPEC, shape_priors
 from galstep.steps.scenes import (
@@ -56,6 +57,7 @@ class BaseFit(GalStep):
     fit_complex_model = option('false', 'true', 'auto', default='auto')  # Give the galaxy a second Sersic component with the same centre; auto: if it lowers chi-squared, in the noise that there is, by more than 11 per parameter
     """
         + star_spec(30, "Highest detection threshold (same unit)", 10)
+        + COMPANION_SPEC
         + PRIOR_SPEC
         + FINDER_SPEC
     )
@@ -92,6 +94,7 @@ class BaseFit(GalStep):
 
     def _fit(self, base):
         priors = shape_priors(self, base)
+        companions = given_companions(self.companions, base)
         first = robust_galaxy_fit(base.data, base.mask, pixel_sigma(base), effective_psf(base))
         scene = scene_band(base, sky_order_for(base, self.sky_order, first))
         options = self._ladder_options()
@@ -104,6 +107,8 @@ class BaseFit(GalStep):
             annealing=self.use_dual_annealing,
             gls=self.gls,
             refit=self.allow_refit,
+            companions=companions,
+            find_companions=self.find_companions,
         )
 
     def _ladder_options(self):

@@ -4,13 +4,15 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from galstep.core.detection.ladder import LadderOptions, threshold_ladder
+from galstep.core.detection.ladder import LadderOptions
+from galstep.core.detection.star_cuts import StarCuts
 from galstep.core.fitting.joint import fit_joint
 from galstep.records import JointSummary
 from galstep.steps.base import GalStep
 from galstep.steps.convergence import note_passes
 from galstep.steps.galaxy_options import PRIOR_SPEC, shape_priors
 from galstep.steps.scenes import fitted_base, scene_band, store, try_fit
+from galstep.steps.star_options import cuts_of, star_thresholds
 
 if TYPE_CHECKING:
     from galstep.datamodels import GalaxyModel
@@ -34,7 +36,10 @@ class JointFit(GalStep):
     th_min = float(min=2, default=4.5)          # Lowest detection threshold (sigma of the combined matched-filter map, unresolved stars included)
     th_max = float(min=2, default=6)            # First detection threshold for stars that no filter has shown alone (same unit)
     th_iter = integer(min=1, max=50, default=2)  # Number of thresholds from th_max to th_min, in equal ratios
-    th_near = float(min=0, default=2.5)         # Threshold close to bright stars and in the galaxy's core, where the fit decides (same unit)
+    th_near = float(min=0, default=2.5)         # Lowest threshold within 1.35 FWHM of a star of significance above 10, where the fit decides; nowhere else is any lower than th_min (same unit)
+    find_stars = boolean(default=True)          # Look for stars that no filter has shown alone; false: only those that the filters have are fitted
+    star_cuts = option('basefit', 'none', default='basefit')  # The cuts on stars at the end: those of BaseFit (cuts_...), of which a star must fail one in every filter that shows it, or none
+    model_structure = boolean(default=True)     # Model what the galaxy departs from its profiles by (arms, bar, ring, dust), in each filter by modes on its own ellipse of which the data decide how strong they are
     iter_jointfit = integer(min=0, max=100, default=1)  # Largest number of passes at the lowest threshold
     gls = boolean(default=False)                # Last steps weighted with the measured covariance of the noise: better star fluxes, positions and centre in correlated noise; flux and r_eff of the galaxy gain little, and their errors are less true
     robust = option('none', 'huber', 'student', default='none')  # Loss of the last fit, for data with bad pixels that no mask knows: huber discounts pixels beyond robust_scale sigma, student all as Student's t
@@ -70,7 +75,7 @@ class JointFit(GalStep):
             [scene_band(band, self._sky_order(bands), base) for band in bands],
             [band.fit for band in bands],
             names.index(model.meta.base_filter),
-            self._ladder_options(),
+            self._ladder_options(model.meta.parameters.get("basefit", {})),
             self.registration,
             two=self.fit_complex_model,
             shape_freedom=self.shape_freedom,
@@ -102,9 +107,11 @@ class JointFit(GalStep):
             return int(self.sky_order)
         return max(band.fit.sky.order for band in bands)
 
-    def _ladder_options(self):
+    def _ladder_options(self, base_parameters):
         return LadderOptions(
-            thresholds=threshold_ladder(self.th_max, self.th_min, self.th_iter),
+            thresholds=star_thresholds(self),
+            cuts=cuts_of(base_parameters) if self.star_cuts == "basefit" else StarCuts(),
+            modes=self.model_structure,
             near_threshold=self.th_near,
             floor_passes=self.iter_jointfit,
             keep=self.th_min,

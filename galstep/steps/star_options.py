@@ -7,6 +7,7 @@ The names are those of the section ``[psf]`` of a sphot configuration. Lengths i
 from __future__ import annotations
 
 import re
+from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
 
 from astropy.stats import gaussian_fwhm_to_sigma
@@ -19,11 +20,23 @@ from galstep.core.detection.star_cuts import StarCuts
 from galstep.exceptions import ParameterError
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from galstep.steps.base import GalStep
 
-__all__ = ["FINDER_SPEC", "ladder_options", "per_filter_spec", "star_spec"]
+__all__ = [
+    "FINDER_SPEC",
+    "cuts_of",
+    "ladder_options",
+    "per_filter_spec",
+    "star_spec",
+    "star_thresholds",
+]
 
 _STAR_SPEC = """
+    find_stars = boolean(default=True)          # Look for stars; false: none are looked for, nor fitted but those that the base has
+    th_near = float(min=0, default=2.5)         # Lowest threshold within 1.35 FWHM of a star of significance above 10, where the fit decides; nowhere else is any lower than th_min (same unit as th_min)
+    model_structure = boolean(default=True)     # Model what the galaxy departs from its profiles by (arms, bar, ring, dust), by modes on its own ellipse of which the data decide how strong they are; before stars are found in it
     th_min = float(min=2, default=5)            # Lowest detection threshold (sigma of the matched-filter map or of DAOFIND's, unresolved stars included); a fitted star stays while it is as significant
     th_max = float(min=2, default={th_max})           # {th_max_text}
     th_iter = integer(min=1, max=50, default={th_iter})  # Number of thresholds from th_max to th_min, in equal ratios
@@ -148,7 +161,9 @@ def ladder_options(step: GalStep, options: Any = None, **others: Any) -> LadderO
     sigma = gaussian_fwhm_to_sigma
     return LadderOptions(
         **{
-            "thresholds": threshold_ladder(own.th_max, own.th_min, own.th_iter),
+            "thresholds": star_thresholds(own),
+            "near_threshold": own.th_near,
+            "modes": own.model_structure,
             "max_empty": own.th_max_consec_empty,
             "keep": own.th_min,
             "separation": own.ladder_dedup_psfsigma * sigma,
@@ -175,6 +190,17 @@ def ladder_options(step: GalStep, options: Any = None, **others: Any) -> LadderO
             **others,
         }
     )
+
+
+def star_thresholds(own: Any) -> tuple[float, ...]:
+    """The thresholds that the parameters ask for; none without a search."""
+    return threshold_ladder(own.th_max, own.th_min, own.th_iter) if own.find_stars else ()
+
+
+def cuts_of(parameters: Mapping[str, Any]) -> StarCuts:
+    """The cuts that the parameters of a step which has run ask for; none if it has no such."""
+    names = [name for name in parameters if name.startswith("cuts_")]
+    return _cuts(SimpleNamespace(**parameters)) if names else StarCuts()
 
 
 def _finder(name, keywords):

@@ -3,18 +3,21 @@
 from __future__ import annotations
 
 import importlib.util
+import os
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+from astropy import units as u
 
+from galstep.core.star_field.given import GivenStars
 from galstep.core.star_field.psf import PsfField
 from galstep.core.star_field.tiles import FieldImage, make_tiles
 from galstep.datamodels import GalaxyModel
 from galstep.datamodels.atomic import replacing
-from galstep.datamodels.psf_grid import open_psf_grid
-from galstep.datamodels.reference_catalog import read_star_positions
-from galstep.datamodels.sky_image import open_image, pixel_area
+from galstep.datamodels.position_catalog import read_position_catalog
+from galstep.datamodels.psf_field import open_psf_field
+from galstep.datamodels.sky_image import brightness_of, open_image, pixel_area, pixel_side_of
 from galstep.datamodels.star_catalog import star_catalog
 from galstep.datamodels.star_field_model import StarFieldModel
 from galstep.exceptions import InputError, ParameterError
@@ -22,22 +25,28 @@ from galstep.steps.image_step import ImageStep
 
 __all__ = ["StarPhot"]
 
+# Stars of this S/N tell whether the PSF is theirs: a share of 5 % of their light that is
+# not there makes a reduced chi-squared of 2 in a box of 50 pixels.
+WELL_SEEN, POOR_CHI2 = 50.0, 2.0
+
 
 class StarPhot(ImageStep):
     """Find and measure all stars of an image with a PSF that may change over it.
 
-    Give it an image (a FITS file; from Python also CCDData or an image model)
-    and psf_file. The image may be larger than memory: it is read in tiles, and
+    Give it an image (a file; from Python also an array, CCDData or an image
+    model) and psf_file. The image may be larger than memory: it is read in tiles, and
     no result depends on them.
     """
 
     class_alias = "gal_starphot"
     result_class = StarFieldModel
     works_on_galaxy_model = False
+    _psf = _error = _mask = _table = None
 
     spec = """
+    extension = string(default=None)            # Which image of a file with several: its filter, extension (SCI,2) or EXTVER
     psf_file = input_file(default=None)         # PSF: a FITS file with one PSF or a grid (STPSF, photutils), or an HDF5 file with a PSF per filter
-    psf_filter = string(default=None)           # Which PSF of a file with several
+    psf_filter = string(default=None)           # Which PSF of a file with several (default: that of the image's filter)
     oversample = integer(min=1, default=None)   # Samples of the PSF per pixel where the file does not tell
     engine = option('galstep', 'photutils', default='galstep')  # Who measures: all stars together, or photutils' PSF photometry for comparison
     finder = option('galstep', 'dao', 'iraf', 'none', default='galstep')  # How stars are found: matched filter with the PSF, DAOStarFinder, IRAFStarFinder, or only those of init_params
@@ -46,7 +55,7 @@ class StarPhot(ImageStep):
     separation = float(min=0, default=0.5)      # Smallest distance of a new star from a known one (FWHM of the PSF)
     psf_error = float(min=0, max=1, default=0.01)  # Error of the PSF as a share of its light: nothing below it is taken for a star beside a brighter one
     fit_shape = integer(min=0, default=0)       # Side of the box in which a star is fitted (odd, pixels; 0: the box with 99.7 percent of the information)
-    init_params = input_file(default=None)      # Table of first positions: x, y (0-based pixels) or ra, dec (degrees), flux if known; these stars are never dropped
+    init_params = input_file(default=None)      # Table of first positions: x, y (0-based pixels) or right ascension and declination; flux, id, group_id, local_bkg if known; these stars are never dropped
     fixed_positions = boolean(default=False)    # Hold the positions of init_params; with finder none: forced photometry
     xy_bounds = float(min=0.001, default=None)  # Largest distance from the first position on each axis (pixels; default: no bound)
     group_separation = float(min=0.1, default=None)  # Stars closer than this are fitted as a group, others beside each other (pixels; default: all that overlap are fitted together)
@@ -61,15 +70,70 @@ class StarPhot(ImageStep):
     qa_figure = boolean(default=True)           # Write the picture <name>_starphot.png (needs matplotlib)
     """
 
+    def __init__(self, *args: Any, init_params: Any = None, **kws: Any) -> None:
+        is_path = isinstance(init_params, str | os.PathLike)
+        if is_path:
+            kws["init_params"] = os.fspath(init_params)
+        super().__init__(*args, **kws)
+        if not is_path:
+            self._table = init_params
+
+    def run(
+        self,
+        *args: Any,
+        psf: Any = None,
+        error: Any = None,
+        mask: Any = None,
+        init_params: Any = None,
+    ) -> StarFieldModel:
+        """Measure an image; see also `galstep.steps.base.GalStep.run`.
+
+        Parameters
+        ----------
+        *args
+            The image, and a PSF instead of ``psf_file``: see `process`.
+        psf : object, optional
+            The PSF by its name.
+        error : (ny, nx) array or Quantity, optional
+            1-sigma errors, in place of those that come with the image; plain numbers
+            are in the unit of the image.
+        mask : (ny, nx) bool array, optional
+            True = bad, beside what the image says itself.
+        init_params : table, optional
+            First positions, in place of the parameter of that name.
+
+        Returns
+        -------
+        `galstep.datamodels.star_field_model.StarFieldModel`
+        """
+        before = self._table
+        self._psf, self._error, self._mask = psf, error, mask
+        self._table = before if init_params is None else init_params
+        try:
+            return super().run(*args)
+        finally:
+            self._psf = self._error = self._mask = None
+            self._table = before
+
+    @property
+    def _given(self):
+        """The table of first positions, or where it is."""
+        return self.init_params if self._table is None else self._table
+
+    @staticmethod
+    def _one_input(args):
+        """A second path is the PSF, not another image."""
+        return args
+
     def process(self, input: Any, psf: Any = None) -> StarFieldModel:
         """Measure an image.
 
         Parameters
         ----------
-        input : path-like, CCDData or image model
-            See `galstep.datamodels.sky_image.open_image`.
+        input : path-like, array, Quantity, NDData, CCDData or image model
+            See `galstep.datamodels.image_door.read_image`.
         psf : object, optional
-            A PSF instead of ``psf_file``: see `galstep.datamodels.psf_grid.open_psf_grid`.
+            A PSF instead of ``psf_file``: see `galstep.datamodels.psf_field.open_psf_field`.
 
         Returns
         -------
@@ -85,17 +149,37 @@ class StarPhot(ImageStep):
         if isinstance(input, GalaxyModel):
             raise InputError("StarPhot measures an image, not a galaxy: give a FITS file")
         options = self._options()
-        image = open_image(input)
-        psfs = self._psfs(psf)
+        image = open_image(input, self._error, self._mask, self.extension)
+        psfs = self._psfs(self._psf if psf is None else psf, image)
         field = FieldImage(image.data, image.err, image.mask, gain=self.gain or None)
+        if not any(field.read(tile)[1].any() for tile in make_tiles(image.shape, self.tile_size)):
+            raise InputError(
+                f"image {image.name!r} has no usable pixel: all are masked, not finite, or without "
+                "an error"
+            )
         found, rows = self._measure(field, psfs, options, self._initial(image))
         catalog = star_catalog(
-            rows, image.unit, image.wcs, pixel_area(image), meta=self._table_meta(image)
-        )
+            rows, image.unit, image.wcs, pixel_area(image), meta=self._table_meta(image),
+            brightness=brightness_of(image),
+        )  # fmt: skip
         result = StarFieldModel(image, catalog, rows, found, make_tiles, psfs.mean.fwhm)
         result.save_residual, result.save_regions = self.save_residual, self.save_regions
-        self.complete(result, engine=self.engine, stars=len(rows), psfs=len(psfs.renderers))
+        self._say_how_well_the_psf_fits(rows)
+        lost = int(np.count_nonzero(np.isnan(rows.flux_fit)))
+        self.complete(
+            result, engine=self.engine, stars=len(rows), not_measured=lost,
+            psfs=len(psfs.renderers),
+        )  # fmt: skip
         return result
+
+    def _say_how_well_the_psf_fits(self, rows):
+        bright = rows.flux_fit > WELL_SEEN * rows.flux_err
+        if np.count_nonzero(bright) and np.median(rows.reduced_chi2[bright]) > POOR_CHI2:
+            self._logger.warning(
+                "%s: reduced chi-squared is %.3g (median of the %d stars above S/N %g): the PSF is "
+                "not that of the image, or the errors are too small", self.key,
+                np.median(rows.reduced_chi2[bright]), np.count_nonzero(bright), WELL_SEEN,
+            )  # fmt: skip
 
     def _measure(self, field, psfs, options, initial):
         """The field as the engine has measured it, and its rows."""
@@ -116,9 +200,9 @@ class StarPhot(ImageStep):
 
         if self.fit_shape and self.fit_shape % 2 == 0:
             raise ParameterError(f"fit_shape must be odd (or 0), got {self.fit_shape}")
-        if self.fixed_positions and self.init_params is None:
+        if self.fixed_positions and self._given is None:
             raise ParameterError("fixed_positions needs init_params, the positions to be held")
-        if self.finder == "none" and self.init_params is None:
+        if self.finder == "none" and self._given is None:
             raise ParameterError("finder none needs init_params, the positions of the stars")
         return StarFieldOptions(
             finder=self.finder,
@@ -136,26 +220,41 @@ class StarPhot(ImageStep):
             tile_size=self.tile_size,
         )
 
-    def _psfs(self, psf):
+    def _psfs(self, psf, image):
         source = self.psf_file if psf is None else psf
         if source is None:
             raise InputError("StarPhot needs a PSF: give psf_file, or psf from Python")
-        data, positions, oversample = open_psf_grid(source, self.psf_filter, self.oversample)
+        data, positions, oversample = open_psf_field(
+            source, self.psf_filter, self.oversample, pixel_side_of(image), image.filter
+        )
         return PsfField.from_grid(data, positions, oversample)
 
     def _initial(self, image):
-        if self.init_params is None:
+        """The stars of init_params, every row of it."""
+        if self._given is None:
             return None
-        x, y, flux = read_star_positions(self.init_params, image.wcs)
-        if self.engine == "photutils" and 0 < np.isfinite(flux).sum() < len(flux):
-            flux = np.full(len(flux), np.nan)
-        return x, y, flux
+        catalog = read_position_catalog(
+            self._given, has_wcs=image.wcs is not None, what="init_params",
+            unit=u.Unit(image.unit) if image.unit else None, sky_first=False,
+        ).on_image(image.wcs, image.shape)  # fmt: skip
+        given = GivenStars.of(
+            catalog.first, catalog.second, catalog.flux, id=catalog.id,
+            group_id=catalog.group_id, local_bkg=catalog.local_bkg,
+        )  # fmt: skip
+        inside, n_pixels = np.count_nonzero(given.near(image.shape, 0)), np.prod(image.shape)
+        if inside > n_pixels:
+            raise InputError(
+                f"init_params: there must be no more positions than pixels ({n_pixels}), "
+                f"got {inside}"
+            )
+        return given
 
     def _table_meta(self, image):
         return {
             "image": image.name,
             "engine": self.engine,
             "position_frame": "0-based pixels, centres at integers",
+            "reasons": list(image.reasons),
         }
 
     def save_model(self, model: Any, *args: Any, **kwargs: Any) -> Any:

@@ -7,7 +7,7 @@ from astropy.io import fits
 from mosaics import FLUX, SKY, flux_of, make_image, make_mosaic_wcs, plain_hdu, psf_of
 
 from galstep.datamodels import GalaxyModel
-from galstep.datamodels.calibration import parse_unit, surface_brightness_factor
+from galstep.datamodels.calibration import surface_brightness_factor
 from galstep.datamodels.image_source import Calibration
 from galstep.exceptions import InputError
 
@@ -16,41 +16,6 @@ SHAPE = (60, 70)
 WCS = make_mosaic_wcs(SHAPE, 0.05)
 IMAGE = make_image(SHAPE, WCS, 0.05)
 LIGHT_SPEED = 2.99792458e18  # Angstrom / s
-
-
-@pytest.mark.parametrize(
-    ("text", "unit"),
-    [
-        ("MJy/sr", u.MJy / u.sr),
-        ("MJY/SR", u.MJy / u.sr),
-        (b"MJy/sr", u.MJy / u.sr),
-        ("ELECTRONS/S", u.electron / u.s),
-        ("electrons/sec", u.electron / u.s),
-        ("e-/s", u.electron / u.s),
-        ("COUNTS", u.count),
-        ("counts/s", u.count / u.s),
-        ("cps", u.count / u.s),
-        ("DN/s", u.DN / u.s),
-        ("uJy", u.uJy),
-        ("10.0*nanoJansky", 10 * u.nJy),
-        ("Jy/pixel", u.Jy / u.pix),
-        ("erg/s/cm2/Hz", u.erg / u.s / u.cm**2 / u.Hz),
-        (u.Jy / u.arcsec**2, u.Jy / u.arcsec**2),
-    ],
-)
-def test_spelling_of_units(text, unit):
-    assert parse_unit(text, "x") == unit
-
-
-@pytest.mark.parametrize("text", ["furlongs", "", "mag", "1//2"])
-def test_what_is_no_unit_of_an_image(text):
-    if text in ("", "mag"):
-        factor, reason = surface_brightness_factor(parse_unit(text, "x"), AREA, Calibration())
-        assert factor is None
-        assert "neither a brightness nor counts" in reason
-    else:
-        with pytest.raises(InputError, match="x: unit must be one that astropy knows, got"):
-            parse_unit(text, "x")
 
 
 # f_nu of 1e-19 erg/s/cm2/A at 8045 A: 1e-19 8045^2 / c erg/s/cm2/Hz, 1e23 Jy each

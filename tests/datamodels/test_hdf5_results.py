@@ -94,7 +94,7 @@ def test_oversampling_that_is_none(sphot_file, value):
         del file["F150W/psf_oversample"]
         if value is not None:
             file["F150W/psf_oversample"] = value
-    message = "g001_sphot.h5: F150W/psf_oversample must be a positive integer, got"
+    message = "g001_sphot.h5: F150W/psf_oversample: oversample must be a positive integer, got"
     with pytest.raises(InputError, match=message):
         GalaxyModel.open(sphot_file)
 

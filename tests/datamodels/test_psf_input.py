@@ -107,9 +107,13 @@ class TestFits:
         ("array", "keywords", "message"),
         [
             (np.ones(9), {}, r"p.fits\[PRIMARY\] must be a 2-D image, got shape \(9,\)"),
-            (make_psf(), {"OVERSAMP": 2.5}, "oversampling must be a whole number, got 2.5"),
+            (make_psf(), {"OVERSAMP": 2.5}, "oversample must be a positive integer, got 2.5"),
             (make_psf(), {"OVERSAMP": -4}, "OVERSAMP must be positive, got -4"),
-            (-make_psf(), {"OVERSAMP": 4}, "must not be negative, got samples from"),
+            (
+                -make_psf(),
+                {"OVERSAMP": 4},
+                "must not be negative beyond 5% of its peak, got samples from",
+            ),
             (np.full((9, 9), np.nan), {"OVERSAMP": 4}, "must be finite everywhere, got 81 NaN"),
             (np.ones((4, 9, 9)), {"OVERSAMP": 4}, "no grid of PSFs that photutils reads"),
             (None, {}, "p.fits: there is no image in it"),
@@ -212,7 +216,7 @@ class TestModels:
 
     def test_oversampling_that_differs_with_the_axis(self):
         model = ImagePSF(make_psf(), oversampling=(2, 4))
-        with pytest.raises(InputError, match="psf_file: oversampling must be one whole number"):
+        with pytest.raises(InputError, match="psf_file: oversample must be a positive integer"):
             found(model, "F150W")
 
     def test_one_model_for_two_filters(self):

@@ -32,7 +32,7 @@ def test_oversample_of_a_filter_wins(psf_file):
     assert (psfs["F090W"][1], psfs["F150W"][1]) == (2, 4)
 
 
-@pytest.mark.parametrize("value", [0, -4, 2.5, np.nan, "four", [4, 4]])
+@pytest.mark.parametrize("value", [0, -4, 2.5, np.nan, "four", [4, 2]])
 def test_oversample_that_is_none(psf_file, value):
     with pytest.raises(InputError, match="psf.h5: oversample must be a positive integer, got"):
         read_psfs(rewrite(psf_file, oversample=value), ["F150W"])
@@ -53,7 +53,10 @@ def with_sample(value):
     ("array", "message"),
     [
         (with_sample(np.nan), "F150W must be finite everywhere, got 1 NaN or infinite samples"),
-        (with_sample(-0.1), "F150W must not be negative, got samples from -0.1 to"),
+        (
+            with_sample(-0.1),
+            "F150W must not be negative beyond 5% of its peak, got",
+        ),
         (-make_psf(), "F150W must not be negative"),
         (np.zeros((9, 9)), "F150W must hold light, got zeros only"),
         (np.ones(9), r"F150W must be a 2-D image, got shape \(9,\)"),

@@ -55,7 +55,7 @@ def with_core_star(
     Parameters
     ----------
     result : `galstep.core.detection.ladder.LadderResult`
-        Of a scene with one galaxy.
+        Of a target of one component, with or without companions.
     freedom, options, bounds, base
         As given to `galstep.core.detection.ladder.run_ladder`.
 
@@ -63,8 +63,10 @@ def with_core_star(
     -------
     LadderResult
     """
+    if not options.thresholds:
+        return result
     state, bands = result.solution.state, result.bands
-    if len(state.shapes) != 1 or _listed(bands, state):
+    if state.target.sum() != 1 or _listed(bands, state):
         return result
     steep = np.exp(state.shapes[0, 5]) > SUSPECT_N
     start = _anew(bands, state) if steep else state
@@ -99,7 +101,14 @@ def _anew(bands, state):
     shape[2] += np.log(START_SIZE)
     shape[5] = np.log(START_N)
     outside = np.hypot(state.x - shape[0], state.y - shape[1]) > 2 * np.exp(shape[2])
-    start = SceneState.start(bands, [shape], sky=state.sky, shift=state.shift)
+    start = SceneState.start(
+        bands,
+        [shape, *state.shapes[1:]],
+        np.c_[np.zeros(len(bands)), state.galaxy_flux[:, 1:]],
+        sky=state.sky,
+        shift=state.shift,
+        galaxy_id=state.galaxy_id,
+    )
     kept = state.select_stars(outside)
     start = start.with_stars(kept.x, kept.y, kept.star_flux, kept.star_id)
     return replace(start, x_prior=kept.x_prior, y_prior=kept.y_prior)

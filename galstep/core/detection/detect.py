@@ -49,7 +49,8 @@ __all__ = [
 
 # Stars just outside the frame reach in with their wings.
 PADDING = 4
-# A map pixel counts when it has at least this share of the median information.
+# A map pixel counts when it has at least this share of the median information, or of the
+# PSF's own P^2 on good pixels.
 MIN_COVERAGE = 0.03
 # So many values tell a scatter to a percent, and a map's neighbours are not
 # independent anyway.
@@ -217,6 +218,11 @@ def matched_filter(
     information = star.information(weight)
     inner = information[PADDING:-PADDING, PADDING:-PADDING]
     good = information > MIN_COVERAGE * median(thinned(inner))
+    there = np.pad(~band.mask, PADDING)
+    if (there & ~good).any():
+        # a bright star's own noise is no gap: there it is the pixels that count
+        square = band.star_renderer.psf.noise_area
+        good |= star.information(there.astype(float)) * square > MIN_COVERAGE
     good &= information > 0
     information[~good] = 0.0
     known = np.where(good, information, 1.0)

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from astropy.stats import mad_std
 
+from galstep.core.detection.core_colours import with_colour_prior
 from galstep.core.detection.detect import colour_templates, significance_map
 from galstep.core.detection.final_refit import refit_stars
 from galstep.core.detection.finder import Look
@@ -24,16 +25,14 @@ from galstep.core.detection.ladder_options import LadderOptions, LadderResult, t
 from galstep.core.detection.outliers import discounted_band
 from galstep.core.detection.pruning import merged_pairs, weakest_of_pairs
 from galstep.core.detection.star_cuts import failing_stars
-from galstep.core.detection.star_fitters import StarFitter, with_render_side
-from galstep.core.detection.star_search import StarSearch
+from galstep.core.detection.star_fitters import StarFitter, odd_side, with_render_side
+from galstep.core.detection.star_search import StarSearch, covered_pixels
 from galstep.core.engine.covariance import covariance_of, scene_covariance
 from galstep.core.engine.normal import evaluate, wing_half_sizes
 from galstep.core.engine.scene import Freedom
 from galstep.core.engine.solve import ShapeBounds
 from galstep.core.engine.structure_fit import solve_structure
 from galstep.core.engine.wings import with_far_wings, without_far_wings
-from galstep.core.population.colour_prior import colour_precision
-from galstep.core.population.colours import star_colours
 from galstep.exceptions import GalstepError
 
 if TYPE_CHECKING:
@@ -57,10 +56,6 @@ __all__ = [
 MAX_FINAL_FITS = 3
 # Fits at the end with the weights held, and what counts as no gain (chi2).
 MAX_LAST_FITS, GAINS_NOTHING = 4, 1.0
-# The colours of stars nearer to the target than this are held to those of stars farther
-# than that (r_eff, FWHM); a crowded star's error over that of a lone one.
-CORE_IN_R_EFF, CORE_IN_FWHM, LIBRARY_IN_R_EFF = 2.0, 2.0, 2.5
-CROWDED_ERROR = 1.3
 # Weights and residuals agree after a few rounds.
 ROBUST_FITS = 3
 
@@ -79,18 +74,6 @@ def _shape_change(old, new):
     change = np.abs(new - old)
     change[:, :2] /= np.exp(new[:, 2:3])
     return float(change.max())
-
-
-def _covered_pixels(bands):
-    """Number of the scene's pixels with data in a band at least."""
-    if all(band.in_scene_frame for band in bands):
-        return np.count_nonzero(~np.all([band.mask for band in bands], axis=0))
-    return max(np.count_nonzero(~band.mask) / band.scale**2 for band in bands)
-
-
-def _odd(size):
-    """The next odd whole number, 3 at least; 0 stays 0."""
-    return max(3, 2 * int(np.ceil((size - 1) / 2)) + 1) if size > 0 else 0
 
 
 @dataclass(frozen=True, eq=False)
@@ -146,7 +129,7 @@ class Ladder:
         self.freedom, self.options, self.bounds = freedom, options, bounds
         area = min(band.noise_area_in_scene for band in bands)
         self.fwhm = min(band.fwhm_in_scene for band in bands)
-        max_stars = int(options.density * _covered_pixels(bands) / area)
+        max_stars = int(options.density * covered_pixels(bands) / area)
         self.search = StarSearch(options, self.fwhm, max_stars)
         self.templates = colour_templates(state.star_flux[:, :0], state.star_flux[:, :0])
         self.significance = np.full(state.n_stars, np.inf)
@@ -157,7 +140,7 @@ class Ladder:
         self.at_floor = False
         self.noise = PassNoise(base, options)
         sharpest = min(band.star_renderer.psf.fwhm for band in bands)
-        self.fitter = StarFitter(options.fitter, window=_odd(options.window * sharpest))
+        self.fitter = StarFitter(options.fitter, window=odd_side(options.window * sharpest))
         self.final_fitter = options.refit.fitter(self.fitter, options.group_separation * self.fwhm)
         self.solution, self.state, self.maps = None, state, None
         self.evaluated = None  # the last state with its images
@@ -198,7 +181,8 @@ class Ladder:
         """Fit the scene as it stands and measure the noise it leaves."""
         options = self.options
         fitter = self.final_fitter if final else self.fitter
-        self.state = self._with_colour_prior(self.state)
+        if options.colour_prior and self.state.n_stars and len(self.state.shapes):
+            self.state = with_colour_prior(self.state, self.faintest(), self.fwhm)
         self.solution = fitter(
             self.bands,
             self.state,
@@ -238,24 +222,6 @@ class Ladder:
             self._take_solution()
             if self.solution.gained < GAINS_NOTHING:
                 return
-
-    def _with_colour_prior(self, state):
-        """The state with priors on the colours of the stars in the target's core."""
-        if not (self.options.colour_prior and state.n_stars and len(state.shapes)):
-            return state
-        error = np.broadcast_to(self.faintest()[:, None], state.star_flux.shape)
-        centre, r_eff = state.shapes[0, :2], np.exp(state.shapes[state.target, 2].max())
-        distance = np.hypot(state.x - centre[0], state.y - centre[1])
-        library = star_colours(state.star_flux, error, distance > LIBRARY_IN_R_EFF * r_eff)
-        if library is None:
-            return replace(state, flux_precision=None)
-        reach = max(CORE_IN_R_EFF * r_eff, CORE_IN_FWHM * self.fwhm)
-        core = np.flatnonzero((distance < reach) & (state.star_probability > 0.5))
-        precision = np.zeros((state.n_stars, *(2 * [len(self.bands)])))
-        # among others and a galaxy a flux is known worse than alone
-        crowded = CROWDED_ERROR * error[:, core]
-        precision[core] = colour_precision(state.star_flux[:, core], crowded, library)
-        return replace(state, flux_precision=precision)
 
     def converge(self) -> None:
         """Fit to convergence; every star left carries its error."""

@@ -110,8 +110,9 @@ class PassNoise:
             self.shares[i] = max(self.options.structure, measured)
             self.structure[i] = self.shares[i] * light
             if fresh:
-                w = band.weight
-                band = replace(band, weight=w / (1 + w * (self.shares[i] * np.maximum(galaxy, 0)) ** 2))
+                # and of the fit: a profile that no galaxy follows is not pulled by its core
+                variance = (self.shares[i] * np.maximum(galaxy, 0.0)) ** 2
+                band = replace(band, weight=band.weight / (1 + band.weight * variance))
         return band, maps
 
     def _measure_finder(self, i, band):

@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from galstep.core.engine.freedom import Freedom
     from galstep.core.engine.scene import SceneBand, SceneState
 
-__all__ = ["StarFitter", "fit_without_stars", "solution_at", "with_render_side"]
+__all__ = ["StarFitter", "fit_without_stars", "solution_at", "odd_side", "with_render_side"]
 
 # Stars and galaxy in turn: what one leaves of the other falls by far each time.
 MAX_TURNS = 6
@@ -212,3 +212,8 @@ def _with_equations(bands, solution, freedom):
     evaluation = normal.evaluate(bands, state, half_sizes, freedom, (state, solution.evaluation))
     equations = normal.normal_equations(bands, state, evaluation, half_sizes, freedom)
     return replace(solution, evaluation=evaluation, equations=equations)
+
+
+def odd_side(size: float) -> int:
+    """The next odd whole number, 3 at least; 0 stays 0."""
+    return max(3, 2 * int(np.ceil((size - 1) / 2)) + 1) if size > 0 else 0

@@ -16,11 +16,14 @@ from galstep.core.detection.candidates import (
 from galstep.core.detection.finder import aperture_fluxes
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from galstep.core.detection.detect import Candidates
     from galstep.core.detection.finder import Look
     from galstep.core.detection.ladder_options import LadderOptions
+    from galstep.core.engine.scene import SceneBand
 
-__all__ = ["StarSearch"]
+__all__ = ["StarSearch", "covered_pixels"]
 
 
 class StarSearch:
@@ -140,3 +143,10 @@ class StarSearch:
         if options.first_flux > 0:
             found = replace(found, flux=aperture_fluxes(look, found.x, found.y, options.first_flux))
         return found
+
+
+def covered_pixels(bands: Sequence[SceneBand]) -> float:
+    """Number of the scene's pixels with data in a band at least."""
+    if all(band.in_scene_frame for band in bands):
+        return np.count_nonzero(~np.all([band.mask for band in bands], axis=0))
+    return max(np.count_nonzero(~band.mask) / band.scale**2 for band in bands)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -13,6 +13,9 @@ if TYPE_CHECKING:
 __all__ = ["ShapeBounds"]
 
 _NEAR = 1e-6
+# A companion is not what the frame was made for: it has at most this share of the target's
+# largest r_eff, and a cusp beyond this n is that of a star with wings that play the sky.
+COMPANION_SHARE, COMPANION_N = 0.5, 6.0
 
 
 @dataclass(frozen=True)
@@ -28,6 +31,13 @@ class ShapeBounds:
     r_eff: tuple = (0.5, 200.0)
     n: tuple = (0.35, 8.0)
     e: float = 0.9
+
+    @property
+    def of_companions(self) -> ShapeBounds:
+        """The narrower limits of the galaxies that are not the target."""
+        (smallest, largest), (flattest, steepest) = self.r_eff, self.n
+        largest = max(COMPANION_SHARE * largest, smallest)
+        return replace(self, r_eff=(smallest, largest), n=(flattest, min(steepest, COMPANION_N)))
 
     def clip(self, shape: np.ndarray) -> np.ndarray:
         """The shape vector, its entries brought inside the bounds."""

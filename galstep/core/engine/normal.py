@@ -45,6 +45,8 @@ __all__ = [
 # wings reach the data, and their fit would follow the noise without end.
 FLUX_RIDGE = 3e-3
 MIN_INFORMATION = 1e-2
+# Below this share of the information of a star on a quiet frame it is looked at why.
+FEW = 0.1
 HOLD = 1e8
 
 
@@ -279,28 +281,34 @@ class _StarPart:
         gram = gram_stamps(band.weight, *stamps, i, j)
         _add_pairs(self.sparse, self.layout, index, i, j, gram)
         nominal = 1 / (band.sigma**2 * band.star_renderer.psf.noise_area)
-        unseen = _without_data(band, stamps, gram[: self.layout.n_stars, 0, 0], nominal)
+        information = gram[: self.layout.n_stars, 0, 0]
+        share = _share_seen(band, stamps, information, nominal)
+        unseen = share < MIN_INFORMATION
         self.gradient[flux[unseen]] = 0.0
-        self.sparse.add(flux, flux, np.where(unseen, HOLD, FLUX_RIDGE) * nominal)
+        # beside a star's own noise that of a quiet frame would hold its flux for ever
+        noisy = ~unseen & (information < FEW * nominal)
+        quiet = np.where(noisy, information / np.where(unseen, 1.0, share), nominal)
+        self.sparse.add(flux, flux, np.where(unseen, HOLD, FLUX_RIDGE) * quiet)
 
     def matrix(self):
         """The stars' matrix, without priors."""
         return self.sparse.matrix(self.size)
 
 
-def _without_data(band, stamps, information, nominal):
-    """Stars that have next to no good pixels in a band.
+def _share_seen(band, stamps, information, nominal):
+    """Share of each star's P^2 on good pixels of a band, where it may be small; else 1.
 
     A weight that is low for another reason (the core of a bright star, where
-    the PSF's error dominates) is no lack of data, so it is the mask that counts.
+    its own noise or the PSF's error dominates) is no lack of data, so it is the
+    mask that counts.
     """
-    unseen = information < MIN_INFORMATION * nominal
-    if unseen.any():
-        own = np.flatnonzero(unseen)
+    share = np.ones(len(information))
+    own = np.flatnonzero(information < FEW * nominal)
+    if len(own):
         good = (~band.mask).astype(float)
-        share = gram_stamps(good, *stamps, own, own)[:, 0, 0] * band.star_renderer.psf.noise_area
-        unseen[own] = share < MIN_INFORMATION
-    return unseen
+        area = band.star_renderer.psf.noise_area
+        share[own] = gram_stamps(good, *stamps, own, own)[:, 0, 0] * area
+    return share
 
 
 def normal_equations(

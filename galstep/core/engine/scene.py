@@ -27,7 +27,7 @@ from galstep.pixel_map import PixelMap
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from galstep.core.engine.structure_fit import BandStructure
+    from galstep.core.imaging.structure_modes import BandStructure
     from galstep.core.psf.effective import EffectivePSF
 
 __all__ = ["N_SHAPE", "Freedom", "SceneBand", "SceneState", "make_band"]
@@ -76,7 +76,7 @@ class SceneBand:
     robust : float or (ny, nx) array
         Factor that ``weight`` has on top of 1 / sigma^2: see
         `galstep.core.engine.robust`.
-    structure : `galstep.core.engine.structure_fit.BandStructure`, optional
+    structure : `galstep.core.imaging.structure_modes.BandStructure`, optional
         Light of the target that no profile has. It has been taken off the data.
     """
 

@@ -41,9 +41,9 @@ MAX_GRADIENT_STEP = 0.3
 MAX_TRIES = 6
 # Damping that holds a parameter where it is.
 HOLD = 1e8
-# A chi2 that still falls by so much per step is not that of a minimum. Below
-# it, what moves is a blend whose two stars trade light; nothing else notices.
-STILL_MOVING = 5.0
+# A chi2 that still falls by so much per step is not that of a minimum, unless the galaxies
+# stand: then what moves is a blend whose two stars trade light, and nothing else notices.
+STILL_MOVING, STANDS = 5.0, 0.1
 
 
 @dataclass(frozen=True, eq=False)
@@ -54,8 +54,9 @@ class Solution:
     half-sizes it was made with. ``equations`` are the normal equations of the
     last step, one step before ``state``. ``converged`` is False when the
     iterations ran out while a step still lowered chi2 by more than
-    ``STILL_MOVING``, or when no step could be made at all. ``gained`` is by how much
-    chi2 is below that of the start.
+    ``STILL_MOVING`` and moved a galaxy by more than ``STANDS`` of its errors (what
+    moves otherwise is a blend whose stars trade light), or when no step could be made
+    at all. ``gained`` is by how much chi2 is below that of the start.
     """
 
     state: SceneState
@@ -88,9 +89,11 @@ def _capped(border, stars, state, bands, layout, bounds):
     own = shape.power == 0
     steps[shape.galaxy[own], shape.parameter[own]] = border[:n_shape][own]
     shapes = state.shapes.copy()
+    of_companions, target = bounds.of_companions, state.target
     for g, step in enumerate(steps):
         free = shape.parameter[own & (shape.galaxy == g)]
-        shapes[g, free] = bounds.clip(state.shapes[g] + _cap_shape(step))[free]
+        limits = bounds if target[g] else of_companions
+        shapes[g, free] = limits.clip(state.shapes[g] + _cap_shape(step))[free]
     shapes[:, :2] = shapes[shape.leaders, :2]
     gradients = _padded(state.gradients, shape.n_powers)
     slopes = np.clip(border[:n_shape][~own], -MAX_GRADIENT_STEP, MAX_GRADIENT_STEP)
@@ -190,6 +193,22 @@ def _step(equations, state, bands, damping, bounds):
     return _apply_step(bands, state, border, stars, layout, bounds)[0]
 
 
+def _galaxies_stand(equations, before, after):
+    """Whether the last step moved no galaxy's shape or flux by more than `STANDS` errors."""
+    layout = equations.layout
+    moved = np.zeros(layout.n_border)
+    moved[: len(layout.shape)] = layout.shape.of_state(after) - layout.shape.of_state(before)
+    for i in range(layout.n_bands):
+        first = layout.galaxy_flux(i)
+        own = slice(first, first + layout.n_galaxies)
+        moved[own] = after.galaxy_flux[i] - before.galaxy_flux[i]
+    try:
+        variance = np.diag(equations.matrix.factor().border_inverse())
+    except LinAlgError:
+        return False
+    return bool((moved**2 <= STANDS**2 * np.maximum(variance, 0.0)).all())
+
+
 def _is_finite(state):
     """False after a step from a matrix that was singular without anybody noticing."""
     parts = (state.shapes, *state.shift, *state.galaxy_flux, *state.sky)
@@ -247,7 +266,7 @@ def fit_scene(
     )
     bands, wings = without_far_wings(bands, state, half_sizes)
     evaluation = method.evaluate(bands, state, half_sizes, freedom, reuse)
-    first = evaluation.chi2
+    first, before = evaluation.chi2, None
     n_iterations, decrease, expected, equations = 0, np.inf, np.inf, None
     while n_iterations < max_iterations and expected >= tolerance:
         n_iterations += 1
@@ -266,13 +285,16 @@ def fit_scene(
             damping = max(8 * damping, 1e-3)
         else:
             break
+        before = state
         previous, decrease = decrease, evaluation.chi2 - tried.chi2
         expected = decrease
         if anticipate and np.isfinite(previous):
             expected *= min(1.0, decrease / max(previous, np.finfo(float).tiny))
         state, evaluation = trial, tried
         damping = max(0.1 * damping, 1e-6)
-    converged = decrease < max(tolerance, STILL_MOVING)
+    converged = decrease < max(tolerance, STILL_MOVING) or (
+        before is not None and _galaxies_stand(equations, before, state)
+    )
     gained = first - evaluation.chi2
     evaluation = with_far_wings(evaluation, wings)
     return Solution(state, evaluation, half_sizes, n_iterations, converged, equations, gained)

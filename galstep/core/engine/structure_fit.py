@@ -14,12 +14,11 @@ alone.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
 
-from galstep.core.imaging.structure_modes import MAX_ORDER, StructureModes, structure_modes
+from galstep.core.imaging.structure_modes import MAX_ORDER, BandStructure, structure_modes
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -27,7 +26,7 @@ if TYPE_CHECKING:
     from galstep.core.engine.normal import Evaluation
     from galstep.core.engine.scene import SceneBand, SceneState
 
-__all__ = ["BandStructure", "solve_structure"]
+__all__ = ["solve_structure"]
 
 # Rounds of the evidence, and the largest share by which the light may change, 1 sigma.
 ROUNDS, START_WIDTH, MAX_WIDTH = 12, 0.1, 0.7
@@ -39,29 +38,6 @@ CLIP = 4.0
 # Out to where an annulus as wide as a hat shows the galaxy at this S/N.
 MIN_ANNULUS_SNR = 5.0
 MAX_IN_R_EFF = 5.0
-
-
-@dataclass(frozen=True, eq=False)
-class BandStructure:
-    """The structure of the target in one band.
-
-    Parameters
-    ----------
-    modes : `galstep.core.imaging.structure_modes.StructureModes`
-    coefficients : (n_modes,) array
-    precision : (n_modes,) array
-        1 / width^2 of the prior; infinite where the galaxy has none.
-    n_determined : float
-        How many coefficients the data determine, the prior not.
-    image : (ny, nx) array
-        The light that they add, image units.
-    """
-
-    modes: StructureModes
-    coefficients: np.ndarray
-    precision: np.ndarray
-    n_determined: float
-    image: np.ndarray
 
 
 def _outer_radius(band, light, vector):
@@ -206,6 +182,9 @@ class _BandProblem:
         if not len(self.modes):
             return None
         image = self.modes.image(self.coefficients)
+        sums = self.modes.images.sum(axis=1)
+        inverse = np.linalg.inv(self.matrix + np.diag(self.precision))
+        error = float(np.sqrt(max(sums @ inverse @ sums, 0.0)))
         return BandStructure(
-            self.modes, self.coefficients, self.precision, self.n_determined, image
+            self.modes, self.coefficients, self.precision, self.n_determined, image, error
         )

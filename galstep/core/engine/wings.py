@@ -24,9 +24,7 @@ if TYPE_CHECKING:
 __all__ = ["far_wings", "with_far_wings", "without_far_wings"]
 
 
-def far_wings(
-    band: SceneBand, index: int, state: SceneState, half_sizes: np.ndarray
-) -> np.ndarray:
+def far_wings(band: SceneBand, index: int, state: SceneState, half_sizes: np.ndarray) -> np.ndarray:
     """The light of a band's stars outside of their squares, (ny, nx).
 
     Parameters

@@ -15,10 +15,11 @@ from typing import TYPE_CHECKING
 
 from galstep.core.detection.core_star import scene_cost
 from galstep.core.detection.ladder import run_ladder
+from galstep.core.fitting.companions import with_companions
 from galstep.core.fitting.model_choice import (
     PENALTY,
-    plays_the_sky,
     ordered,
+    plays_the_sky,
     with_second_component,
 )
 
@@ -56,6 +57,7 @@ def galaxy_then_stars(
     bounds: ShapeBounds,
     base: Sequence[np.ndarray | None],
     two: str,
+    find_companions: bool = True,
 ) -> LadderResult:
     """Galaxy, stars and sky of one band, the galaxy with as many components as it has.
 
@@ -68,6 +70,9 @@ def galaxy_then_stars(
         See `galstep.core.detection.ladder.run_ladder`.
     two : {"false", "true", "auto"}
         Whether a second component is tried: only with ``"auto"`` here.
+    find_companions : bool, optional
+        Whether other galaxies are looked for, in the closed scene and before a second
+        component: the light of one nearby drives the target's fit.
 
     Returns
     -------
@@ -77,6 +82,8 @@ def galaxy_then_stars(
     mask = max(options.centre_mask, CORE_IN_FWHM)
     closed_options = replace(options, structure=CLOSED, modes=False, centre_mask=mask)
     closed = run_ladder(bands, start, freedom, closed_options, bounds, base)
+    if find_companions:
+        closed = with_companions(closed, freedom, closed_options, bounds, base)
     # what is bright outside is known by now
     options = replace(options, thresholds=options.thresholds[-RESUMED:])
     given = freedom, options, bounds, base

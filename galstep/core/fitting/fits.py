@@ -17,6 +17,7 @@ from galstep.core.detection.star_groups import with_groups
 from galstep.core.engine.scene import Freedom, SceneState
 from galstep.core.engine.search import escape
 from galstep.core.engine.solve import ShapeBounds
+from galstep.core.fitting.companions import with_given
 from galstep.core.fitting.components_first import galaxy_then_stars
 from galstep.core.fitting.forced_fit import ForcedFit, as_listed
 from galstep.core.fitting.gls import gls_result
@@ -34,7 +35,7 @@ if TYPE_CHECKING:
     from galstep.core.engine.scene import SceneBand
     from galstep.core.fitting.galaxy_first import GalaxyFirst
     from galstep.core.measurement.measure import SceneMeasurement
-    from galstep.records import BandFit
+    from galstep.records import BandFit, SersicParams
 
 __all__ = ["fit_base", "fit_forced", "fit_scaled", "shape_bounds"]
 
@@ -65,6 +66,8 @@ def fit_base(
     annealing: bool = False,
     gls: bool = False,
     refit: bool = False,
+    companions: Sequence[SersicParams] = (),
+    find_companions: bool = True,
 ) -> SceneMeasurement:
     """Galaxy, stars and sky of one band, everything free.
 
@@ -85,6 +88,10 @@ def fit_base(
         End with steps weighted by the measured covariance of the noise.
     refit : bool, optional
         Whether a fit that looks degenerate is made again from other starts.
+    companions : sequence of `galstep.records.SersicParams`, optional
+        Other galaxies that are known to be there, with the shapes they start from.
+    find_companions : bool, optional
+        Whether further ones are looked for (`galstep.core.fitting.companions`).
 
     Returns
     -------
@@ -94,8 +101,9 @@ def fit_base(
     state = SceneState.start(
         [band], [bounds.clip(first.params.to_vector())], [[first.flux]], [first.sky_coefficients]
     )
+    state = with_given(band, state, companions, bounds)
     freedom = Freedom(shape_priors=tuple(priors))
-    result = galaxy_then_stars([band], state, freedom, options, bounds, base, two)
+    result = galaxy_then_stars([band], state, freedom, options, bounds, base, two, find_companions)
     result = with_core_star(result, freedom, options, bounds, base)
     if refit and looks_degenerate(result.solution, bounds):
         found = from_other_starts(

@@ -16,6 +16,7 @@ from galstep.core.fitting.galaxy_first import robust_galaxy_fit
 from galstep.core.fitting.gls import gls_result
 from galstep.core.fitting.knots import scene_membership, with_knots
 from galstep.core.fitting.model_choice import run_again, with_components, with_gradient
+from galstep.core.fitting.registration_prior import registration_width
 from galstep.core.measurement.measure import measure_scene
 from galstep.core.noise.errors import pixel_sigma
 
@@ -81,7 +82,7 @@ def _start_shapes(bands, fits, base_index, bounds):
     """
     shapes = [component.params.to_vector() for component in fits[base_index].sersic]
     shapes = [bounds.clip(shape) for shape in shapes]
-    if len(shapes) > 1 or not bounds.at_bound(shapes[0]):
+    if len(fits[base_index].target) > 1 or not bounds.at_bound(shapes[0]):
         return shapes, False
     found = [_fresh_start(*pair, bounds) for pair in zip(bands, fits, strict=True)]
     snr, shape = max(found, key=lambda one: one[0])
@@ -109,10 +110,9 @@ def _outside(x, y, shape):
 
 def _with_colours_of_stars(result, freedom, options, bounds, base):
     """The fit once more, what is probably a star held to the colours of stars."""
-    membership = scene_membership(result)
-    if membership is None:
-        return result
-    state = replace(result.solution.state, star_probability=membership.star_probability)
+    state, membership = result.solution.state, scene_membership(result)
+    if options.colour_prior and membership is not None:
+        state = replace(state, star_probability=membership.star_probability)
     return run_again(result, state, freedom, options, bounds, base)
 
 
@@ -176,8 +176,8 @@ def fit_joint(
         shape_priors=tuple(priors),
     )
     result = run_ladder(bands, state, freedom, replace(options, colour_prior=False), bounds, base)
-    if options.colour_prior:
-        result = _with_colours_of_stars(result, freedom, options, bounds, base)
+    freedom = replace(freedom, registration_prior=registration_width(result))
+    result = _with_colours_of_stars(result, freedom, options, bounds, base)
     result = with_components(result, freedom, options, bounds, base, two)
     result, freedom, name = with_gradient(result, freedom, options, bounds, base, shape_freedom)
     if gls:

@@ -16,12 +16,12 @@ import numpy as np
 from galstep.core.engine.normal import wing_half_sizes
 from galstep.core.imaging.medians import median
 from galstep.core.imaging.resample import SceneSampler
+from galstep.core.measurement.measure import with_shared_flags
 from galstep.core.population.extent import extent_evidence, source_growth
 from galstep.core.population.membership import star_membership
 from galstep.flags import BandFlag
 
 if TYPE_CHECKING:
-
     from galstep.core.detection.ladder_options import LadderResult
     from galstep.core.engine.scene import SceneBand, SceneState
     from galstep.core.measurement.measure import SceneMeasurement
@@ -33,6 +33,8 @@ __all__ = ["scene_membership", "with_knots"]
 ANNULUS_FWHM = 1.0
 # The farthest quarter of the frame tells what is no galaxy.
 FAR = 0.75
+# What the division leaves open bends the shape that all filters share.
+SHARED_FLAGS = BandFlag.KNOTS | BandFlag.STARS_UNCERTAIN
 # Flags: knots of more than this share of the total, and an error of the division that is
 # larger than this share or than the rest of the error.
 KNOT_SHARE, OPEN_SHARE = 0.01, 0.01
@@ -67,7 +69,7 @@ def with_knots(measured: SceneMeasurement, result: LadderResult) -> SceneMeasure
     knots = [part.knots for part in parts]
     return replace(
         measured,
-        fits=[part.fit for part in parts],
+        fits=with_shared_flags([part.fit for part in parts], SHARED_FLAGS),
         stars=[image - own for image, own in zip(measured.stars, knots, strict=True)],
         knots=knots,
         flux_covariance=measured.flux_covariance

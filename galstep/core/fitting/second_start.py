@@ -45,7 +45,8 @@ def looks_degenerate(solution: Solution, bounds: ShapeBounds) -> bool:
     -------
     bool
     """
-    at_bound = any(bounds.at_bound(shape) for shape in solution.state.shapes)
+    state = solution.state
+    at_bound = any(bounds.at_bound(shape) for shape in state.shapes[state.target])
     return bool(at_bound or not solution.converged)
 
 

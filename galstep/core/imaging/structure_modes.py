@@ -19,7 +19,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-__all__ = ["MAX_ORDER", "StructureModes", "structure_modes"]
+__all__ = ["MAX_ORDER", "BandStructure", "StructureModes", "structure_modes"]
 
 MAX_ORDER = 4
 # Distance of the hats' centres: in FWHM, and as a share of the radius. An arm of pitch
@@ -58,6 +58,32 @@ class StructureModes:
         image = np.zeros(self.shape[0] * self.shape[1])
         image[self.places] = coefficients @ self.images
         return image.reshape(self.shape)
+
+
+@dataclass(frozen=True, eq=False)
+class BandStructure:
+    """The structure of the target in one band.
+
+    Parameters
+    ----------
+    modes : `StructureModes`
+    coefficients : (n_modes,) array
+    precision : (n_modes,) array
+        1 / width^2 of the prior; infinite where the galaxy has none.
+    n_determined : float
+        How many coefficients the data determine, the prior not.
+    image : (ny, nx) array
+        The light that they add, image units.
+    flux_err : float
+        1-sigma error of the sum of ``image``, the noise of the pixels taken as independent.
+    """
+
+    modes: StructureModes
+    coefficients: np.ndarray
+    precision: np.ndarray
+    n_determined: float
+    image: np.ndarray
+    flux_err: float = 0.0
 
 
 def _radii(fwhm, outer):

@@ -12,21 +12,43 @@ from galstep.core.imaging.sersic import enclosed_fraction
 from galstep.core.measurement.galaxy_covariance import galaxy_covariance, scaled_residuals
 from galstep.core.measurement.measure_galaxy import components, matched_fluxes, sky_at
 from galstep.core.measurement.measure_stars import star_list
+from galstep.core.measurement.near_companions import near_companions
 from galstep.core.noise.psf_error import relative_star_errors
-from galstep.flags import BandFlag
+from galstep.flags import BandFlag, decode
 from galstep.records import BandFit, SkyModel
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from galstep.core.engine.bounds import ShapeBounds
     from galstep.core.engine.freedom import Freedom
 
-__all__ = ["SceneMeasurement", "measure_scene"]
+__all__ = ["SceneMeasurement", "measure_scene", "with_shared_flags"]
 
 FAINT_SNR = 5.0
 # A galaxy under stars of its own brightness can trade light with them, and no
 # formal error knows of a star that was missed.
 CROWDED_RADIUS = 1.5
 CROWDED_SHARE = 1.0
+
+
+# What disturbs a shape disturbs all filters that share it.
+SHARED_FLAGS = BandFlag.CORE_CROWDED | BandFlag.COMPANIONS
+
+
+def with_shared_flags(fits: Sequence[BandFit], shared: int) -> list[BandFit]:
+    """Fits of one shape: a bit of ``shared`` that one has is set in all, and says where from."""
+    found = [int(fit.flags) & int(shared) for fit in fits]
+    together = int(np.bitwise_or.reduce(found)) if found else 0
+    flagged = []
+    for fit, own in zip(fits, found, strict=True):
+        missing = together & ~own
+        reason = fit.reason
+        if missing:
+            words = ", ".join(decode(missing))
+            reason = "; ".join(text for text in (reason, f"{words}: in another filter") if text)
+        flagged.append(replace(fit, flags=int(fit.flags) | missing, reason=reason))
+    return flagged
 
 
 @dataclass(frozen=True, eq=False)
@@ -85,6 +107,10 @@ def _band_flags(state, index, fit, core_masked, at_bound, converged, limited):
     if crowded > CROWDED_SHARE:
         flags |= BandFlag.CORE_CROWDED
         reasons.append(f"stars in the core hold {min(crowded, 99):.1f} times the galaxy's light")
+    near = near_companions(state)
+    if near:
+        flags |= BandFlag.COMPANIONS
+        reasons.append(near)
     if at_bound:
         flags |= BandFlag.AT_BOUND
         reasons.append(f"{', '.join(at_bound)} at the bound")
@@ -110,6 +136,19 @@ def _core_seen(fit):
     faint galaxy for that.
     """
     return fit.matched_flux > FAINT_SNR * fit.matched_flux_err
+
+
+def _with_structure(fit, band):
+    """A fit whose total holds the light of the structure, and its error that of the modes."""
+    if band.structure is None:
+        return fit
+    # the modes are as wide as what correlates the pixels
+    error = band.structure.flux_err * max(fit.noise_corr, 1.0)
+    return replace(
+        fit,
+        total_flux=fit.flux + float(band.structure_light.sum()),
+        total_flux_err=float(np.hypot(fit.total_flux_err, error)),
+    )
 
 
 def _masked_share(band, vector):
@@ -170,14 +209,14 @@ def measure_scene(
             pixel_map=band.pixel_map,
             **galaxy.of_band(i),
         )
-        fit = replace(fit, total_flux=fit.flux + float(band.structure_light.sum()))
+        fit = _with_structure(fit, band)
         at_bound = _at_bound(bounds, state, band) if any(freedom.shape) else []
         flags, reason = _band_flags(
             state, i, fit, _masked_share(band, own), at_bound, solution.converged, result.limited
         )
         fits.append(replace(fit, flags=flags, reason=reason))
     return SceneMeasurement(
-        fits=fits,
+        fits=with_shared_flags(fits, SHARED_FLAGS),
         galaxy=[
             image + band.structure_light
             for image, band in zip(
@@ -232,8 +271,8 @@ class _GalaxyNumbers:
 
 
 def _at_bound(bounds, state, band):
-    """Names of the parameters of any component that sit at a bound in this band."""
-    shapes = state.shapes_in(band)
+    """Names of the parameters of any component of the target that sit at a bound in this band."""
+    shapes = state.shapes_in(band)[state.target]
     return list(dict.fromkeys(name for shape in shapes for name in bounds.at_bound(shape)))
 
 

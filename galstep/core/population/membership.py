@@ -43,6 +43,8 @@ CROWDING = 2.5
 SHARE, SHARE_WIDTH, PRIOR_PIECES = 0.1, 0.6, 8.0
 MIN_WIDTH, MAX_WIDTH = 0.3, 0.9
 ROUNDS = 50
+# What a galaxy's own departures from its model, a share of its light, do to a star's colours.
+LIGHT_SHARE = 0.03
 
 
 @dataclass(frozen=True, eq=False)
@@ -117,7 +119,8 @@ def star_membership(
     n_expected = float(np.count_nonzero(~inside) * area_in / area_out) if area_out else np.nan
     probability = np.ones(n)
     if inside.any():
-        colour = colour_evidence(flux, error, ~inside, sed, log_wavelengths)
+        blurred = np.hypot(error, LIGHT_SHARE * light)
+        colour = colour_evidence(flux, blurred, ~inside, sed, log_wavelengths)
         own = np.flatnonzero(inside)
         log_star = np.log(CROWDING * max(area_in, 1) * expected[own])
         log_star += colour[own]
@@ -129,7 +132,8 @@ def star_membership(
 
 def _typical_errors(error):
     """Median error of each band's sources; infinite without any."""
-    return np.array([np.median(e[np.isfinite(e)]) if np.isfinite(e).any() else np.inf for e in error])
+    known = [own[np.isfinite(own)] for own in error]
+    return np.array([np.median(own) if len(own) else np.inf for own in known])
 
 
 def _expected(log_bright, outside, area):

@@ -20,7 +20,7 @@ from scipy.ndimage import map_coordinates, spline_filter
 
 from galstep.core.psf.kernels import kernel_reach, kernel_transform, kernel_transform_derivatives
 from galstep.core.psf.modes import correction_array
-from galstep.exceptions import InputError
+from galstep.psf_array import checked_psf, whole_oversample
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Hashable
@@ -29,7 +29,6 @@ if TYPE_CHECKING:
 
 __all__ = ["EffectivePSF"]
 
-_NEGATIVE_TOLERANCE = 1e-3  # of the maximum; library PSFs have tiny negatives
 _SPLINE_REACH = 32  # samples: the filter of a cubic spline falls by 3.7 with each
 
 
@@ -60,7 +59,7 @@ class EffectivePSF:
         ----------
         array : 2-D array
             Oversampled effective PSF, any positive normalisation. Negative
-            values down to -0.001 of the maximum are kept as they are.
+            values down to -0.05 of the maximum are kept as they are.
         oversample : int
             Samples per native pixel, >= 1.
         name : str, optional
@@ -76,25 +75,9 @@ class EffectivePSF:
             If the array is not 2-D, not finite, has no positive sum, or is
             negative beyond that; if ``oversample`` is not a positive integer.
         """
-        factor = _checked_oversample(oversample, name)
-        values = np.array(array, dtype=float)
-        if values.ndim != 2 or values.size == 0:
-            raise InputError(f"{name} must be a 2-D array, not one of shape {values.shape}")
-        bad = values.size - np.count_nonzero(np.isfinite(values))
-        if bad:
-            raise InputError(f"{name} must be finite, but {bad} of its values are NaN or infinite")
-        if not values.any():
-            raise InputError(f"{name} must have light in it, but is all zero")
-        low, high = values.min(), values.max()
-        if low < -_NEGATIVE_TOLERANCE * max(high, 0.0):
-            raise InputError(
-                f"{name} must not be negative beyond {-_NEGATIVE_TOLERANCE:g} of its maximum, "
-                f"but its minimum is {low:.3g} and its maximum {high:.3g}"
-            )
-        total = values.sum()
-        if not total > 0:
-            raise InputError(f"{name} must have a positive sum, not {total:.3g}")
-        return cls._read_only(values / total, factor)
+        factor = whole_oversample(oversample, name)
+        values = checked_psf(array, name)
+        return cls._read_only(values / values.sum(), factor)
 
     @classmethod
     def _read_only(cls, array, oversample):
@@ -270,13 +253,3 @@ class _PaddedTransform:
         image = irfft2(self.transform * kernel_transform, self.padded)
         image = np.roll(image, (self.margin, self.margin), axis=(0, 1))
         return image[: self.shape[0], : self.shape[1]].copy()
-
-
-def _checked_oversample(oversample, name):
-    value = np.asarray(oversample)
-    number = value.item() if value.ndim == 0 else None
-    if isinstance(number, bool) or not isinstance(number, (int, float)):
-        number = None
-    if number is None or number != int(number) or number < 1:
-        raise InputError(f"{name}: oversample must be a positive integer, not {oversample!r}")
-    return int(number)

@@ -31,7 +31,7 @@ __all__ = [
 
 # Every so many pixels of the map, on a lattice of the field, measure its scatter.
 SAMPLE_STEP = 5
-# A pixel of the map counts with this share of the information of a whole PSF.
+# A pixel of the map counts where this share of the filter's P^2 lies on good pixels.
 LEAST_COVERAGE = 0.25
 # The filter holds the core of the PSF: more wings find no more stars.
 MAX_KERNEL_HALF_SIZE = 10
@@ -205,8 +205,9 @@ def _significance(matched, residual, weight):
         return snr, root
     signal = matched.correlate(weight * residual)
     information = matched.correlate(weight, power=2)
-    full = np.median(weight[weight > 0]) * (kernel**2).sum() if most > 0 else 1.0
-    covered = information > LEAST_COVERAGE * full
+    # by pixels that are there, whatever their noise: a bright star's own is no gap
+    seen = matched.correlate((weight > 0).astype(float), power=2)
+    covered = (seen > LEAST_COVERAGE * (kernel**2).sum()) & (information > 0)
     root = np.sqrt(np.where(covered, information, 0.0))
     return np.divide(signal, root, out=np.zeros(signal.shape), where=covered), root
 
@@ -241,11 +242,11 @@ def finder_peaks(
     name : str
         dao or iraf.
     residual : array
-        On ``frame``.
+        On ``frame``, in units of the noise of a pixel.
     good : bool array
     tile, frame : Tile
     threshold : float
-        Image units.
+        In the same units, as are the fluxes.
     fwhm : float
         Of the PSF, pixels.
 

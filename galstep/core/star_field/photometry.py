@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import logging
 from dataclasses import dataclass, field, replace
+from functools import cached_property
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -26,9 +27,11 @@ from galstep.core.star_field.detect import (
 from galstep.core.star_field.quality import (
     FitQuality,
     fit_quality,
+    group_sizes,
     groups_of,
     star_errors,
     star_flags,
+    with_given_groups,
 )
 from galstep.core.star_field.sky import measure_mesh
 from galstep.core.star_field.solve import (
@@ -43,6 +46,7 @@ from galstep.core.star_field.wings import not_in_wings, wing_envelope
 from galstep.exceptions import ParameterError
 
 if TYPE_CHECKING:
+    from galstep.core.star_field.given import GivenStars
     from galstep.core.star_field.psf import PsfField
     from galstep.core.star_field.tiles import FieldImage, Tile
 
@@ -131,7 +135,9 @@ class StarField:
     """What was measured: ``state`` and arrays per star in its order.
 
     ``errors`` is (N, 3) of flux, x, y. ``model`` draws residuals of any part of
-    the field: `residual`. ``history`` has a dict per pass.
+    the field: `residual`. ``history`` has a dict per pass. ``measured`` says which
+    stars have numbers of their own, ``held`` whose positions were held; ``given`` are
+    the stars that were asked for.
     """
 
     state: StarState
@@ -142,6 +148,9 @@ class StarField:
     group_size: np.ndarray
     model: FieldModel
     history: list = field(default_factory=list)
+    measured: np.ndarray | None = None
+    held: np.ndarray | None = None
+    given: GivenStars | None = None
 
     def residual(self, tile: Tile) -> np.ndarray:
         """Data without stars and sky, NaN where bad."""
@@ -149,15 +158,17 @@ class StarField:
         return np.where(good, residual, np.nan)
 
     def local_bkg(self) -> np.ndarray:
-        """The sky beneath each star: mesh and ring together."""
-        return self.model.sky.at(self.state.x, self.state.y) + self.state.level
+        """The sky beneath each star: mesh and ring together, or what was given."""
+        state = self.state
+        level = self.model.sky.at(state.x, state.y) + state.level
+        return np.where(np.isfinite(state.own_sky), state.own_sky, level)
 
 
 def fit_star_field(
     image: FieldImage,
     psfs: PsfField,
     options: StarFieldOptions = StarFieldOptions(),
-    initial: tuple[np.ndarray, np.ndarray, np.ndarray] | None = None,
+    initial: GivenStars | None = None,
 ) -> StarField:
     """Find and measure the stars of a field.
 
@@ -166,9 +177,10 @@ def fit_star_field(
     image : `galstep.core.star_field.tiles.FieldImage`
     psfs : `galstep.core.star_field.psf.PsfField`
     options : StarFieldOptions, optional
-    initial : (x, y, flux), optional
-        Stars that are in the field whatever is found: arrays in pixels; flux may
-        hold NaN. They are never dropped.
+    initial : GivenStars, optional
+        Stars that are in the field whatever is found; they are never dropped. Those
+        without a place, or so far off the frame that no pixel is theirs, are not
+        fitted: `galstep.core.star_field.rows.rows_of_field` has a row for them.
 
     Returns
     -------
@@ -177,7 +189,7 @@ def fit_star_field(
     """
     run = _FieldRun(image, psfs, options)
     if initial is not None:
-        run.add_given(*initial)
+        run.add_given(initial)
     run.measure_sky()
     if initial is not None:
         run.first_fluxes()
@@ -203,6 +215,9 @@ class _FieldRun:
         self.options = options
         half = psfs.matrix_half_size if options.half_size is None else options.half_size
         tiles = make_tiles(image.shape, options.tile_size)
+        typical = image.typical_error()
+        if np.isfinite(typical):
+            image = image.with_sigma(typical)
         self.model = FieldModel(image, psfs, tiles, half)
         self.fwhm = psfs.mean.fwhm
         self.matched = psfs.mean.derived("matched filter", lambda: MatchedFilter(psfs))
@@ -214,6 +229,7 @@ class _FieldRun:
         self.unrest, self.errors = np.zeros(0), np.zeros((0, 3))
         self.rejected = np.zeros((0, 2))
         self.history, self.n_given, self.without_flux = [], 0, np.zeros(0, dtype=bool)
+        self.given: GivenStars | None = None
 
     # ------------------------------------------------------------------- sky
 
@@ -236,6 +252,9 @@ class _FieldRun:
         mesh, scatter = measure_mesh(
             model.image.shape, options.box_size, lambda t: model.without_stars(t, self.state)
         )
+        if model.image.err is None:
+            # a frame without noise is rounded
+            scatter = np.fmax(scatter, self.rounding)
         known = model.image.err is not None or not scatter > 0
         change = 0.0
         if options.background == "global" and scatter > 0:
@@ -246,20 +265,29 @@ class _FieldRun:
         )
         return change
 
+    @cached_property
+    def rounding(self):
+        return self.model.image.rounding(self.model.tiles)
+
     @property
     def _local_radii(self):
         return self.options.local_radii if self.options.background == "local" else None
 
     # ------------------------------------------------------------- positions
 
-    def add_given(self, x, y, flux):
-        """Stars that the user gives."""
-        flux = np.broadcast_to(np.asarray(flux, dtype=float), np.shape(x))
-        self.without_flux = ~np.isfinite(flux)
-        flux = np.where(self.without_flux, 0.0, flux)
-        self.state = StarState.start(x, y, flux, TRUST, number=np.arange(len(x)))
-        self.unrest, self.errors = np.full(len(x), np.inf), np.full((len(x), 3), np.nan)
-        self.n_given = len(x)
+    def add_given(self, given):
+        """Stars that the user gives; those with no pixel in the frame stay out."""
+        self.given = given
+        number = np.flatnonzero(given.near(self.model.image.shape, self.model.half_size))
+        own = given.select(number)
+        self.without_flux = ~np.isfinite(own.flux)
+        flux = np.where(self.without_flux, 0.0, own.flux)
+        self.state = StarState.start(own.x, own.y, flux, TRUST, number=number)
+        if own.local_bkg is not None:
+            self.state = replace(self.state, own_sky=np.array(own.local_bkg, dtype=float))
+        self.n_given = len(own)
+        self.unrest = np.full(self.n_given, np.inf)
+        self.errors = np.full((self.n_given, 3), np.nan)
 
     def first_fluxes(self):
         """Fluxes where none is given: the linear fit at the given positions."""
@@ -267,7 +295,7 @@ class _FieldRun:
             return
         equations, self.state = self._equations()
         everyone = np.ones(len(self.state), dtype=bool)
-        step = solve_steps(held(equations, everyone), self.state.trust, self._nominal)
+        step = solve_steps(held(equations, everyone), self.state.trust)
         flux = np.where(self.without_flux, step[:, 0], self.state.flux)
         self.state = replace(self.state, flux=flux, flux_init=flux.copy())
 
@@ -309,10 +337,11 @@ class _FieldRun:
         sigma = self.model.image.sigma
         if self.model.image.err is not None and good.any():
             sigma = 1 / np.sqrt(np.median(weight[good]))
+        # in units of the noise: the finders have limits of their own in those of the image
         found = finder_peaks(
-            options.finder, residual, good, tile, frame, options.threshold * sigma, self.fwhm
+            options.finder, residual / sigma, good, tile, frame, options.threshold, self.fwhm
         )
-        return found, np.zeros(0)
+        return replace(found, flux=found.flux * sigma), np.zeros(0)
 
     def add(self, found):
         """Put new stars behind those that are there, by y."""
@@ -326,6 +355,8 @@ class _FieldRun:
 
     def _groups(self, state):
         separation = self.options.group_separation
+        if self.given is not None and self.given.group_id is not None:
+            return with_given_groups(state, self.given.group_id, separation)
         return None if separation is None else groups_of(state.x, state.y, separation)[0]
 
     @property
@@ -339,11 +370,6 @@ class _FieldRun:
         )
         return held(equations, self._held if who is None else self._held[who]), state
 
-    @property
-    def _nominal(self):
-        """Information of the flux of an isolated star."""
-        return 1 / (self.model.image.sigma**2 * self.model.psfs.mean.noise_area)
-
     def fit(self, n_steps, still=STILL):
         """Steps of all stars that move, and of those beside them."""
         last = None
@@ -354,7 +380,7 @@ class _FieldRun:
             if not len(who):
                 return
             equations, self.state = self._equations(who)
-            step = solve_steps(equations, self.state.trust[who], self._nominal)
+            step = solve_steps(equations, self.state.trust[who])
             self._take(who, step, equations)
             last = who, equations
         if last is not None:
@@ -480,14 +506,16 @@ class _FieldRun:
         # those of the steps lack neighbours that stood still
         equations, self.state = self._equations()
         errors, state = star_errors(equations), self.state
+        measured = ~equations.unseen & (equations.blocks[: len(state), 0, 0] > 0)
         quality = fit_quality(self.model, state, np.where(self._held, 1, 3))
         flags = star_flags(
             state, errors, quality, self.model.image.shape, self.model.half_size, still,
             options.xy_bound,
         )  # fmt: skip
-        group_id, group_size = groups_of(
-            state.x, state.y, options.group_separation or 2 * self.model.half_size + 1
-        )
+        group_id = self._groups(state)
+        if group_id is None:
+            group_id, _ = groups_of(state.x, state.y, 2 * self.model.half_size + 1)
         return StarField(
-            state, errors, quality, flags, group_id, group_size, self.model, self.history
-        )
+            state, errors, quality, flags, group_id, group_sizes(group_id), self.model,
+            self.history, measured, self._held, self.given,
+        )  # fmt: skip

@@ -7,6 +7,7 @@ group; see `photutils.psf.PSFPhotometry` and ``IterativePSFPhotometry``.
 from __future__ import annotations
 
 import warnings
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -15,18 +16,17 @@ from astropy.table import QTable, Table
 from astropy.utils.exceptions import AstropyUserWarning
 
 from galstep.core.star_field.detect import MatchedFilter, apart, matched_filter_peaks
-from galstep.core.star_field.rows import rows_of_photutils
-from galstep.core.star_field.sky import SkyMesh, measure_mesh
-from galstep.core.star_field.tiles import Tile
-from galstep.exceptions import ParameterError
+from galstep.core.star_field.rows import rows_of_photutils, with_given
+from galstep.core.star_field.sky import SkyMesh, clipped_level, measure_mesh
+from galstep.core.star_field.tiles import FieldImage, Tile, make_tiles
 
 if TYPE_CHECKING:
     from photutils.psf import GriddedPSFModel, ImagePSF
 
+    from galstep.core.star_field.given import GivenStars
     from galstep.core.star_field.photometry import StarFieldOptions
     from galstep.core.star_field.psf import PsfField
     from galstep.core.star_field.rows import StarRows
-    from galstep.core.star_field.tiles import FieldImage
 
 __all__ = ["PeerField", "measure_by_photutils", "peer_psf"]
 
@@ -85,7 +85,9 @@ class _MatchedFinder:
         frame = Tile(0, 0, data.shape[1], data.shape[0])
         _, good = self.image.read(frame)
         weight = self.image.weight(frame, good, np.zeros(data.shape))
-        residual = np.where(good, data, 0.0)
+        # with a sky beside each star there is none yet beneath them
+        level = clipped_level(data[good])[0] if self.options.background == "local" else 0.0
+        residual = np.where(good, data - level, 0.0)
         found, _ = matched_filter_peaks(
             self.matched, residual, weight, None, frame, frame, self.options.threshold
         )
@@ -111,7 +113,7 @@ def measure_by_photutils(
     image: FieldImage,
     psfs: PsfField,
     options: StarFieldOptions,
-    initial: tuple[np.ndarray, np.ndarray, np.ndarray] | None = None,
+    initial: GivenStars | None = None,
     aperture_radius: float = 3.0,
 ) -> PeerField:
     """Find and measure the stars of a field with photutils.
@@ -121,7 +123,8 @@ def measure_by_photutils(
     image : `galstep.core.star_field.tiles.FieldImage`
     psfs : `galstep.core.star_field.psf.PsfField`
     options : `galstep.core.star_field.StarFieldOptions`
-    initial : (x, y, flux), optional
+    initial : GivenStars, optional
+        If the flux of one is not known, all first fluxes are measured in apertures.
     aperture_radius : float, optional
         Pixels; for first fluxes that are not given.
 
@@ -131,18 +134,19 @@ def measure_by_photutils(
     """
     from photutils.utils.exceptions import NoDetectionsWarning
 
+    image, scale, mesh = _in_units_of_the_noise(image, options)
     whole = Tile(0, 0, image.shape[1], image.shape[0])
     data, good = image.read(whole)
-    mesh, scatter = measure_mesh(image.shape, options.box_size, lambda t: image.read(t))
-    if image.err is None and scatter > 0:
-        image = image.with_sigma(scatter)
-    if options.background != "global":
-        mesh = SkyMesh.flat()
     data = data - mesh.image(whole)
     weight = image.weight(whole, good, np.zeros(image.shape))
     error = np.divide(1.0, np.sqrt(weight), out=np.full(image.shape, np.inf), where=weight > 0)
     phot = _photometry(psfs, image, options, float(np.median(error[good])), aperture_radius)
-    start = None if initial is None else _init_table(*initial)
+    own = np.zeros(0, dtype=int)
+    if initial is not None:
+        own = np.flatnonzero(initial.near(image.shape, _half_size(psfs, options)))
+    start = _init_table(initial.select(own), mesh, scale) if len(own) else None
+    if start is None and options.finder == "none":
+        return _nothing(initial, np.where(good, scale * data, np.nan))
     with warnings.catch_warnings():
         # what they say of single stars is in the flags
         warnings.simplefilter("ignore", AstropyUserWarning)
@@ -151,14 +155,51 @@ def measure_by_photutils(
         table = phot(data, mask=~good, error=error, init_params=start)
         residual = data if table is None else phot.make_residual_image(data)
     rows = rows_of_photutils(table, mesh.at)
-    return PeerField(rows, np.where(good, residual, np.nan))
+    if initial is not None:
+        number = np.full(len(rows), -1)
+        number[: len(own)] = own
+        rows = with_given(rows, initial, number, image.shape)
+    return PeerField(_in_image_units(rows, scale), np.where(good, scale * residual, np.nan))
+
+
+def _in_units_of_the_noise(image, options):
+    """The image, one of its new units and its sky: photutils has limits in absolute units."""
+    mesh, scatter = measure_mesh(image.shape, options.box_size, image.read)
+    scale = image.typical_error()
+    if image.err is None:
+        scale = np.fmax(scatter, image.rounding(make_tiles(image.shape, max(image.shape))))
+    scale = float(scale) if scale > 0 else 1.0
+    err = None if image.err is None else np.asarray(image.err, dtype=float) / scale
+    gain = None if image.gain is None else image.gain * scale
+    scaled = FieldImage(np.asarray(image.data, dtype=float) / scale, err, image.mask, 1.0, gain)
+    levels = mesh.levels / scale if options.background == "global" else np.zeros((1, 1))
+    return scaled, scale, SkyMesh(levels, mesh.x, mesh.y)
+
+
+def _in_image_units(rows, scale):
+    """`StarRows` measured in units of the noise."""
+    names = ("local_bkg", "flux_init", "flux_fit", "flux_err")
+    return replace(rows, **{name: getattr(rows, name) * scale for name in names})
+
+
+def _half_size(psfs, options):
+    """Half-size of the box of the fit."""
+    return psfs.matrix_half_size if options.half_size is None else options.half_size
+
+
+def _nothing(initial, residual):
+    """A field without a star that can be fitted."""
+    rows = rows_of_photutils(None, lambda x, y: np.zeros(len(x)))
+    if initial is not None:
+        rows = with_given(rows, initial, np.zeros(0, dtype=int), residual.shape)
+    return PeerField(rows, residual)
 
 
 def _photometry(psfs, image, options, sigma, aperture_radius):
     from photutils.background import LocalBackground
     from photutils.psf import IterativePSFPhotometry, PSFPhotometry, SourceGrouper
 
-    half = psfs.matrix_half_size if options.half_size is None else options.half_size
+    half = _half_size(psfs, options)
     finder = _finder(psfs, image, options, sigma)
     common = dict(
         xy_bounds=options.xy_bound,
@@ -177,12 +218,13 @@ def _photometry(psfs, image, options, sigma, aperture_radius):
     return IterativePSFPhotometry(model, shape, finder, maxiters=options.n_passes, **common)
 
 
-def _init_table(x, y, flux):
-    table = Table({"x": np.asarray(x, dtype=float), "y": np.asarray(y, dtype=float)})
-    flux = np.broadcast_to(np.asarray(flux, dtype=float), table["x"].shape)
-    known = np.isfinite(flux)
-    if known.any() and not known.all():
-        raise ParameterError("init_params: photutils needs the flux of all stars or of none")
-    if known.all() and len(flux):
-        table["flux"] = flux
+def _init_table(given, mesh, scale):
+    """First values of stars in units of the noise, as photutils names them."""
+    table = Table({"x": given.x, "y": given.y})
+    if np.isfinite(given.flux).all():
+        table["flux"] = given.flux / scale
+    if given.group_id is not None:
+        table["group_id"] = given.group_id
+    if given.local_bkg is not None:
+        table["local_bkg"] = given.local_bkg / scale - mesh.at(given.x, given.y)
     return table

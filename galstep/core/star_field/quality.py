@@ -18,7 +18,15 @@ from galstep.core.star_field.boxes import boxes_are_cheaper, look_at_boxes
 if TYPE_CHECKING:
     from galstep.core.star_field.solve import FieldEquations, FieldModel, StarState
 
-__all__ = ["FitQuality", "fit_quality", "groups_of", "star_errors", "star_flags"]
+__all__ = [
+    "FitQuality",
+    "fit_quality",
+    "group_sizes",
+    "groups_of",
+    "star_errors",
+    "star_flags",
+    "with_given_groups",
+]
 
 # Neighbours that share in a star's error; the next would change it by a per cent.
 MAX_NEIGHBOURS = 8
@@ -44,6 +52,40 @@ def groups_of(x: np.ndarray, y: np.ndarray, separation: float) -> tuple[np.ndarr
     _, first, label = np.unique(label, return_index=True, return_inverse=True)
     rank = np.argsort(np.argsort(first))
     return rank[label] + 1, np.bincount(label)[label]
+
+
+def group_sizes(group_id: np.ndarray) -> np.ndarray:
+    """How many stars each star's group has: (N,) int array."""
+    _, label, count = np.unique(group_id, return_inverse=True, return_counts=True)
+    return count[label]
+
+
+def with_given_groups(
+    state: StarState, group_id: np.ndarray, separation: float | None
+) -> np.ndarray:
+    """Groups as they were given; stars that were found make groups of their own.
+
+    Parameters
+    ----------
+    state : `galstep.core.star_field.solve.StarState`
+    group_id : (n,) int array
+        Of the stars that were given, by their number.
+    separation : float or None
+        What links stars that were found, pixels; None: each is alone.
+
+    Returns
+    -------
+    (N,) int array
+    """
+    found = state.number < 0
+    groups = np.empty(len(state), dtype=int)
+    groups[~found] = group_id[state.number[~found]]
+    first = int(group_id.max(initial=0))
+    linked = np.arange(1, np.count_nonzero(found) + 1)
+    if separation is not None:
+        linked, _ = groups_of(state.x[found], state.y[found], separation)
+    groups[found] = first + linked
+    return groups
 
 
 def star_errors(equations: FieldEquations, wanted: np.ndarray | None = None) -> np.ndarray:

@@ -2,19 +2,27 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 import numpy as np
+
+from galstep.core.star_field.given import next_ids
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from astropy.table import QTable
 
+    from galstep.core.star_field.given import GivenStars
     from galstep.core.star_field.photometry import StarField
 
-__all__ = ["StarRows", "rows_of_field", "rows_of_photutils"]
+__all__ = ["StarRows", "rows_of_field", "rows_of_photutils", "with_given"]
+
+# What a fit leaves in a row.
+_FITTED = (
+    "x_fit", "y_fit", "flux_fit", "x_err", "y_err", "flux_err", "qfit", "cfit", "reduced_chi2",
+)  # fmt: skip
 
 
 @dataclass(frozen=True, eq=False)
@@ -49,9 +57,13 @@ class StarRows:
 
 
 def rows_of_field(field: StarField) -> StarRows:
-    """The rows of a `galstep.core.star_field.StarField`."""
+    """The rows of a `galstep.core.star_field.StarField`.
+
+    Stars that were given come first, each in its place and under its id. What was
+    not measured of them is NaN, with the flags that say why.
+    """
     state, quality = field.state, field.quality
-    return StarRows(
+    rows = StarRows(
         np.arange(1, len(state) + 1),
         field.group_id, field.group_size, field.local_bkg(),
         state.x_init, state.y_init, state.flux_init,
@@ -60,6 +72,76 @@ def rows_of_field(field: StarField) -> StarRows:
         quality.n_pixels_fit, quality.qfit, quality.cfit, quality.reduced_chi2,
         field.flags,
     )  # fmt: skip
+    if field.measured is not None and not field.measured.all():
+        rows = _without_numbers(rows, ~field.measured, field.held)
+    if field.given is None:
+        return rows
+    return with_given(rows, field.given, state.number, field.model.image.shape)
+
+
+def _without_numbers(rows, which, held):
+    """NaN in place of what a fit without data has left; places that were held stay."""
+    from photutils.psf import PSF_FLAGS
+
+    changed = {name: np.array(getattr(rows, name)) for name in _FITTED}
+    for name, values in changed.items():
+        own = which & ~held if name in ("x_fit", "y_fit") else which
+        values[own] = np.nan
+    flags = rows.flags.copy()
+    flags[which] &= ~PSF_FLAGS.NEGATIVE_FLUX
+    flags[which] |= PSF_FLAGS.NON_FINITE_FLUX | PSF_FLAGS.TOO_FEW_PIXELS
+    return replace(rows, **changed, flags=flags)
+
+
+def with_given(
+    rows: StarRows, given: GivenStars, number: np.ndarray, shape: tuple[int, int]
+) -> StarRows:
+    """Rows in the order of the stars that were given, those not fitted among them.
+
+    Parameters
+    ----------
+    rows : StarRows
+        Of the fit.
+    given : `galstep.core.star_field.given.GivenStars`
+    number : (N,) int array
+        Which given star each row is; -1 for those that were found.
+    shape : (ny, nx)
+        Of the image.
+
+    Returns
+    -------
+    StarRows
+    """
+    from photutils.psf import PSF_FLAGS
+
+    n_given, found = len(given), np.flatnonzero(number < 0)
+    fitted = np.full(n_given, -1)
+    fitted[number[number >= 0]] = np.flatnonzero(number >= 0)
+    index = np.concatenate([fitted, found])
+    lost = index < 0
+    columns = {}
+    for name in StarRows.__dataclass_fields__:
+        values = np.asarray(getattr(rows, name))
+        filler = np.nan if values.dtype.kind == "f" else 0
+        columns[name] = np.where(lost, filler, values[index] if len(values) else filler)
+        columns[name] = columns[name].astype(values.dtype)
+    columns["id"] = np.concatenate([given.id, next_ids(given.id, len(found))])
+    of_given = ("x_init", "x"), ("y_init", "y"), ("flux_init", "flux")
+    for name, own in of_given:
+        columns[name][:n_given][lost[:n_given]] = getattr(given, own)[lost[:n_given]]
+    columns["group_size"][lost] = 1
+    largest = int(columns["group_id"].max(initial=0))
+    columns["group_id"][lost] = np.arange(largest + 1, largest + 1 + np.count_nonzero(lost))
+    if given.group_id is not None:
+        columns["group_id"][:n_given] = given.group_id
+    placed = np.append(given.placed(), np.ones(len(found), dtype=bool))
+    flags = columns["flags"]
+    flags[lost] = PSF_FLAGS.NON_FINITE_FLUX | PSF_FLAGS.NO_COVARIANCE
+    flags[lost & ~placed] |= PSF_FLAGS.NON_FINITE_POSITION
+    flags[lost & placed] |= PSF_FLAGS.NO_OVERLAP | PSF_FLAGS.OUTSIDE_BOUNDS
+    if given.local_bkg is not None:
+        flags[:n_given][~np.isfinite(given.local_bkg)] |= PSF_FLAGS.NON_FINITE_LOCALBKG
+    return StarRows(**columns)
 
 
 def rows_of_photutils(

@@ -31,8 +31,10 @@ __all__ = ["FieldEquations", "FieldModel", "StarState", "field_equations", "held
 KEPT_PIXELS = 6_000_000
 # What a star leaves out of its box, in sigma of a pixel.
 NEGLIGIBLE = 0.05
-# Smallest share of a star's information that may be seen, else it has no flux of its own.
-LEAST_INFORMATION = 1e-3
+# Smallest share of a star's P^2 that must lie on good pixels, else it has no flux of its own.
+LEAST_SEEN = 1e-3
+# Keeps two stars at one place apart, as a share of the information of each flux.
+RIDGE = 1e-9
 # Of the conjugate gradients: what may be left, in units of the unknowns' own errors.
 ACCURACY, MAX_CG_STEPS = 1e-10, 500
 
@@ -43,7 +45,8 @@ class StarState:
 
     ``level`` is the sky beside each star above the mesh; ``trust`` how far a
     position is let move in one step (pixels); ``step_x``, ``step_y`` the last one;
-    ``number`` the place of a star that was given, -1 for the others.
+    ``number`` the place of a star that was given, -1 for the others; ``own_sky`` the
+    level beneath a star that was given with it (mesh included), else NaN.
     """
 
     x: np.ndarray
@@ -57,6 +60,7 @@ class StarState:
     number: np.ndarray
     step_x: np.ndarray
     step_y: np.ndarray
+    own_sky: np.ndarray
 
     def __len__(self) -> int:
         return len(self.x)
@@ -76,7 +80,7 @@ class StarState:
         return cls(
             x, y, flux, x.copy(), y.copy(), flux.copy(),
             np.zeros(len(x)), np.full(len(x), float(trust)), number,
-            np.zeros(len(x)), np.zeros(len(x)),
+            np.zeros(len(x)), np.zeros(len(x)), np.full(len(x), np.nan),
         )  # fmt: skip
 
     def select(self, keep: np.ndarray) -> StarState:
@@ -220,12 +224,20 @@ class FieldEquations:
     ``right`` is (N, 3) and ``blocks`` (npairs, 3, 3) for the pairs ``first``,
     ``second``, each star with itself first; in the order flux, x, y. Positions
     are in units of pixels, derivatives those of the star as bright as it is.
+    ``seen`` is the share of each star's sum of P^2 that lies on good pixels: it
+    knows neither the unit of the image nor how noisy the pixels are.
     """
 
     right: np.ndarray
     first: np.ndarray
     second: np.ndarray
     blocks: np.ndarray
+    seen: np.ndarray
+
+    @property
+    def unseen(self) -> np.ndarray:
+        """Stars too much of which lies on bad pixels or off the frame: (N,) bool."""
+        return ~(self.seen >= LEAST_SEEN)
 
 
 def _pairs(state, reach, groups):
@@ -269,6 +281,7 @@ def field_equations(
     state : StarState
     """
     who = np.arange(len(state)) if who is None else np.asarray(who)
+    state = _with_own_sky(model, state)
     if local_radii is None:
         wings = boxes_are_cheaper(model, state, who)
         if wings is not None:
@@ -276,7 +289,7 @@ def field_equations(
     free, half = state.select(who), model.half_size
     pairs = _pairs(free, 2 * half, None if groups is None else groups[who])
     sums = _Sums(np.zeros((len(who), 3)), np.zeros((len(who), 3, 3)),
-                 np.zeros((len(pairs), 3, 3)), free.level.copy())  # fmt: skip
+                 np.zeros((len(pairs), 3, 3)), free.level.copy(), np.zeros(len(who)))  # fmt: skip
     margin = half if local_radii is None else max(half, int(np.ceil(local_radii[1])) + 1)
     for tile in model.tiles:
         own = np.flatnonzero(_owned(tile, free, model.image.shape))
@@ -293,18 +306,33 @@ def field_equations(
         np.concatenate([order, pairs[:, 0]]),
         np.concatenate([order, pairs[:, 1]]),
         np.concatenate([sums.own, sums.pairs]),
+        sums.seen * model.psfs.mean.noise_area,
     )
     return equations, replace(state, level=level)
+
+
+def _with_own_sky(model, state):
+    """The state with the levels, above the mesh, that were given with stars."""
+    own = np.isfinite(state.own_sky)
+    if not own.any():
+        return state
+    level = state.level.copy()
+    level[own] = state.own_sky[own] - model.sky.at(state.x_init[own], state.y_init[own])
+    return replace(state, level=level)
 
 
 def _equations_of_boxes(model, state, who, groups, wings):
     """The same sums, from the boxes of the stars alone."""
     boxes = look_at_boxes(model, state, who, wings)
     free = state.select(who)
+    squares = np.einsum("npq,npq,npq->n", boxes.good, boxes.stamps[:, 0], boxes.stamps[:, 0])
     boxes.stamps[:, 1:] *= free.flux[:, None, None, None]
     pairs = _pairs(free, 2 * model.half_size, None if groups is None else groups[who])
     weighted = boxes.stamps * boxes.weight[:, None]
-    right = np.einsum("napq,npq->na", weighted, boxes.residual)
+    residual = boxes.residual
+    if free.level.any():
+        residual = residual - free.level[:, None, None]
+    right = np.einsum("napq,npq->na", weighted, residual)
     shape = (len(who), 3, (2 * model.half_size + 1) ** 2)
     own = weighted.reshape(shape) @ boxes.stamps.reshape(shape).transpose(0, 2, 1)
     order = np.arange(len(who))
@@ -313,17 +341,19 @@ def _equations_of_boxes(model, state, who, groups, wings):
         np.concatenate([order, pairs[:, 0]]),
         np.concatenate([order, pairs[:, 1]]),
         np.concatenate([own, pair_products(model, free, boxes, pairs)]),
+        squares * model.psfs.mean.noise_area,
     )
 
 
 @dataclass(frozen=True, eq=False)
 class _Sums:
-    """What the tiles add to, in place: gradients, blocks, local sky."""
+    """What the tiles add to, in place: gradients, blocks, local sky, P^2 on good pixels."""
 
     right: np.ndarray
     own: np.ndarray
     pairs: np.ndarray
     level: np.ndarray
+    seen: np.ndarray
 
 
 def _frame_of(stars, tile):
@@ -342,7 +372,8 @@ def _add_tile(model, state, free, own, pairs, frame, local_radii, sums):
     stamps[:, 1:] *= free.flux[used, None, None, None]
     if local_radii is not None:
         x, y = free.x[own] - frame.x0, free.y[own] - frame.y0
-        sums.level[own] = annulus_levels(residual, good, x, y, local_radii)
+        level = annulus_levels(residual, good, x, y, local_radii)
+        sums.level[own] = np.where(np.isfinite(free.own_sky[own]), sums.level[own], level)
     at = np.searchsorted(used, own)
     own_stamps = stamps[at], ix[at], iy[at]
     sums.right[own] = project_stamps((weight * residual)[None], *own_stamps)[:, 0]
@@ -350,9 +381,28 @@ def _add_tile(model, state, free, own, pairs, frame, local_radii, sums):
         on_level = project_stamps(weight[None], *own_stamps)[:, 0]
         sums.right[own] -= sums.level[own, None] * on_level
     sums.own[own] = gram_stamps(weight, stamps, ix, iy, at, at)
+    sums.seen[own] = _squares_seen(good, *own_stamps)
     if len(mine):
         i, j = np.searchsorted(used, pairs[mine]).T
         sums.pairs[mine] = gram_stamps(weight, stamps, ix, iy, i, j)
+
+
+def _squares_seen(good, stamps, ix, iy):
+    """Sum of P^2 on good pixels of a frame, for each star."""
+    squares = np.einsum("npq,npq->n", stamps[:, 0], stamps[:, 0])
+    half, (ny, nx) = stamps.shape[-1] // 2, good.shape
+    # only stars with a bad pixel, or an edge, in their box are worth a closer look
+    partial = (ix < half) | (iy < half) | (ix >= nx - half) | (iy >= ny - half)
+    x, y, side = ix[~partial] - half, iy[~partial] - half, 2 * half + 1
+    bad = np.pad((~good).cumsum(axis=0).cumsum(axis=1), ((1, 0), (1, 0)))
+    partial[~partial] = (
+        bad[y + side, x + side] - bad[y, x + side] - bad[y + side, x] + bad[y, x]
+    ) > 0
+    if partial.any():
+        order = np.arange(np.count_nonzero(partial))
+        some = stamps[partial], ix[partial], iy[partial]
+        squares[partial] = gram_stamps(good.astype(float), *some, order, order)[:, 0, 0]
+    return squares
 
 
 def _owned(tile, state, shape):
@@ -381,10 +431,10 @@ def held(equations: FieldEquations, which: np.ndarray) -> FieldEquations:
     right[which, 1:] = 0.0
     blocks[which[equations.first], 1:, :] = 0.0
     blocks[which[equations.second], :, 1:] = 0.0
-    return FieldEquations(right, equations.first, equations.second, blocks)
+    return replace(equations, right=right, blocks=blocks)
 
 
-def solve_steps(equations: FieldEquations, trust: np.ndarray, nominal: float) -> np.ndarray:
+def solve_steps(equations: FieldEquations, trust: np.ndarray) -> np.ndarray:
     """The Gauss-Newton step of every star.
 
     Solved by conjugate gradients in units of each unknown's own error, to a
@@ -394,10 +444,8 @@ def solve_steps(equations: FieldEquations, trust: np.ndarray, nominal: float) ->
     ----------
     equations : FieldEquations
     trust : (N,) array
-        A prior of this width (pixels) on the step of each position.
-    nominal : float
-        Information of an isolated star's flux: below a thousandth of it a
-        star keeps the flux it has.
+        A prior of this width (pixels) on the step of each position. A star that is
+        not seen (`FieldEquations.unseen`) keeps the flux it has.
 
     Returns
     -------
@@ -408,10 +456,12 @@ def solve_steps(equations: FieldEquations, trust: np.ndarray, nominal: float) ->
     if not n_stars:
         return np.zeros((0, 3))
     right, blocks = equations.right.copy(), equations.blocks.copy()
-    unseen = blocks[:n_stars, 0, 0] < LEAST_INFORMATION * nominal
-    right[unseen] = 0.0
     own = np.einsum("naa->na", blocks[:n_stars])
-    own[:, 0] += np.where(unseen, nominal, 1e-9 * nominal)
+    unseen = equations.unseen | ~(own[:, 0] > 0)
+    right[unseen] = 0.0
+    for side in (equations.first, equations.second):
+        blocks[unseen[side]] = 0.0
+    own[:, 0] = np.where(unseen, 1.0, own[:, 0] * (1 + RIDGE))
     own[:, 1:] += (1.0 / trust**2)[:, None]
     scale = 1 / np.sqrt(own)
     blocks *= scale[equations.first][:, :, None] * scale[equations.second][:, None, :]

@@ -13,6 +13,13 @@ import numpy as np
 
 __all__ = ["FieldImage", "Tile", "make_tiles"]
 
+# Pixels of an error plane that are looked at for the typical error, more or less.
+MOST_SAMPLES = 250_000
+# The percentile of them that is typical: one sigma below the middle of a Gaussian.
+QUIET = 15.87
+# Of the largest value: numbers of float32, as most images have them.
+ROUNDING = 1e-7
+
 
 @dataclass(frozen=True)
 class Tile:
@@ -88,7 +95,8 @@ class FieldImage:
     mask : (ny, nx) bool array, optional
         True = bad, beside pixels that are not finite.
     sigma : float
-        1-sigma noise of a pixel where there is no ``err``.
+        1-sigma noise of a pixel: where there is no ``err`` the noise, else a
+        yardstick for what is negligible. See `typical_error`.
     gain : float, optional
         Electrons per image unit: adds the Poisson noise of the model, where
         there is no ``err``.
@@ -104,6 +112,29 @@ class FieldImage:
     def shape(self) -> tuple[int, int]:
         """(ny, nx)."""
         return self.data.shape
+
+    def typical_error(self) -> float:
+        """The error of a quiet pixel: what is small beside it is negligible.
+
+        Returns
+        -------
+        float
+            Of some hundred thousand pixels on a lattice that is the same for every
+            tiling; the sixth of them with the least error sets it, so that
+            neither bright stars nor shallow parts do. NaN without ``err`` or good pixels.
+        """
+        if self.err is None:
+            return np.nan
+        step = max(1, int(np.sqrt(self.err.shape[0] * self.err.shape[1] / MOST_SAMPLES)))
+        error = np.asarray(self.err[::step, ::step], dtype=float)
+        good = np.isfinite(error) & (error > 0) & np.isfinite(self.data[::step, ::step])
+        if self.mask is not None:
+            good &= ~np.asarray(self.mask[::step, ::step], dtype=bool)
+        return float(np.percentile(error[good], QUIET)) if good.any() else np.nan
+
+    def rounding(self, tiles: list[Tile]) -> float:
+        """What the pixels are good to at best: the noise of a frame without noise."""
+        return ROUNDING * max(float(np.abs(self.read(tile)[0]).max()) for tile in tiles)
 
     def with_sigma(self, sigma: float) -> FieldImage:
         """The same image with another noise."""

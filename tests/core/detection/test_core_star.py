@@ -1,5 +1,7 @@
 """A star that the galaxy has swallowed is looked for once, and only kept if it is there."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from astropy.table import Table
@@ -63,3 +65,24 @@ def test_one_that_is_listed_is_not_looked_for(monkeypatch):
     monkeypatch.setattr(core_star, "fit_scene", None)  # would fail if it were called
     known = fitted(0.1, listed=[(GALAXY.x_0 + 0.2, GALAXY.y_0)])
     assert looked(known) is known
+
+
+def test_a_steep_galaxy_starts_anew_beside_its_companions(monkeypatch):
+    """n = 6 is suspect: the target starts anew, and nobody else does."""
+    without = fitted(0.0)
+    steep, other = (replace(GALAXY, n=6.0), replace(GALAXY, x_0=45.0, r_eff=2.0))
+    state = SceneState.start(without.bands, [steep.to_vector(), other.to_vector()], [[50.0, 3.0]])
+    tried = []
+
+    def remembered(bands, start, *args, **kwargs):
+        tried.append(start)
+        return fit_scene(bands, start, *args, **kwargs)
+
+    monkeypatch.setattr(core_star, "fit_scene", remembered)
+    monkeypatch.setattr(core_star, "run_ladder", lambda *args: without)
+    looked(replace(without, solution=replace(without.solution, state=state)))
+    (start,) = tried
+    assert list(start.galaxy_id) == [0, 1] and list(start.target) == [True, False]
+    assert np.exp(start.shapes[0, 5]) == pytest.approx(1.5)
+    assert start.shapes[1] == pytest.approx(other.to_vector())
+    assert start.galaxy_flux[0, 1] == 3.0

@@ -75,7 +75,7 @@ def test_the_array_given_is_not_kept_alive():
 
 def test_errors_name_the_psf():
     for _ in range(2):
-        with pytest.raises(InputError, match="PSF of F150W must have light in it"):
+        with pytest.raises(InputError, match="PSF of F150W must hold light"):
             effective_psf(np.zeros((5, 5)), 4, name="PSF of F150W")
 
 

@@ -90,7 +90,7 @@ def test_steps_lead_to_the_truth():
     model, state, (x, y, flux) = start()
     for _ in range(6):
         equations, state = field_equations(model, state)
-        step = solve_steps(equations, state.trust, 1.0)
+        step = solve_steps(equations, state.trust)
         state = replace(
             state, flux=state.flux + step[:, 0], x=state.x + step[:, 1], y=state.y + step[:, 2]
         )
@@ -117,7 +117,7 @@ def test_held_positions_stay():
     which = np.zeros(len(state), bool)
     which[::2] = True
     equations = held(field_equations(model, state)[0], which)
-    step = solve_steps(equations, state.trust, 1.0)
+    step = solve_steps(equations, state.trust)
     assert (step[which, 1:] == 0).all()
     assert (step[~which, 1:] != 0).any(axis=1).all()
     errors = star_errors(equations)
@@ -145,14 +145,14 @@ def test_star_without_data_keeps_its_flux():
     model = FieldModel(FieldImage(image, error, mask), psfs, make_tiles(image.shape, 1000), 5)
     state = StarState.start(x, y, flux, 0.3)
     equations, _ = field_equations(model, state)
-    assert solve_steps(equations, state.trust, 1.0)[0] == pytest.approx([0, 0, 0], abs=1e-12)
+    assert solve_steps(equations, state.trust)[0] == pytest.approx([0, 0, 0], abs=1e-12)
 
 
 def test_no_stars():
     model, state, _ = start()
     none = state.select(np.zeros(0, int))
     equations, _ = field_equations(model, none)
-    assert solve_steps(equations, none.trust, 1.0).shape == (0, 3)
+    assert solve_steps(equations, none.trust).shape == (0, 3)
     assert star_errors(equations).shape == (0, 3)
 
 
