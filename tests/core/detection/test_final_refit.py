@@ -207,7 +207,7 @@ def test_not_converged_is_an_error_if_asked(scene, monkeypatch):
     monkeypatch.setattr("galstep.core.detection.ladder.MAX_LAST_FITS", 0)
     bands = bands_of(scene)
     state = true_state(scene, bands)
-    far = replace(state, x=state.x + 0.6, x_prior=state.x + 0.6)
+    far = replace(state, x=state.x + 1.2, x_prior=state.x + 1.2)
     options = dict(NO_SEARCH, keep=-np.inf, final_iterations=1, max_iterations=1)
     assert not run(scene, state=far, **options).solution.converged
     with pytest.raises(GalstepError, match="star fit failed: chi2 still fell when the steps ran"):

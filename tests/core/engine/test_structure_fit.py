@@ -95,9 +95,7 @@ class TestArms:
     @pytest.mark.parametrize("factor", [1e-9, 1e9])
     def test_units_do_not_matter(self, arms, factor):
         synthetic, truth, (bands, fit, (found,)) = arms
-        band = replace(
-            bands[0], data=factor * bands[0].data, weight=bands[0].weight / factor**2
-        )
+        band = replace(bands[0], data=factor * bands[0].data, weight=bands[0].weight / factor**2)
         state = replace(
             fit.state,
             galaxy_flux=factor * fit.state.galaxy_flux,
@@ -192,9 +190,7 @@ def test_a_band_without_data():
     synthetic = scene(1, filters=FILTERS)
     bands = bands_of(synthetic)
     nothing = np.ones(SHAPE, dtype=bool)
-    bands[1] = replace(
-        bands[1], mask=nothing, data=np.zeros(SHAPE), weight=np.zeros(SHAPE)
-    )
+    bands[1] = replace(bands[1], mask=nothing, data=np.zeros(SHAPE), weight=np.zeros(SHAPE))
     fit = fit_scene(bands, truth_without_stars(synthetic, bands), PINNED)
     found = solve_structure(bands, fit.state, fit.evaluation)
     assert (found[0].precision == NO_STRUCTURE).all()

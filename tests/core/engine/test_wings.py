@@ -20,9 +20,7 @@ def winged_psf():
     """Wings that fall as r^-3, to 50 px."""
     offset = np.arange(-100, 101) / 2
     radius = np.hypot(offset[:, None], offset)
-    return EffectivePSF.from_array(
-        np.exp(-0.5 * radius**2) + 0.03 * (1 + radius**2 / 4) ** -1.5, 2
-    )
+    return EffectivePSF.from_array(np.exp(-0.5 * radius**2) + 0.03 * (1 + radius**2 / 4) ** -1.5, 2)
 
 
 PSF = winged_psf()
