@@ -223,7 +223,7 @@ class Ladder:
                 reuse=self.evaluated,
             )
             self._take_solution()
-            if self.solution.gained < GAINS_NOTHING:
+            if not self.solution.gained >= GAINS_NOTHING:  # stars fitted in turn do not say
                 return
 
     def converge(self) -> None:

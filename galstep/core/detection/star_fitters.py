@@ -19,6 +19,7 @@ from galstep.core.engine.normal import wing_half_sizes
 from galstep.core.engine.solve import Solution, fit_scene
 from galstep.core.imaging.stars import StarRenderer
 from galstep.exceptions import ParameterError
+from galstep.core.engine.wings import with_far_wings, without_far_wings
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -123,8 +124,7 @@ class StarFitter:
             rest = fit_without_stars(bands, stars.state, freedom, **options)
             n_iterations += stars.n_iterations + rest.n_iterations
             state, previous = rest.state, chi2
-            evaluation = normal.evaluate(bands, state, _half_sizes(bands, state), freedom)
-            chi2 = evaluation.chi2
+            chi2 = _evaluated(bands, state, freedom).chi2
             if abs(previous - chi2) < tolerance:
                 break
         converged = stars.converged and rest.converged
@@ -152,8 +152,8 @@ def fit_without_stars(
     Parameters and result as of `galstep.core.engine.solve.fit_scene`; the evaluation
     is that of the bands without stars.
     """
-    half_sizes = _half_sizes(bands, state)
-    own = []
+    half_sizes, own = _half_sizes(bands, state), []
+    bands, _ = without_far_wings(bands, state, half_sizes)
     for i, (band, sizes) in enumerate(zip(bands, half_sizes, strict=True)):
         x, y = band.to_pixels(state.x, state.y, state.shift[i])
         light = band.star_renderer.render(band.shape, x, y, state.star_flux[i], half_sizes=sizes)
@@ -161,6 +161,7 @@ def fit_without_stars(
     bare = state.select_stars(np.zeros(state.n_stars, dtype=bool))
     solution = fit_scene(own, bare, freedom, **options)
     names = ("x", "y", "x_prior", "y_prior", "star_flux", "star_id")
+    names += ("flux_precision", "star_probability")
     stars = {name: getattr(state, name) for name in names}
     return replace(solution, state=replace(solution.state, **stars))
 
@@ -201,15 +202,21 @@ def solution_at(
     n_iterations: int,
 ) -> Solution:
     """A `galstep.core.engine.solve.Solution` at a state, without a step and without equations."""
+    evaluation = _evaluated(bands, state, freedom)
+    return Solution(state, evaluation, _half_sizes(bands, state), n_iterations, converged)
+
+
+def _evaluated(bands, state, freedom, reuse=None):
+    """A state's images, its stars with their far wings."""
     half_sizes = _half_sizes(bands, state)
-    evaluation = normal.evaluate(bands, state, half_sizes, freedom)
-    return Solution(state, evaluation, half_sizes, n_iterations, converged)
+    bands, wings = without_far_wings(bands, state, half_sizes)
+    return with_far_wings(normal.evaluate(bands, state, half_sizes, freedom, reuse), wings)
 
 
 def _with_equations(bands, solution, freedom):
     """A solution with the normal equations of everything that is free in the scene."""
     state, half_sizes = solution.state, solution.half_sizes
-    evaluation = normal.evaluate(bands, state, half_sizes, freedom, (state, solution.evaluation))
+    evaluation = _evaluated(bands, state, freedom, (state, solution.evaluation))
     equations = normal.normal_equations(bands, state, evaluation, half_sizes, freedom)
     return replace(solution, evaluation=evaluation, equations=equations)
 

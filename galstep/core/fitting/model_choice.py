@@ -308,12 +308,15 @@ def with_components(
         raise ParameterError(f"fit_complex_model must be false, true or auto, got {two!r}")
     if two == "false" or result.solution.state.target.sum() != 1:
         return result
-    fit = with_second_component(result.bands, result.solution, freedom, bounds)
+    # what one profile leaves of a bulge has become rings of its structure
+    bare = [band.with_structure(None) for band in result.bands]
+    fit = with_second_component(bare, result.solution, freedom, bounds)
     if two == "auto":
         bound = plays_the_sky(fit.state, bounds)
-        if bound or not second_is_earned(result.bands, fit, freedom):
+        if bound or not second_is_earned(bare, fit, freedom):
             return result
-    return run_again(result, ordered(fit.state), freedom, options, bounds, base)
+    start = replace(result, bands=bare)
+    return run_again(start, ordered(fit.state), freedom, options, bounds, base)
 
 
 def with_gradient(

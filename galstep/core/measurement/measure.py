@@ -97,8 +97,10 @@ def _star_share(state, index):
     x_0, y_0, ln_r_eff = state.shapes[0, :3]
     near = np.hypot(state.x - x_0, state.y - y_0) < CROWDED_RADIUS * np.exp(ln_r_eff)
     inside = enclosed_fraction(CROWDED_RADIUS, np.exp(state.shapes[0, 5]))
-    galaxy = max(inside * state.galaxy_flux[index, 0], np.finfo(float).tiny)
-    return float(np.clip(state.star_flux[index, near], 0, None).sum() / galaxy)
+    stars = np.clip(state.star_flux[index, near], 0, None).sum()
+    # beside no galaxy at all any star is a crowd
+    galaxy = max(inside * state.galaxy_flux[index, 0], 1e-6 * stars)
+    return float(stars / galaxy) if stars > 0 else 0.0
 
 
 def _band_flags(state, index, fit, core_masked, at_bound, converged, limited):

@@ -134,8 +134,15 @@ def colour_evidence(
         Zeros where there is no library.
     """
     library = star_colours(flux, error, outside)
-    if library is None or not (sed > 0).all():
+    if library is None:
         return np.zeros(flux.shape[1])
+    # what no star outside was seen in cannot tell stars from pieces
+    seen = np.isfinite(library.error).any(axis=1)
+    if seen.sum() < MIN_BANDS or not (sed[seen] > 0).all():
+        return np.zeros(flux.shape[1])
+    flux, error, sed = flux[seen], error[seen], sed[seen]
+    log_wavelengths = np.asarray(log_wavelengths)[seen]
+    library = StarColours(library.flux[seen], library.error[seen], library.source)
     ratio = library.log_likelihood(flux, error)
     ratio -= galaxy_likelihood(flux, error, sed, log_wavelengths)
     ratio = np.clip(ratio, -MAX_COLOUR, MAX_COLOUR)
@@ -173,18 +180,21 @@ def galaxy_likelihood(
 def _log_likelihood(flux, error, template, spread, scatter):
     """ln of the likelihood of fluxes about a template of free amplitude, per unit of ln a."""
     template = template[:, None]
-    variance = np.where(np.isfinite(error), error, 1e15 * np.nanmax(template)) ** 2
+    # a band without data says nothing: not even how bright the template is there
+    known = np.isfinite(error)
+    variance = np.where(known, error, 1.0) ** 2
     share = (scatter * template) ** 2
     if spread is not None:
         share = share + np.where(np.isfinite(spread), spread, 1e15)[:, None] ** 2
     tiny = np.finfo(float).tiny
     width = variance
     for _ in range(ROUNDS):
-        weight = (template**2 / width).sum(axis=0)
-        amplitude = np.maximum((flux * template / width).sum(axis=0) / weight, tiny)
+        weight = np.maximum((known * template**2 / width).sum(axis=0), tiny)
+        amplitude = np.maximum((known * flux * template / width).sum(axis=0) / weight, tiny)
         # an amplitude of nothing has no scatter of its own
         amplitude = np.maximum(amplitude, 1e-3 / np.sqrt(weight))
         width = variance + amplitude**2 * share
-    chi2 = ((flux - amplitude * template) ** 2 / width).sum(axis=0)
-    normal = np.log(width).sum(axis=0) + np.log((template**2 / width).sum(axis=0))
+    chi2 = (known * (flux - amplitude * template) ** 2 / width).sum(axis=0)
+    weight = np.maximum((known * template**2 / width).sum(axis=0), tiny)
+    normal = (known * np.log(width)).sum(axis=0) + np.log(weight)
     return -0.5 * (chi2 + normal) - np.log(amplitude)

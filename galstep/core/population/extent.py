@@ -83,8 +83,9 @@ def _cutouts(image, ix, iy, side):
 
 def _beside(wider, stamps, weight):
     """What of the laplacian neither flux nor position can do."""
-    columns = stamps.reshape(len(stamps), stamps.shape[1], -1)
-    flat, w = wider.reshape(len(wider), -1), weight.reshape(len(weight), -1)
+    n, n_columns, ny, nx = stamps.shape
+    columns = stamps.reshape(n, n_columns, ny * nx)
+    flat, w = wider.reshape(n, ny * nx), weight.reshape(n, ny * nx)
     matrix = np.einsum("nap,np,nbp->nab", columns, w, columns)
     right = np.einsum("nap,np,np->na", columns, w, flat)
     scale = np.sqrt(np.maximum(np.einsum("naa->na", matrix), np.finfo(float).tiny))

@@ -83,7 +83,7 @@ class TestMesh:
 
     def test_stars_stand_out_and_the_data_stay(self, hilly):
         synthetic, band = hilly
-        options = dict(thresholds=(20.0, 6.0), keep=6.0, near_from=9)
+        options = dict(thresholds=(20.0, 6.0), keep=6.0, near_from=9, modes=False)
         plain = run(synthetic, bands=[band], **options)
         mesh = run(synthetic, bands=[band], background=MESH, **options)
         assert found(synthetic, mesh.solution.state, 0.5).all()
