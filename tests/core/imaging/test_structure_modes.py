@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from astropy.modeling.models import Sersic2D
 
-from galstep.core.imaging.structure_modes import MAX_ORDER, structure_modes
+from galstep.core.imaging.structure_modes import structure_modes
 from galstep.records import SersicParams
 
 SHAPE = (91, 95)
