@@ -17,9 +17,9 @@ from galstep.core.detection.star_groups import StarsAlone
 from galstep.core.engine import normal
 from galstep.core.engine.normal import wing_half_sizes
 from galstep.core.engine.solve import Solution, fit_scene
+from galstep.core.engine.wings import with_far_wings, without_far_wings
 from galstep.core.imaging.stars import StarRenderer
 from galstep.exceptions import ParameterError
-from galstep.core.engine.wings import with_far_wings, without_far_wings
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
