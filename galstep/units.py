@@ -17,6 +17,7 @@ import numpy as np
 from astropy import units as u
 
 from galstep.exceptions import InputError, ParameterError
+from galstep.unit_bounds import check_unit_scale, check_unit_text
 
 if TYPE_CHECKING:
     from numpy.typing import ArrayLike
@@ -51,10 +52,12 @@ def check_unit(unit: Any, what: str) -> str:
         If it is not a unit.
     """
     text = unit.decode("ascii", errors="replace") if isinstance(unit, bytes) else str(unit)
+    check_unit_text(text, what)
     try:
-        u.Unit(text)
-    except (ValueError, TypeError) as error:
+        parsed = u.Unit(text)
+    except (ValueError, TypeError, OverflowError) as error:
         raise InputError(f"{what}: unit must be one that astropy knows, got {text!r}") from error
+    check_unit_scale(parsed, what)
     return text
 
 

@@ -39,7 +39,7 @@ from galstep.datamodels.fits_header import (
 )
 from galstep.datamodels.image_source import ImageSource
 from galstep.datamodels.messages import one_line
-from galstep.datamodels.wcs_text import check_axes
+from galstep.datamodels.wcs_bounds import check_wcs_header
 from galstep.exceptions import GalstepError, InputError
 
 if TYPE_CHECKING:
@@ -258,7 +258,7 @@ def header_wcs(hdu: ImageHDU, hdus: HDUList, what: str) -> WCS | None:
     """
     if "CTYPE1" not in hdu.header:
         return None
-    check_axes(hdu.header, what)
+    check_wcs_header(hdu.header, what)
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", AstropyWarning)

@@ -21,11 +21,10 @@ import json
 from dataclasses import asdict
 from typing import TYPE_CHECKING
 
-import h5py
 import numpy as np
 
 from galstep import __version__
-from galstep.datamodels.atomic import replacing
+from galstep.datamodels.hdf5_access import new_hdf5
 from galstep.datamodels.tables import make_tables
 from galstep.datamodels.wcs_text import wcs_to_text
 
@@ -72,7 +71,7 @@ def write_hdf5(model: GalaxyModel, path: PathLike) -> None:
     """
     tables = make_tables(model)
     photometry = {str(row["filter"]): row for row in tables["phot"]}
-    with replacing(path) as temporary, h5py.File(temporary, "w") as file:
+    with new_hdf5(path) as file:
         file.attrs["galstep_version"] = __version__
         _write_all(file, _root(model))
         for name, band in model.bands.items():

@@ -10,10 +10,13 @@ from __future__ import annotations
 
 import logging
 import os
+import shutil
+import tempfile
 from typing import TYPE_CHECKING, Any, Self
 
 from stpipe import Step, config_parser
 
+from galstep.datamodels.atomic import replacing
 from galstep.exceptions import InputError, ParameterFileError
 from galstep.steps import parameter_files, validation
 
@@ -160,9 +163,20 @@ class ConfigurableStep(Step):
         """A step made from a parameter file; see ``stpipe.Step``."""
         with validation.reported():
             path = os.path.abspath(os.fspath(config_file))
-            # stpipe reads it once more, and is silent on what is told here
-            parameter_files.load_parameters(path)
-            return super().from_config_file(path, parent, name)
+            # not by stpipe's own, which opens by the path: asdf takes that for a URI
+            config = parameter_files.load_parameters(path)
+            step_class, name = cls._parse_class_and_name(config, parent, name, path)
+            return step_class.from_config_section(
+                config, parent=parent, name=name, config_file=path
+            )
+
+    def export_config(self, filename: PathLike, include_metadata: bool = False) -> None:
+        """Save the parameters to a file, whole or not at all; see ``stpipe.Step``."""
+        with tempfile.TemporaryDirectory() as folder, replacing(filename) as temporary:
+            # stpipe writes by a path, which asdf takes for a URI
+            plain_path = os.path.join(folder, "parameters.asdf")
+            super().export_config(plain_path, include_metadata=include_metadata)
+            shutil.copyfile(plain_path, temporary)
 
     @classmethod
     def from_config_section(
