@@ -1,6 +1,6 @@
-"""ASDF files by an open stream: asdf takes a path for a URI, and ``#``, ``?``, ``%`` for parts of it.
+"""ASDF files by an open stream: asdf takes a path for a URI, and a part of it for a fragment.
 
-By a path ``run#2/x.asdf`` asdf would write ``run``, and read it.
+By a path ``run#2/x.asdf`` asdf would write ``run`` and read it; ``?`` and ``%`` fare alike.
 """
 
 from __future__ import annotations

@@ -16,6 +16,7 @@ import numpy as np
 from galstep import __version__
 from galstep.datamodels.asdf_stream import save_asdf
 from galstep.datamodels.hdf5_access import new_hdf5
+from galstep.datamodels.safe_name import safe_name
 from galstep.datamodels.serialise import plain
 
 if TYPE_CHECKING:
@@ -54,7 +55,7 @@ def write_psfs_hdf5(
         if len(factors) == 1:
             file.attrs["oversample"] = factors.pop()
         for name, (array, oversample) in psfs.items():
-            dataset = file.create_dataset(name, data=array.astype(np.float32))
+            dataset = file.create_dataset(safe_name(name), data=array.astype(np.float32))
             dataset.attrs["oversample"] = oversample
             kernel = model.bands[name].psf_kernel
             if kernel is not None:

@@ -218,8 +218,7 @@ class ConfigurableStep(Step):
             config = cls.merge_config(config, config_file)
             for name in parameter_files.FOLDER_NAMES:
                 if isinstance(config.get(name), str):
-                    expanded = os.path.expandvars(os.path.expanduser(config[name]))
-                    config[name] = os.path.abspath(expanded)
+                    config[name] = os.path.abspath(parameter_files.expanded(config[name]))
         return config
 
     def get_pars(self, full_spec: bool = True) -> dict[str, Any]:

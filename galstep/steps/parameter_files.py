@@ -29,6 +29,7 @@ __all__ = [
     "FOLDER_NAMES",
     "absolute_paths",
     "check_parameter_file",
+    "expanded",
     "is_parameter_file",
     "load_parameters",
     "plain",
@@ -234,8 +235,26 @@ def absolute_paths(config: Section, spec: Section, folder: PathLike) -> None:
         if isinstance(value, Section) and isinstance(check, Section):
             absolute_paths(value, check, folder)
         elif _is_path(key, check) and _is_written(value):
-            expanded = os.path.expandvars(os.path.expanduser(os.fspath(value)))
-            config[key] = os.path.abspath(os.path.join(folder, expanded))
+            config[key] = os.path.abspath(os.path.join(folder, expanded(value, folder)))
+
+
+def expanded(path: PathLike, folder: PathLike = os.curdir) -> str:
+    """A path with ``~`` and ``$NAME`` replaced, unless there is one that is called so.
+
+    Parameters
+    ----------
+    path : path-like
+    folder : path-like, optional
+        What a relative path is relative to.
+
+    Returns
+    -------
+    str
+    """
+    path = os.fspath(path)
+    if os.path.lexists(os.path.join(folder, path)):
+        return path
+    return os.path.expandvars(os.path.expanduser(path))
 
 
 def _is_path(key, check):
