@@ -53,7 +53,10 @@ def check_unit_scale(unit: Any, what: str) -> None:
     if not isinstance(unit, u.UnitBase):
         return
     try:
-        scales = (unit.scale, unit.decompose().scale)
+        decomposed = unit.decompose()
+        if u.dex in decomposed.bases:  # a magnitude is a negative number of dex
+            return
+        scales = (unit.scale, decomposed.scale)
     except (u.UnitsError, OverflowError, ZeroDivisionError) as error:
         raise InputError(f"{what}: unit must have a sensible scale, got '{unit}'") from error
     if not all(np.isreal(scale) and 0 < scale < np.inf for scale in scales):

@@ -24,6 +24,7 @@ import numpy as np
 from astropy import units as u
 
 from galstep.exceptions import InputError
+from galstep.unit_bounds import check_unit_scale, check_unit_text
 from galstep.units import jansky_per_flux
 
 if TYPE_CHECKING:
@@ -76,14 +77,17 @@ def parse_unit(text: Any, what: str) -> UnitBase:
     """
     if isinstance(text, bytes):
         text = text.decode("ascii", errors="replace")
+    check_unit_text(str(text), what)
     for spelling in (text, _respelled(str(text))):
         try:
             with warnings.catch_warnings():
                 # a second slash, which everybody reads in one way
                 warnings.simplefilter("ignore", u.UnitsWarning)
-                return u.Unit(spelling)
-        except (ValueError, TypeError):
+                unit = u.Unit(spelling)
+        except (ValueError, TypeError, OverflowError):
             continue
+        check_unit_scale(unit, what)
+        return unit
     raise InputError(f"{what}: unit must be one that astropy knows, got {str(text)!r}")
 
 

@@ -31,6 +31,7 @@ from astropy.io import fits
 from astropy.utils.exceptions import AstropyUserWarning, AstropyWarning
 from astropy.wcs import WCS
 
+from galstep.datamodels.fits_bounds import check_header_end, warn_of_checksums
 from galstep.datamodels.fits_header import (
     calibration_of,
     filter_in_text,
@@ -39,6 +40,7 @@ from galstep.datamodels.fits_header import (
 )
 from galstep.datamodels.image_source import ImageSource
 from galstep.datamodels.messages import one_line
+from galstep.datamodels.regular_file import check_regular
 from galstep.datamodels.wcs_bounds import check_wcs_header
 from galstep.exceptions import GalstepError, InputError
 
@@ -106,10 +108,14 @@ def open_fits(path: PathLike, role: str, stack: ExitStack) -> HDUList:
     InputError
         If it is damaged.
     """
+    check_regular(path, role)
     with sound(f"{role} {path}"):
         # a stream of our own is closed also where astropy stops half-way
-        hdus = stack.enter_context(fits.open(stack.enter_context(open(path, "rb"))))
+        stream = stack.enter_context(open(path, "rb"))
+        check_header_end(stream, f"{role} {path}")
+        hdus = stack.enter_context(fits.open(stream))
         len(hdus)  # reads all headers, and finds what is missing at the end
+        warn_of_checksums(hdus, f"{role} {path}")
     return hdus
 
 

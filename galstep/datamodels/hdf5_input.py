@@ -26,6 +26,7 @@ import numpy as np
 
 from galstep.datamodels.hdf5_access import choose_filters, image_names, read_image
 from galstep.datamodels.image_source import ImageSource
+from galstep.datamodels.psf_bounds import check_oversample
 from galstep.datamodels.psf_library import check_psf
 from galstep.datamodels.wcs_text import wcs_from_text
 from galstep.exceptions import InputError
@@ -166,10 +167,9 @@ def _result_source(file, name, where):
 
 
 def _oversample(group, what):
-    value = np.ravel(group["psf_oversample"][()]) if "psf_oversample" in group else np.empty(0)
-    if value.size != 1 or value.dtype.kind not in "fiu" or not value[0] >= 1:
-        raise InputError(f"{what}/psf_oversample must be a positive integer, got {value}")
-    return int(value[0])
+    node = group.get("psf_oversample")
+    value = node[()] if isinstance(node, h5py.Dataset) and not node.shape else np.empty(0)
+    return check_oversample(value, f"{what}/psf_oversample")
 
 
 def _result_origin(file, is_ours, shape):

@@ -11,10 +11,12 @@ from galstep.exceptions import InputError
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-__all__ = ["MOST_PIXELS", "check_arrays", "check_pixels"]
+__all__ = ["MOST_PIXELS", "check_arrays", "check_pixel_side", "check_pixels"]
 
 #: 10000 x 10000: one float64 plane fills 0.8 GB, and a galaxy in six filters has some sixty.
 MOST_PIXELS = 100_000_000
+# from the pixels of radio interferometry to degrees
+_SMALLEST_SIDE, _LARGEST_SIDE = 1e-6, 1e5
 
 
 def check_pixels(
@@ -37,7 +39,24 @@ def check_pixels(
     if math.prod(sides) > most:
         said = " x ".join(str(side) for side in reversed(sides))
         hint = f": {remedy}" if remedy else ""
-        raise InputError(f"{what} must have at most {most:.0e} pixels, got {said}{hint}")
+        raise InputError(f"{what} must have at most {most:.2g} pixels, got {said}{hint}")
+
+
+def check_pixel_side(side: float, what: str) -> None:
+    """Raise `InputError` for a pixel that is no pixel of an image of the sky.
+
+    Parameters
+    ----------
+    side : float
+        Arcsec.
+    what : str
+        The image, as messages call it.
+    """
+    if not _SMALLEST_SIDE <= side <= _LARGEST_SIDE:
+        raise InputError(
+            f"{what}: the pixels must be {_SMALLEST_SIDE:g} to {_LARGEST_SIDE:g} arcsec wide, "
+            f"got {side:.3g}"
+        )
 
 
 def check_arrays(tree: Any, what: str) -> None:

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import csv
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
 
+from galstep.datamodels.table_bounds import check_table_file
 from galstep.exceptions import InputError, ParameterError
 
 if TYPE_CHECKING:
@@ -128,20 +130,19 @@ def _table(path):
     from astropy.io.registry import IORegistryError
     from astropy.table import QTable
 
-    if not Path(path).is_file():
-        raise InputError(f"catalog {path}: there is no such file")
+    check_table_file(path, "catalog")
     try:
         return QTable.read(path)
     except IORegistryError:
         text = "unknown format"
-    except (ValueError, OSError, TypeError) as error:
+    except (ValueError, OSError, TypeError, LookupError, csv.Error) as error:
         text = str(error)
     refused = InputError(f"catalog {path}: cannot be read as a table ({text.splitlines()[0]})")
     if b"\0" in Path(path).read_bytes()[:4096]:
         raise refused
     try:  # an extension that says nothing: text with columns, as most such files are
         return QTable.read(path, format="ascii")
-    except (ValueError, OSError, TypeError):
+    except (ValueError, OSError, TypeError, LookupError, csv.Error):
         raise refused from None
 
 

@@ -22,6 +22,7 @@ import numpy as np
 
 from galstep.datamodels.fits_header import filter_in_text, filter_of_header, positive
 from galstep.datamodels.fits_input import is_image, open_fits, sound
+from galstep.datamodels.psf_bounds import check_psf_size
 from galstep.exceptions import InputError
 
 if TYPE_CHECKING:
@@ -109,6 +110,7 @@ def _image(hdu, primary, path, has_pixel):
     )
     if oversample is not None and oversample != int(oversample):
         raise InputError(f"{where}: oversampling must be a whole number, got {oversample:g}")
+    check_psf_size(hdu.shape, where)
     try:
         array = np.array(hdu.data, dtype=float)
     except (OSError, ValueError, TypeError) as error:

@@ -16,6 +16,7 @@ import numpy as np
 
 from galstep.datamodels.fits_header import filter_in_text
 from galstep.datamodels.hdf5_access import choose_filters, not_there
+from galstep.datamodels.psf_bounds import check_oversample, check_psf_light, check_psf_size
 from galstep.datamodels.psf_fits import PsfSource, fits_psfs
 from galstep.datamodels.psf_library import check_psf, read_psfs
 from galstep.datamodels.psf_models import add_pixel_response, is_psf_model, resampled, sampled
@@ -98,6 +99,8 @@ def psf_at(
         )
     if array.ndim != 2:
         raise InputError(f"{source.where} must be a 2-D image, got shape {array.shape}")
+    oversample = check_oversample(oversample, source.where)
+    check_psf_size(array.shape, source.where)
     array = check_psf(array, source.where)
     if not source.has_pixel:
         array = add_pixel_response(array, oversample)
@@ -106,7 +109,9 @@ def psf_at(
         if abs(step - 1) > _SAME_SCALE:
             log.info("%s: resampled by %.4g to the image's pixels", source.where, step)
             array = resampled(array, step * np.eye(2))
-    return check_psf(array, source.where), oversample
+    array = check_psf(array, source.where)
+    check_psf_light(array, oversample, source.where)
+    return array, oversample
 
 
 def _is_path(thing):

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from galstep.datamodels.hdf5_access import choose_filters, image_names, open_hdf5, read_image
+from galstep.datamodels.psf_bounds import check_oversample, check_psf_size
 from galstep.exceptions import InputError
 
 if TYPE_CHECKING:
@@ -46,6 +47,7 @@ def read_psfs(path: PathLike, filters: Sequence[str]) -> dict[str, tuple[np.ndar
     psfs = {}
     with open_hdf5(path, "psf_file") as file:
         for name in choose_filters(image_names(file), filters, where):
+            check_psf_size(file[name].shape, f"{where}: {name}")
             array = read_image(file[name], f"{where}: {name}")
             psfs[name] = check_psf(array, f"{where}: {name}"), _oversample(file, name, where)
     return psfs
@@ -90,8 +92,4 @@ def _oversample(file, name, where):
         raise InputError(
             f"{where}: the root attribute 'oversample' (samples per image pixel) is missing"
         )
-    number = np.ravel(value)
-    is_count = number.size == 1 and number.dtype.kind in "fiu" and number[0] >= 1
-    if not is_count or number[0] != np.floor(number[0]):
-        raise InputError(f"{where}: oversample must be a positive integer, got {value}")
-    return int(number[0])
+    return check_oversample(value, where)

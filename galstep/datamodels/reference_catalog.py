@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import csv
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
 
+from galstep.datamodels.table_bounds import check_table_file
 from galstep.exceptions import InputError, ParameterError
 
 if TYPE_CHECKING:
@@ -34,12 +36,11 @@ _FORMATS = {"ecsv": "ascii.ecsv", "csv": "ascii.csv"}
 def _read(path, table_format, what):
     from astropy.table import Table
 
-    if not Path(path).is_file():
-        raise InputError(f"{what} {path}: there is no such file")
+    check_table_file(path, what)
     guess = _FORMATS.get(table_format, table_format) if table_format else None
     try:
         return Table.read(path, format=guess)
-    except (ValueError, OSError, TypeError) as error:
+    except (ValueError, OSError, TypeError, LookupError, csv.Error) as error:
         first = str(error).strip().splitlines()[0]
         raise InputError(f"{what} {path}: cannot be read as a table ({first})") from error
 

@@ -6,6 +6,8 @@ import os
 import re
 from typing import TYPE_CHECKING
 
+import numpy as np
+
 from galstep.datamodels.regular_file import check_regular, printable
 from galstep.datamodels.yaml_bounds import check_yaml
 from galstep.exceptions import InputError
@@ -13,13 +15,14 @@ from galstep.exceptions import InputError
 if TYPE_CHECKING:
     from galstep.hints import PathLike
 
-__all__ = ["check_rows", "check_table_file"]
+__all__ = ["bounded_positions", "check_rows", "check_table_file"]
 
 # a catalogue of 2e6 stars with ten columns
 _MOST_BYTES = 2**28
 # a row of 1000 columns; astropy's readers take memory with the square of it
 _LONGEST_LINE = 2**17
 _CHUNK = 2**22
+_FARTHEST = 1e7
 _ECSV = b"# %ECSV"
 _TEXT = re.compile(rb"[^\0]*")
 
@@ -92,3 +95,20 @@ def check_rows(n_rows: int, n_pixels: int, what: str) -> None:
             f"{what}: at most one position per usable pixel can be measured, got {n_rows} "
             f"positions for {n_pixels} pixels"
         )
+
+
+def bounded_positions(values: np.ndarray) -> np.ndarray:
+    """Pixel coordinates that can be computed with: infinite ones NaN, far ones not so far.
+
+    Parameters
+    ----------
+    values : array
+        x or y.
+
+    Returns
+    -------
+    array
+        Beyond 1e7 pixels the number says no more than that it is outside.
+    """
+    values = np.asarray(values, dtype=float)
+    return np.where(np.isfinite(values), np.clip(values, -_FARTHEST, _FARTHEST), np.nan)
