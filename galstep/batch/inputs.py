@@ -65,7 +65,7 @@ def read_list(sources: Sequence[PathLike], images: Sequence[PathLike] = ()) -> l
             entries += [Entry("", os.path.abspath(path)) for path in _files(source)]
     if not entries:
         raise InputError("no galaxy is named")
-    return _named([_understood(entry) for entry in entries])
+    return _named(entries, [_understood(entry) for entry in entries])
 
 
 def _files(source):
@@ -93,8 +93,8 @@ def _understood(entry):
     return entry
 
 
-def _named(entries):
-    """Every entry with a name that no other has."""
+def _named(entries, understood):
+    """Every entry as understood, with a name that no other has."""
     own = {i for i, entry in enumerate(entries) if not entry.name}
     first = {}
     for i, entry in enumerate(entries):
@@ -112,7 +112,7 @@ def _named(entries):
     # names that a table gives stay as they are
     return [
         entry.renamed(safe_name(distinct[i]) if i in own else entry.name)
-        for i, entry in enumerate(entries)
+        for i, entry in enumerate(understood)
     ]
 
 
