@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
 
 from galstep import __version__
 from galstep.datamodels.atomic import replacing
+from galstep.datamodels.distinct_names import distinct_names
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
@@ -103,11 +105,18 @@ class ImageList:
         path = (folder / path.name).with_suffix(".ecsv")
         with replacing(path) as temporary:
             self.summary.write(temporary, format="ascii.ecsv")
-        for image in self.images:
-            image.save(folder / f"{image.name}_{self.suffix}.fits")
+        # exposures of one file name in two folders are two images
+        names = distinct_names([image.name for image in self.images], self._files())
+        for image, name in zip(self.images, names, strict=True):
+            image.save(folder / f"{name}_{self.suffix}.fits")
         for stem, (table, table_format) in self.tables.items():
             write_table(table, folder / stem, table_format)
         return str(path)
+
+    def _files(self):
+        """The file of each image, None where it came otherwise."""
+        sources = [image.source for image in self.images]
+        return [s if isinstance(s, str | os.PathLike) else None for s in sources]
 
 
 def write_table(table: QTable, stem: PathLike, table_format: str) -> str:

@@ -102,8 +102,8 @@ def test_parameter_file_as_a_galaxy(galaxies, config, tmp_path):
     [
         "basefit.class", "basefit.pre_hooks", "basefit.post_hooks", "steps.basefit.class",
         "basefit.config_file", "basefit.name", "config_file", "pre_hooks", "post_hooks",
-        "output_dir", "output_file", "input_file", "input_dir", "save_results", "basefit.output_dir",
-        " basefit.pre_hooks", "basefit.save_results", "search_output_file",
+        "output_dir", "output_file", "input_file", "input_dir", "save_results",
+        " basefit.pre_hooks", "basefit.output_dir", "basefit.save_results", "search_output_file",
     ],
 )  # fmt: skip
 def test_columns_set_parameters_only(galaxies, column, tmp_path):
