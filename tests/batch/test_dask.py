@@ -102,8 +102,8 @@ def test_workers_that_are_lost_are_told(galaxies, config, tmp_path, monkeypatch)
         files = [galaxies("hangs", "good") / f"{name}.h5" for name in ("hangs", "good")]
         thread.start()
         rows = run_batch(files, tmp_path / "out", BatchOptions(config, scheduler=address))
-    reasons = {row["reason"] for row in rows.values()}
-    assert reasons == {f"the Dask scheduler at {address} has no worker any more"}
+    # the other may have been measured before
+    assert rows["hangs"]["reason"] == f"the Dask scheduler at {address} has no worker any more"
 
 
 def test_interrupt_ends_what_is_measured(galaxies, config, tmp_path, scheduler):
