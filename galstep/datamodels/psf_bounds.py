@@ -32,7 +32,7 @@ def check_oversample(value: Any, what: str) -> int:
     value : object
         A number, or an array of one.
     what : str
-        Where it stands, as messages call it.
+        What messages call it.
 
     Raises
     ------
@@ -41,9 +41,11 @@ def check_oversample(value: Any, what: str) -> int:
     """
     number = np.ravel(value)
     is_one = number.size == 1 and number.dtype.kind in "fiu"
-    if not is_one or not 1 <= number[0] <= _MOST_OVERSAMPLE or number[0] != np.floor(number[0]):
+    if not is_one or not number[0] >= 1 or number[0] != np.floor(number[0]):
+        raise InputError(f"{what} must be a positive integer, got {value}")
+    if number[0] > _MOST_OVERSAMPLE:
         raise InputError(
-            f"{what}: oversample must be a positive integer up to {_MOST_OVERSAMPLE}, got {value}"
+            f"{what} must be a positive integer, got {value}, above {_MOST_OVERSAMPLE}"
         )
     return int(number[0])
 

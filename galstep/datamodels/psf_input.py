@@ -99,7 +99,7 @@ def psf_at(
         )
     if array.ndim != 2:
         raise InputError(f"{source.where} must be a 2-D image, got shape {array.shape}")
-    oversample = check_oversample(oversample, source.where)
+    oversample = check_oversample(oversample, f"{source.where}: oversample")
     check_psf_size(array.shape, source.where)
     array = check_psf(array, source.where)
     if not source.has_pixel:

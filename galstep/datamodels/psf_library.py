@@ -92,4 +92,4 @@ def _oversample(file, name, where):
         raise InputError(
             f"{where}: the root attribute 'oversample' (samples per image pixel) is missing"
         )
-    return check_oversample(value, where)
+    return check_oversample(value, f"{where}: oversample")

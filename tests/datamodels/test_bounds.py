@@ -93,7 +93,7 @@ def test_pixels_that_are_none(side):
     "value", [np.inf, np.nan, 0, -4, 2.5, 1e300, 10**6, "4", [4, 4], None, True, 101, 1 + 2j]
 )
 def test_oversampling_that_is_none(value):
-    with pytest.raises(InputError, match="oversample must be a positive integer up to 100, got"):
+    with pytest.raises(InputError, match="x must be a positive integer, got"):
         check_oversample(value, "x")
 
 
