@@ -19,6 +19,7 @@ from stpipe import Step, config_parser
 from galstep.datamodels.atomic import replacing
 from galstep.exceptions import InputError, ParameterFileError
 from galstep.steps import parameter_files, validation
+from galstep.steps.command_line import check_not_cut
 
 if TYPE_CHECKING:
     from configobj import ConfigObj, Section
@@ -198,6 +199,7 @@ class ConfigurableStep(Step):
         files = [os.path.abspath(path) for path in (config_file, first_argument) if path]
         config_file = files[0] if files else None
         with validation.reported():
+            check_not_cut(config)
             config = cls._merged_absolute(config, config_file)
             given = {k: v for k, v in config.items() if k not in ("class", "name", "config_file")}
             with validation.explained(cls.load_spec_file(), given):
