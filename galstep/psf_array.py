@@ -14,6 +14,9 @@ __all__ = ["DEEPEST_NEGATIVE", "checked_psf", "whole_oversample"]
 #: of stars in noise have troughs of 0.3 to 3.7 %.
 DEEPEST_NEGATIVE = 0.05
 
+# STPSF and drizzled PSFs have 1 to 12
+_MOST_OVERSAMPLE = 100
+
 
 def checked_psf(array: Any, what: str) -> np.ndarray:
     """The array as it is, if it can be a PSF.
@@ -69,18 +72,23 @@ def whole_oversample(value: Any, what: str) -> int:
     Returns
     -------
     int
-        At least 1.
+        From 1 to 100.
 
     Raises
     ------
     InputError
-        For anything else: a fraction, a truth value, text, two numbers.
+        For anything else: a fraction, a truth value, text, two numbers, more than 100.
     """
     numbers = np.asarray(value)
     is_number = numbers.dtype.kind in "iuf" and numbers.size in (1, 2) and numbers.ndim <= 1
     whole = is_number and (numbers == numbers.flat[0]).all() and numbers.flat[0] >= 1
     if not whole or not np.isfinite(numbers).all() or (numbers != np.floor(numbers)).any():
         raise InputError(f"{what}: oversample must be a positive integer, got {_short(value)}")
+    if numbers.flat[0] > _MOST_OVERSAMPLE:
+        raise InputError(
+            f"{what}: oversample must be a positive integer, got {_short(value)}, "
+            f"above {_MOST_OVERSAMPLE}"
+        )
     return int(numbers.flat[0])
 
 

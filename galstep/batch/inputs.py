@@ -3,162 +3,128 @@
 from __future__ import annotations
 
 import glob
-import logging
 import os
-from dataclasses import dataclass, field
-from pathlib import Path
 from typing import TYPE_CHECKING
 
-import numpy as np
-from astropy.table import Table
-
-from galstep.batch.parameters import nested, parameter_path, read_value, with_absolute_paths
-from galstep.exceptions import InputError
+from galstep.batch.entry import Entry
+from galstep.batch.list_table import table_entries
+from galstep.batch.parameter_entry import entry_of_parameter_file
+from galstep.datamodels.distinct_names import distinct_names
+from galstep.datamodels.input_name import input_name
+from galstep.datamodels.open import is_product
+from galstep.datamodels.regular_file import printable
+from galstep.datamodels.safe_name import check_text, folded, safe_name
+from galstep.exceptions import GalstepError, InputError
+from galstep.steps.parameter_files import is_parameter_file
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from galstep.hints import PathLike
 
-__all__ = ["Entry", "read_list"]
-
-log = logging.getLogger("stpipe.galstep.batch")
+__all__ = ["TABLE_EXTENSIONS", "read_list"]
 
 TABLE_EXTENSIONS = (".ecsv", ".csv")
-_COLUMNS = ("input", "name")
-# what such a file is usually called is no part of the galaxy's name
-_DATA_EXTENSIONS = (".h5", ".hdf5", ".fits", ".fit", ".asdf", ".gz")
 
 
-@dataclass(frozen=True)
-class Entry:
-    """One galaxy of the list.
-
-    Parameters
-    ----------
-    name : str
-        A plain file name; unique in the list.
-    input : str
-        Absolute path of the data.
-    parameters : dict, optional
-        Its own parameters, nested.
-    """
-
-    name: str
-    input: str
-    parameters: dict = field(default_factory=dict)
-
-
-def read_list(sources: Sequence[PathLike]) -> list[Entry]:
+def read_list(sources: Sequence[PathLike], images: Sequence[PathLike] = ()) -> list[Entry]:
     """The galaxies that a user has named.
 
     Parameters
     ----------
     sources : sequence of path-like
-        Data files, patterns (``"data/g*.h5"``) and tables (``.ecsv``, ``.csv``).
-        A table has the column ``input`` and may have ``name`` (by default the
-        file name without extension), columns of parameters (``basefit.th_min``,
-        ``psf_file``), and others, which are not used. Empty cells count as not
-        given; relative paths are relative to the table.
+        Data files, folders of FITS files (one galaxy each), patterns
+        (``"data/g*.h5"``) and tables (``.ecsv``, ``.csv``). A table has the column
+        ``input``, or with ``images`` positions on the sky, and may have ``name``,
+        columns of parameters (``basefit.th_min``, ``psf_file``), and others, which
+        are not used. Empty cells count as not given; relative paths are relative to
+        the table.
+    images : sequence of path-like, optional
+        The images that all galaxies of tables without ``input`` are in: one file
+        with all filters, or one for each.
 
     Returns
     -------
     list of Entry
+        Files of one name get the names of their folders before it.
 
     Raises
     ------
     InputError
-        If a source is not there or names nothing, or a name is not plain or
-        stands twice.
+        If a source is not there or names nothing, or a name in a table is not
+        plain or stands twice.
     ParameterError
-        If a column ``x.y`` is not a parameter of a step.
+        If a column ``x.y`` is not a parameter of a step, or none that a list may set.
     """
     entries = []
     for source in sources:
         source = os.fspath(source)
         if source.lower().endswith(TABLE_EXTENSIONS):
-            entries += _from_table(Path(source))
+            entries += table_entries(source, images)
         else:
-            entries += [Entry(_stem(path), os.path.abspath(path)) for path in _files(source)]
-    _check_names(entries)
-    return entries
+            entries += [Entry("", os.path.abspath(path)) for path in _files(source)]
+    if not entries:
+        raise InputError("no galaxy is named")
+    return _named(entries, [_understood(entry) for entry in entries])
 
 
 def _files(source):
-    if os.path.exists(source):
+    # a name that looks like a pattern may be one that is there
+    if os.path.lexists(source):
         return [source]
     found = sorted(glob.glob(source))
     if not found:
         is_pattern = glob.has_magic(source)
-        raise InputError(f"{source!r}: no file {'matches' if is_pattern else 'of this name'}")
+        raise InputError(
+            f"{printable(source)!r}: no file {'matches' if is_pattern else 'of this name'}"
+        )
     return found
 
 
-def _stem(path):
-    name = Path(path).name
-    while Path(name).suffix.lower() in _DATA_EXTENSIONS and Path(name).stem:
-        name = Path(name).stem
-    return name.removesuffix("_gal")
-
-
-def _from_table(path):
-    table = _read(path)
-    if "input" not in table.colnames:
-        raise InputError(
-            f"{path}: a column 'input' is needed; the table has {', '.join(table.colnames)}"
-        )
-    places = {name: parameter_path(name) for name in table.colnames if name not in _COLUMNS}
-    unused = [name for name, place in places.items() if place is None]
-    if unused:
-        log.warning("%s: columns not used: %s", path, ", ".join(unused))
-    entries = []
-    for number, line in enumerate(table, 1):
-        cells = {name: _text(line[name]) for name in table.colnames}
-        if not cells["input"]:
-            raise InputError(f"{path}: row {number} has no input")
-        values = {
-            place: read_value(f"{path}, row {number}, {name}", cells[name])
-            for name, place in places.items()
-            if place is not None and cells[name]
-        }
-        where = os.path.abspath(path.parent / os.path.expanduser(cells["input"]))
-        parameters = with_absolute_paths(nested(values), path.parent)
-        entries.append(Entry(cells.get("name") or _stem(where), where, parameters))
-    return entries
-
-
-def _read(path):
-    if not path.is_file():
-        raise InputError(f"{path}: there is no such table")
-    is_csv = path.suffix.lower() == ".csv"
-    # text as it is written: a galaxy called 007 keeps its name
-    options = {"format": "ascii.csv", "converters": {"*": str}} if is_csv else {}
+def _understood(entry):
+    """The entry with what its file says of itself; what cannot be used is its problem."""
     try:
-        return Table.read(path, **(options or {"format": "ascii.ecsv"}))
-    except (ValueError, OSError, TypeError, UnicodeDecodeError) as error:
-        reason = " ".join(str(error).split())[:200]
-        raise InputError(f"{path}: not a table that can be read: {reason}") from error
+        for path in entry.paths:
+            check_text(path, "input")
+        if len(entry.paths) == 1 and is_parameter_file(entry.paths[0]):
+            return entry_of_parameter_file(entry)
+    except GalstepError as error:
+        return entry.with_problem(str(error))
+    return entry
 
 
-def _text(cell):
-    if np.ma.is_masked(cell) or cell is None:
-        return ""
-    cell = cell.item() if isinstance(cell, np.generic) else cell
-    if isinstance(cell, list | np.ndarray):
-        return ", ".join(str(part) for part in cell) + ","
-    return str(cell).strip()
-
-
-def _check_names(entries):
-    if not entries:
-        raise InputError("no galaxy is named")
+def _named(entries, understood):
+    """Every entry as understood, with a name that no other has."""
+    own = {i for i, entry in enumerate(entries) if not entry.name}
     first = {}
-    for entry in entries:
-        if not entry.name or Path(entry.name).name != entry.name or entry.name.startswith("."):
-            raise InputError(f"name must be a plain file name, got {entry.name!r}")
-        if entry.name in first:
+    for i, entry in enumerate(entries):
+        if i in own:
+            continue
+        _check_plain(entry.name)
+        other = first.setdefault(folded(entry.name), entry)
+        if other is not entry:
             raise InputError(
-                f"two galaxies are called {entry.name!r}: {first[entry.name]} and {entry.input}; "
-                "give a table with a column 'name'"
+                f"two galaxies are called {entry.name!r}: {other.source} and {entry.source}"
             )
-        first[entry.name] = entry.input
+    names = [_own_name(entry) if i in own else entry.name for i, entry in enumerate(entries)]
+    paths = [entry.paths[0] if i in own else None for i, entry in enumerate(entries)]
+    distinct = distinct_names(names, paths)
+    # names that a table gives stay as they are
+    return [
+        entry.renamed(safe_name(distinct[i]) if i in own else entry.name)
+        for i, entry in enumerate(understood)
+    ]
+
+
+def _check_plain(name):
+    if name != safe_name(name) or name.startswith("."):
+        raise InputError(f"name must be a plain file name, got {name!r}")
+
+
+def _own_name(entry):
+    source = entry.paths[0] if len(entry.paths) == 1 else list(entry.paths)
+    name = input_name(source)[0]
+    if len(entry.paths) == 1:
+        is_ours = source.lower().endswith(".asdf") or name.endswith("_gal") and is_product(source)
+        name = name.removesuffix("_gal") if is_ours else name
+    return name.lstrip(".") or "galaxy"

@@ -19,8 +19,8 @@ class Job:
     ----------
     name : str
         What its products and its row are called.
-    input : str
-        Absolute path of the data.
+    input : str or list of str
+        Absolute path of the data, or of the images of one galaxy.
     folder : str
         Absolute path of the folder of its products.
     config_file : str or None
@@ -28,13 +28,17 @@ class Job:
     parameters : dict
         Parameters of the pipeline that win over the file: nested as for
         `galstep.pipeline.GalPipeline.call`, values as text or lists of text.
+    lease : str or None
+        Absolute path of a file that says whether the batch still wants the result; see
+        `galstep.batch.lease`.
     """
 
     name: str
-    input: str
+    input: str | list[str]
     folder: str
     config_file: str | None = None
     parameters: dict = field(default_factory=dict)
+    lease: str | None = None
 
     def to_json(self) -> str:
         """The job as one line of text."""

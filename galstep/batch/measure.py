@@ -11,7 +11,10 @@ from typing import TYPE_CHECKING
 
 from galstep import __version__
 from galstep.batch.job import OK, Outcome
+from galstep.batch.parameters import make_pipeline
 from galstep.batch.row import result_row
+from galstep.batch.words import join_words
+from galstep.datamodels.atomic import check_writable, remove_unfinished
 from galstep.exceptions import GalstepError
 from galstep.pipeline import GalPipeline
 
@@ -35,29 +38,32 @@ def measure(job: Job) -> Outcome:
     Outcome
         A failure of the measurement is an outcome, not an exception.
     """
-    folder = Path(job.folder)
-    folder.mkdir(parents=True, exist_ok=True)
-    _remove_unfinished(folder)
-    started, before = time.perf_counter(), _files(folder)
-    with _logged(folder / f"{job.name}.log"):
-        outcome = _outcome(job)
-    products = sorted(name for name, key in _files(folder).items() if before.get(name) != key)
-    row = outcome.row and outcome.row | {"products": " ".join(products)}
+    folder, started = Path(job.folder), time.perf_counter()
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        remove_unfinished(folder)
+        check_writable(folder)
+        before = _files(folder)
+        with _logged(folder / f"{job.name}.log"):
+            outcome = _outcome(job)
+        products = sorted(name for name, key in _files(folder).items() if before.get(name) != key)
+    except GalstepError as error:
+        return Outcome.failed(error)
+    except OSError as error:
+        return Outcome.failed(f"folder {folder}: cannot be written to ({error.strerror})")
+    row = outcome.row and outcome.row | {"products": join_words(products)}
     return replace(outcome, seconds=time.perf_counter() - started, version=__version__, row=row)
 
 
 def _outcome(job):
     try:
-        model = GalPipeline.call(
-            job.input,
-            **({"config_file": job.config_file} if job.config_file else {}),
-            **job.parameters,
-            output_dir=job.folder,
-            output_file=str(Path(job.folder) / job.name),
-            save_results=True,
-            configure_log=False,
-        )
-        return Outcome(OK, row=result_row(model))
+        # not GalPipeline.call: of a first argument it reads parameters, and data are data here
+        pipeline = make_pipeline(job.config_file, job.parameters)
+        pipeline.output_dir = job.folder
+        # stpipe takes the suffix off before it adds it, and an extension
+        pipeline.output_file = str(Path(job.folder) / f"{job.name}_gal.asdf")
+        pipeline.save_results = True
+        return Outcome(OK, row=result_row(pipeline.run(job.input)))
     except GalstepError as error:
         log.error("%s: %s", job.name, error)
         return Outcome.failed(error)
@@ -71,12 +77,6 @@ def _files(folder):
     """Products by name, with what changes when one is written."""
     paths = [path for path in folder.iterdir() if path.suffix != ".log"]
     return {path.name: (path.stat().st_mtime_ns, path.stat().st_ino) for path in paths}
-
-
-def _remove_unfinished(folder):
-    """What a run left that was killed while it wrote; see `galstep.datamodels.atomic`."""
-    for path in folder.glob(".*.part*"):
-        path.unlink(missing_ok=True)
 
 
 @contextmanager

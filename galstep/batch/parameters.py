@@ -22,6 +22,9 @@ if TYPE_CHECKING:
     from galstep.hints import PathLike
 
 __all__ = [
+    "RUN_AS_CODE",
+    "SAID_OTHERWISE",
+    "make_pipeline",
     "merged",
     "nested",
     "parameter_path",
@@ -30,8 +33,15 @@ __all__ = [
     "with_absolute_paths",
 ]
 
+#: What makes a step of another class, or runs something beside it.
+RUN_AS_CODE = ("class", "config_file", "pre_hooks", "post_hooks")
+#: What the batch itself says: where the data are and where the result goes.
+SAID_OTHERWISE = (
+    "input_file", "input_dir", "output_file", "output_dir", "output_use_model",
+    "output_use_index", "search_output_file", "save_results",
+)  # fmt: skip
 # where the result goes is no part of what is measured
-_NOT_MEASURED_WITH = ("output_dir", "output_file", "input_dir", "input_file", "save_results")
+_NOT_MEASURED_WITH = SAID_OTHERWISE
 
 
 def parameter_path(name: str) -> tuple[str, ...] | None:
@@ -52,9 +62,11 @@ def parameter_path(name: str) -> tuple[str, ...] | None:
     Raises
     ------
     ParameterError
-        If the name has a dot and what stands before it is no step.
+        If the name has a dot and what stands before it is no step, or it is none that
+        measures: what a step is (``class``), what is run beside it, where results go.
     """
     parts = tuple(name.removeprefix("steps.").split("."))
+    _check_measures(name, parts)
     if len(parts) > 1:
         if parts[0] not in GalPipeline.step_defs:
             raise ParameterError(
@@ -66,6 +78,19 @@ def parameter_path(name: str) -> tuple[str, ...] | None:
     if name in LoadCrop.load_spec_file():
         return ("steps", "loadcrop", name)
     return None
+
+
+def _check_measures(name, parts):
+    """Refuse what is no parameter of a measurement."""
+    # a column called class alone is a morphology
+    refused = (*RUN_AS_CODE[1:], *SAID_OTHERWISE) if len(parts) == 1 else None
+    last = parts[0] if len(parts) == 1 else parts[1]
+    if last in (refused or (*RUN_AS_CODE, "name", *SAID_OTHERWISE)):
+        where = "the file of --config" if last in RUN_AS_CODE else "options of the batch"
+        raise ParameterError(
+            f"{name}: a list and --set give parameters of the measurement only, for {last!r} "
+            f"see {where}"
+        )
 
 
 def read_value(name: str, text: str) -> str | list[str]:
@@ -140,13 +165,35 @@ def parameters_hash(config_file: PathLike | None, parameters: dict, file_hash: C
     GalstepError
         If the pipeline refuses the parameters.
     """
-    given = {"config_file": os.fspath(config_file)} if config_file else {}
-    config, path = GalPipeline.build_config(None, **given, **parameters)
-    config.pop("class", None)
-    pipeline = GalPipeline.from_config_section(config, config_file=path)
+    pipeline = make_pipeline(config_file, parameters)
     values = _content(pipeline.get_pars(), pipeline.load_spec_file(), file_hash)
     steps = {key: _source(getattr(pipeline, key), file_hash) for key in pipeline.step_defs}
     return text_hash([values, steps])
+
+
+def make_pipeline(config_file: PathLike | None, parameters: dict) -> GalPipeline:
+    """The pipeline that a galaxy is measured with.
+
+    Parameters
+    ----------
+    config_file : path-like or None
+        A parameter file.
+    parameters : dict
+        Nested parameters that win over it.
+
+    Returns
+    -------
+    `galstep.pipeline.GalPipeline`
+
+    Raises
+    ------
+    GalstepError
+        If the pipeline refuses the parameters.
+    """
+    given = {"config_file": os.fspath(config_file)} if config_file else {}
+    config, path = GalPipeline.build_config(None, **given, **parameters)
+    config.pop("class", None)
+    return GalPipeline.from_config_section(config, config_file=path)
 
 
 def _content(values, spec, file_hash):
@@ -158,13 +205,40 @@ def _content(values, spec, file_hash):
             continue
         if isinstance(value, dict):
             value = _content(value, check if isinstance(check, dict) else {}, file_hash)
-        elif value and isinstance(check, str) and check.startswith("input_file("):
-            value = file_hash(value)
+        elif isinstance(value, list | tuple):
+            value = [_with_content(item, "", file_hash) for item in value]
+        else:
+            value = _with_content(value, check if isinstance(check, str) else "", file_hash)
         result[key] = value
     return result
 
 
+def _with_content(value, check, file_hash):
+    """A value, for one that names a file the hash of that and of the files named in it."""
+    if not value or not isinstance(value, str):
+        return value
+    if check.startswith("input_file("):
+        return file_hash.of_named(value)
+    # catalogues are given as text: some names stand for no file
+    return [value, file_hash.of_named(value)] if _is_there(value) else value
+
+
+def _is_there(value):
+    try:
+        return os.path.isfile(value) or os.path.isabs(value) and os.path.isdir(value)
+    except ValueError:  # a null byte
+        return False
+
+
 def _source(step, file_hash):
-    """The class of a step; for one that is not galstep's with the hash of its module."""
-    name = f"{type(step).__module__}.{type(step).__qualname__}"
-    return name if name.startswith("galstep.") else [name, file_hash(inspect.getfile(type(step)))]
+    """The classes of a step; for those that are not galstep's with the hash of their modules."""
+    names = []
+    for base in type(step).__mro__:
+        name = f"{base.__module__}.{base.__qualname__}"
+        if base.__module__.partition(".")[0] in ("galstep", "stpipe", "builtins", "abc"):
+            names.append(name)
+            if name.startswith("galstep."):
+                break
+        else:
+            names.append([name, file_hash(inspect.getfile(base))])
+    return names

@@ -9,14 +9,17 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from galstep import __version__
-from galstep.batch.hashing import FileHashes
+from galstep.batch.hashing import FileHashes, text_hash
 from galstep.batch.job import FAILED, OK, Job
 from galstep.batch.parameters import merged, parameters_hash
 from galstep.batch.summary import pending_row
+from galstep.batch.words import split_words
+from galstep.datamodels.messages import one_line
+from galstep.datamodels.open import files_read
 from galstep.exceptions import GalstepError
 
 if TYPE_CHECKING:
-    from galstep.batch.inputs import Entry
+    from galstep.batch.entry import Entry
     from galstep.hints import PathLike
 
 __all__ = ["Plan", "make_plan"]
@@ -75,7 +78,7 @@ def make_plan(
     jobs, rows, weights = [], {}, {}
     for entry in entries:
         own = merged(parameters or {}, entry.parameters)
-        row = pending_row(entry.name, entry.input)
+        row = pending_row(entry.name, entry.source)
         rows[entry.name] = row
         job = Job(
             entry.name,
@@ -84,31 +87,40 @@ def make_plan(
             os.path.abspath(config_file) if config_file else None,
             own,
         )
+        if entry.problem:
+            row |= {"status": FAILED, "reason": one_line(entry.problem, 1000)}
+            continue
         try:
-            row["input_hash"] = hashes(entry.input)
+            row["input_hash"] = _hash_of_data(entry.paths, hashes)
             # most galaxies share their parameters, and checking them takes a while
-            text = json.dumps(own, sort_keys=True)
+            text = json.dumps(own, sort_keys=True, default=str)
             if text not in known:
                 known[text] = parameters_hash(config_file, own, hashes)
             row["parameters_hash"] = known[text]
         except GalstepError as error:
-            row |= {"status": FAILED, "reason": " ".join(str(error).split())}
+            row |= {"status": FAILED, "reason": one_line(error, 1000)}
             continue
         before = (earlier or {}).get(entry.name)
         if before is not None and _holds(before, row, job):
             rows[entry.name] = before
             continue
         jobs.append(job)
-        weights[job.name] = os.path.getsize(job.input)
+        files = [file for path in entry.paths for file in files_read(path)]
+        weights[job.name] = sum(os.path.getsize(file) for file in files)
     jobs.sort(key=lambda job: -weights[job.name])
     return Plan(jobs, rows, weights)
+
+
+def _hash_of_data(paths, hashes):
+    """The hash of the content of a galaxy's data."""
+    return hashes(paths[0]) if len(paths) == 1 else text_hash([hashes(path) for path in paths])
 
 
 def _holds(before, now, job):
     """Whether the earlier row is still that of the galaxy."""
     is_same = all(before.get(key) == now[key] for key in ("input_hash", "parameters_hash"))
     was_measured = before.get("status") == OK and before.get("version") == __version__
-    products = before.get("products", "").split()
+    products = split_words(before.get("products", ""))
     return (
         is_same
         and was_measured

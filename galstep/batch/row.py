@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from astropy import units as u
 
+from galstep.batch.words import join_words
 from galstep.datamodels.tables import phot_table, sersic_table
 from galstep.datamodels.totals import total_flux
 from galstep.units import ab_magnitude, flux_unit
@@ -55,7 +56,7 @@ def result_row(model: GalaxyModel) -> dict:
     """
     first_unit = next(iter(model.bands.values())).unit
     row = {
-        "filters": " ".join(model.bands),
+        "filters": join_words(model.bands),
         "base_filter": model.meta.base_filter or "",
         "fit_step": model.meta.fit_step or "",
         # fluxes of all filters are in the unit of the first

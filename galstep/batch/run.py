@@ -5,8 +5,9 @@ from __future__ import annotations
 import logging
 from concurrent.futures import FIRST_COMPLETED, CancelledError, wait
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import partial
+from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -14,18 +15,26 @@ from galstep import __version__
 from galstep.batch.hashing import FileHashes
 from galstep.batch.inputs import read_list
 from galstep.batch.job import OK, Outcome
+from galstep.batch.lease import lease
 from galstep.batch.lock import locked
 from galstep.batch.measure import measure
 from galstep.batch.parameters import parameters_hash, with_absolute_paths
 from galstep.batch.plan import make_plan
 from galstep.batch.progress import Progress
 from galstep.batch.summary import Summary, read_rows
-from galstep.batch.worker_process import WorkerPool, measure_in_new_process
-from galstep.exceptions import InputError, ParameterError
+from galstep.batch.worker_process import (
+    WorkerPool,
+    check_time_limit,
+    measure_in_new_process,
+)
+from galstep.datamodels.atomic import check_writable, remove_unfinished
+from galstep.datamodels.safe_name import check_text
+from galstep.exceptions import GalstepError, InputError, ParameterError
 from galstep.pipeline.executors import SerialExecutor, dask_executor, thread_executor
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
+    from concurrent.futures import Executor
 
     from galstep.hints import PathLike
 
@@ -34,6 +43,10 @@ __all__ = ["BatchOptions", "run_batch"]
 log = logging.getLogger("stpipe.galstep.batch")
 
 SUMMARY_NAME = "summary.ecsv"
+# how often it is looked whether there is anybody who measures (s)
+_LOOKED_AFTER = 5.0
+# calls that nobody wants any more end when they see that the lease has ended (s)
+_UNWANTED_END_WITHIN = 30.0
 
 
 @dataclass(frozen=True)
@@ -46,6 +59,8 @@ class BatchOptions:
         A parameter file for all galaxies.
     parameters : dict, optional
         Nested parameters for all galaxies, winning over the file.
+    images : sequence of path-like, optional
+        The images that the galaxies of a table without the column ``input`` are in.
     workers : int, optional
         Number of worker processes; 0 measures in this process, for debugging.
     scheduler : str, optional
@@ -60,6 +75,7 @@ class BatchOptions:
 
     config_file: str | None = None
     parameters: dict = field(default_factory=dict)
+    images: Sequence[PathLike] = ()
     workers: int = 1
     scheduler: str | None = None
     time_limit: float | None = None
@@ -72,11 +88,9 @@ class BatchOptions:
             raise ParameterError("resume and overwrite exclude each other")
         if self.workers < 0:
             raise ParameterError(f"workers must be 0 or more, got {self.workers}")
-        if self.time_limit is not None:
-            if not self.time_limit > 0:
-                raise ParameterError(f"time_limit must be above 0 s, got {self.time_limit}")
-            if self.workers == 0 and self.scheduler is None:
-                raise ParameterError("time_limit needs worker processes: workers must be 1 or more")
+        check_time_limit(self.time_limit)
+        if self.time_limit is not None and self.workers == 0 and self.scheduler is None:
+            raise ParameterError("time_limit needs worker processes: workers must be 1 or more")
 
 
 def run_batch(
@@ -120,9 +134,8 @@ def run_batch(
     """
     options, tell = options or BatchOptions(), tell or log.info
     options.check()
-    entries = read_list(sources)
-    folder = Path(folder).absolute()
-    folder.mkdir(parents=True, exist_ok=True)
+    entries = read_list(sources, options.images)
+    folder = _folder(folder)
     with locked(folder):
         path = folder / SUMMARY_NAME
         parameters = with_absolute_paths(options.parameters, Path.cwd())
@@ -134,13 +147,42 @@ def run_batch(
         for line in progress.opening():
             tell(line)
         try:
-            with _backend(options, len(plan.jobs)) as backend:
-                for job, outcome in _outcomes(plan.jobs, *backend):
-                    summary.update(job.name, _row(plan.rows[job.name], outcome))
-                    tell(progress.done(job, outcome))
+            for job, outcome in _measured(plan.jobs, folder, options):
+                summary.update(job.name, _row(plan.rows[job.name], outcome))
+                tell(progress.done(job, outcome))
         finally:
             summary.write()
     return summary.rows
+
+
+def _folder(folder):
+    """The batch's folder, made, tidied, and known to be writable."""
+    folder = Path(folder).absolute()
+    check_text(folder, "output folder")
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise GalstepError(
+            f"output folder {str(folder)!r} cannot be made: {error.strerror}"
+        ) from error
+    remove_unfinished(folder)
+    check_writable(folder)
+    return folder
+
+
+def _measured(jobs, folder, options):
+    """Jobs with their outcomes, as they come; none is measured any more at the end."""
+    running = {}
+    with _backend(options, len(jobs)) as backend:
+        try:
+            # a lease that an earlier run has left ends here
+            with lease(folder) as name:
+                if options.scheduler is not None:
+                    # workers elsewhere do not end with this process
+                    jobs = [replace(job, lease=str(name)) for job in jobs]
+                yield from _outcomes(jobs, backend, running)
+        finally:
+            wait(running, timeout=_UNWANTED_END_WITHIN)
 
 
 def _earlier(path, options):
@@ -152,34 +194,55 @@ def _earlier(path, options):
     return read_rows(path)
 
 
+@dataclass
+class _Backend:
+    """Who measures: an executor, what it is to call, how many calls it is given at once.
+
+    ``lost`` tells why no call will end any more, "" as long as some will.
+    """
+
+    executor: Executor
+    function: Callable
+    at_once: int
+    lost: Callable = str
+
+
 @contextmanager
 def _backend(options, count):
-    """Executor, what it is to call with a job, and how many calls it is given at once."""
     with ExitStack() as stack:
         if options.scheduler is not None:
             function = partial(measure_in_new_process, time_limit=options.time_limit)
+            executor, lost = stack.enter_context(dask_executor(options.scheduler))
             # Dask knows how many workers there are, and they may become more
-            yield stack.enter_context(dask_executor(options.scheduler)), function, max(count, 1)
+            yield _Backend(executor, function, max(count, 1), lost)
         elif options.workers == 0:
-            yield SerialExecutor(), measure, 1
+            yield _Backend(SerialExecutor(), measure, 1)
         else:
+            # threads first: what has not begun is dropped, then the processes are ended
             pool = stack.enter_context(WorkerPool(options.time_limit))
             executor = stack.enter_context(thread_executor(options.workers))
-            yield executor, pool.measure, options.workers
+            yield _Backend(executor, pool.measure, options.workers)
 
 
-def _outcomes(jobs, executor, function, at_once):
-    """Jobs with their outcomes, as they come."""
-    waiting, running = iter(jobs), {}
+def _outcomes(jobs, backend, running):
+    """Jobs with their outcomes, as they come; ``running`` holds the calls that are not done."""
+    waiting = iter(jobs)
     while True:
-        for job in waiting:
-            running[executor.submit(function, job)] = job
-            if len(running) >= at_once:
-                break
+        # not one too many: what is taken from `waiting` is submitted
+        for job in islice(waiting, backend.at_once - len(running)):
+            running[backend.executor.submit(backend.function, job)] = job
         if not running:
             return
-        for future in wait(running, return_when=FIRST_COMPLETED).done:
+        done = wait(running, timeout=_LOOKED_AFTER, return_when=FIRST_COMPLETED).done
+        for future in done:
             yield running.pop(future), _result(future)
+        reason = "" if done else backend.lost()
+        if reason:
+            left = [*running.values(), *waiting]
+            running.clear()
+            for job in left:
+                yield job, Outcome.failed(reason)
+            return
 
 
 def _result(future):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import csv
 import time
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -12,7 +13,9 @@ from astropy.table import MaskedColumn, Table
 from galstep import __version__
 from galstep.batch.job import PENDING
 from galstep.batch.row import FILTER_COLUMNS, SHAPE_COLUMNS, column_unit
+from galstep.batch.words import split_words
 from galstep.datamodels.atomic import replacing
+from galstep.datamodels.table_bounds import check_table_file
 from galstep.exceptions import InputError
 
 if TYPE_CHECKING:
@@ -32,11 +35,11 @@ HEAD_COLUMNS = {
     "parameters_hash": "hash of all parameters, of the PSFs and of replaced step classes",
     "version": "galstep that measured",
     "seconds": "time of the measurement",
-    "filters": "filters of the galaxy",
+    "filters": "filters of the galaxy; a blank in a name is %20",
     "base_filter": "filter that gave the shape",
     "fit_step": "step that made the last fit",
     "flux_unit": "unit of the fluxes of this galaxy",
-    "products": "files in the folder of the galaxy",
+    "products": "files in the folder of the galaxy; a blank in a name is %20",
 }
 _UNITS = {"seconds": "s"}
 
@@ -107,7 +110,7 @@ def make_summary(rows: Iterable[dict]) -> Table:
 
 
 def _column_names(rows):
-    filters = dict.fromkeys(f for row in rows for f in (row.get("filters") or "").split())
+    filters = dict.fromkeys(f for row in rows for f in split_words(row.get("filters") or ""))
     shape = SHAPE_COLUMNS if filters else ()
     return [*HEAD_COLUMNS, *shape, *(f"{name}_{f}" for f in filters for name in FILTER_COLUMNS)]
 
@@ -142,9 +145,10 @@ def read_rows(path: PathLike) -> dict[str, dict]:
     InputError
         If the file is no summary.
     """
+    check_table_file(path, "summary")
     try:
         table = Table.read(path, format="ascii.ecsv")
-    except (ValueError, OSError, TypeError, UnicodeDecodeError) as error:
+    except (ValueError, OSError, TypeError, LookupError, csv.Error) as error:
         reason = " ".join(str(error).split())[:200]
         raise InputError(f"summary {path}: cannot be read: {reason}") from error
     lacking = [name for name in HEAD_COLUMNS if name not in table.colnames]

@@ -29,8 +29,18 @@ def main() -> None:
 
         print(READY, file=replies, flush=True)
         while True:
-            outcome = measure(Job.from_json(lines.get()))
-            print(outcome.to_json(), file=replies, flush=True)
+            print(_reply(lines.get(), Job, measure), file=replies, flush=True)
+
+
+def _reply(line, job_class, measure):
+    """The outcome of a job as a line; whatever Python raises is an outcome as well."""
+    from galstep.batch.job import Outcome
+
+    try:
+        return measure(job_class.from_json(line)).to_json()
+    # a step may call sys.exit, or interrupt itself: that ends its galaxy, not the worker
+    except BaseException as error:
+        return Outcome.failed(f"{type(error).__name__}: {error}").to_json()
 
 
 def _read(lines):

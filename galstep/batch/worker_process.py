@@ -8,15 +8,24 @@ import signal
 import subprocess
 import sys
 import threading
+from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING, Any, Self
 
 from galstep.batch.job import Outcome
+from galstep.batch.lease import Lease
 from galstep.batch.worker import READY
+from galstep.exceptions import ParameterError
 
 if TYPE_CHECKING:
     from galstep.batch.job import Job
 
-__all__ = ["WorkerPool", "WorkerProcess", "measure_in_new_process"]
+__all__ = [
+    "LONGEST_LIMIT",
+    "WorkerPool",
+    "WorkerProcess",
+    "check_time_limit",
+    "measure_in_new_process",
+]
 
 # the matrices are small: more threads of BLAS double the cost and gain nothing
 _ONE_THREAD = (
@@ -26,6 +35,26 @@ _ONE_THREAD = (
 
 # a process that has not imported its libraries by then never will (s)
 _START_LIMIT = 300.0
+# how often a worker looks whether its result is still wanted (s)
+_LEASE_CHECKED_EVERY = 0.5
+# a process that has closed its end of the line, or was killed, is gone by then (s)
+_END_LIMIT = 10.0
+#: The longest time limit that the system's clocks can keep (s).
+LONGEST_LIMIT = threading.TIMEOUT_MAX / 2
+
+
+def check_time_limit(seconds: float | None) -> None:
+    """Raise `ParameterError` for a time limit that could not be kept.
+
+    Parameters
+    ----------
+    seconds : float or None
+        None is no limit.
+    """
+    if seconds is not None and not 0 < seconds <= LONGEST_LIMIT:
+        raise ParameterError(
+            f"time_limit must be above 0 and at most {LONGEST_LIMIT:.3g} s, got {seconds}"
+        )
 
 
 class WorkerProcess:
@@ -74,7 +103,13 @@ class WorkerProcess:
         -------
         Outcome
             A failure if the process died or was killed.
+
+        Raises
+        ------
+        ParameterError
+            If the time limit could not be kept.
         """
+        check_time_limit(time_limit)
         if not self._is_ready:
             reply, too_late = self._until(_START_LIMIT, self._process.stdout.readline)
             if reply.strip() != READY:
@@ -82,13 +117,40 @@ class WorkerProcess:
                 why = "did not start in time" if too_late else self._cause_of_death()
                 return Outcome.failed(f"the worker process {why}")
             self._is_ready = True
-        reply, too_late = self._until(time_limit, lambda: self._ask(job))
+        with self._while_wanted(job) as unwanted:
+            reply, too_late = self._until(time_limit, lambda: self._ask(job))
         if reply.endswith("\n"):
             return Outcome.from_json(reply)
+        # what ends by itself is not killed: its exit code tells why
+        self._wait()
         self.kill()
+        if unwanted.is_set():
+            return Outcome.failed("the batch was stopped")
         if too_late:
             return Outcome.failed(f"time limit of {time_limit:g} s exceeded", time_limit)
         return Outcome.failed(f"the worker process {self._cause_of_death()}")
+
+    @contextmanager
+    def _while_wanted(self, job):
+        """Kill the process if the batch ends meanwhile; the event tells that it did."""
+        ended, unwanted, lease = threading.Event(), threading.Event(), Lease(job.lease)
+
+        def watch():
+            while not ended.wait(_LEASE_CHECKED_EVERY):
+                if not lease.is_valid:
+                    unwanted.set()
+                    self._process.kill()
+                    return
+
+        thread = threading.Thread(target=watch, daemon=True)
+        if job.lease:
+            thread.start()
+        try:
+            yield unwanted
+        finally:
+            ended.set()
+            if job.lease:
+                thread.join()
 
     def _ask(self, job):
         try:
@@ -112,6 +174,11 @@ class WorkerProcess:
             return answer(), too_late.is_set()
         finally:
             timer.cancel()
+
+    def _wait(self):
+        """Wait for a process that is ending, but not for ever."""
+        with suppress(subprocess.TimeoutExpired):
+            self._process.wait(_END_LIMIT)
 
     def _cause_of_death(self):
         code = self._process.returncode
@@ -203,8 +270,12 @@ class WorkerPool:
         """Kill all processes; what they were measuring is lost."""
         with self._lock:
             self._closed = True
-            for worker in self._all:
+            workers = list(self._all)
+            for worker in workers:
                 worker.stop()
+        # none may write any more when the batch lets go of its folder
+        for worker in workers:
+            worker._wait()
         while not self._idle.empty():
             self._idle.get().kill()
 
@@ -225,6 +296,8 @@ def measure_in_new_process(job: Job, time_limit: float | None = None) -> Outcome
     -------
     Outcome
     """
+    if not Lease(job.lease).is_valid:
+        return Outcome.failed("the batch was stopped")
     worker = WorkerProcess()
     try:
         return worker.measure(job, time_limit)

@@ -25,7 +25,19 @@ def add_parser(commands: Any) -> None:
         nargs="+",
         metavar="LIST",
         help="table (.ecsv, .csv) with the column input and optionally name, psf_file and "
-        "parameters (basefit.th_min); or a pattern in quotes, or data files",
+        "parameters (basefit.th_min); a table of positions, with --image; or a pattern in "
+        "quotes, data files, folders of FITS files",
+    )
+    parser.add_argument(
+        "--image",
+        action="append",
+        default=[],
+        metavar="FILE",
+        help="image that the galaxies of a table of positions (RA, Dec) are in; once for each "
+        "filter unless one file or folder has all",
+    )
+    parser.add_argument(
+        "--psf", metavar="FILE", help="PSFs of all galaxies: short for --set psf_file=FILE"
     )
     parser.add_argument("--config", metavar="FILE", help="parameter file for all galaxies")
     parser.add_argument(
@@ -94,7 +106,8 @@ def _run(options):
         options.output_dir,
         BatchOptions(
             config_file=options.config,
-            parameters=_parameters(options.set),
+            parameters=_parameters(options.set, options.psf),
+            images=options.image,
             workers=options.workers,
             scheduler=options.scheduler,
             time_limit=options.time_limit,
@@ -112,12 +125,12 @@ def _say(line):
     print(line, file=sys.stderr, flush=True)
 
 
-def _parameters(settings):
-    """``NAME=VALUE`` of the command line as nested parameters."""
+def _parameters(settings, psf_file=None):
+    """``NAME=VALUE`` of the command line, and the PSF file, as nested parameters."""
     from galstep.batch.parameters import nested, parameter_path, read_value
     from galstep.exceptions import ParameterError
 
-    values = {}
+    values = {} if psf_file is None else {("steps", "loadcrop", "psf_file"): psf_file}
     for setting in settings:
         name, equals, text = setting.partition("=")
         path = parameter_path(name.strip())

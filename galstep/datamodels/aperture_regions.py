@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from galstep.datamodels.atomic import replacing
+from galstep.datamodels.safe_name import safe_name
 from galstep.pixel_map import PixelMap
 from galstep.records import Aperture, StarList
 
@@ -51,7 +52,7 @@ def write_aperture_regions(model: GalaxyModel, folder: Path, name: str) -> list[
     if not grids:
         log.info("%s: no aperture was measured, so no region file is written", model.meta.name)
         return []
-    names = [f"{name}_aper.reg", *(f"{name}_{bands[0].name}_aper.reg" for bands in grids[1:])]
+    names = [f"{name}_aper.reg", *(f"{name}_{safe_name(b[0].name)}_aper.reg" for b in grids[1:])]
     try:
         from regions import Regions
     except ImportError:
@@ -62,7 +63,7 @@ def write_aperture_regions(model: GalaxyModel, folder: Path, name: str) -> list[
         drawn = [*_ellipses(bands), *_companions(bands[0]), *_knots(bands[0])]
         text = Regions(drawn).serialize(format="ds9")
         with replacing(folder / file) as temporary:
-            temporary.write_text(text)
+            temporary.write_text(text, encoding="utf-8")
         written.append(str(folder / file))
     return written
 

@@ -25,10 +25,11 @@ import asdf
 import numpy as np
 import yaml
 
-from galstep.datamodels.atomic import replacing
+from galstep.datamodels.asdf_stream import asdf_file, load_tree, save_asdf
 from galstep.datamodels.band import MODEL_IMAGES, BandData
 from galstep.datamodels.galaxy import GalaxyModel, Meta
 from galstep.datamodels.hdf5_access import choose_filters
+from galstep.datamodels.image_bounds import check_arrays
 from galstep.datamodels.serialise import plain, record_from_tree
 from galstep.datamodels.tables import make_tables
 from galstep.datamodels.wcs_text import wcs_from_text, wcs_to_text
@@ -87,11 +88,11 @@ def write_asdf(model: GalaxyModel, path: PathLike) -> None:
     GalstepError
         If the model does not fit the schema; an earlier file is left alone.
     """
-    with replacing(path) as temporary, _schema_known():
+    with _schema_known():
         try:
             file = asdf.AsdfFile(model_tree(model), custom_schema=GALAXY_SCHEMA_URI)
             file.validate()  # not every version of asdf checks a custom schema while writing
-            file.write_to(temporary)
+            save_asdf(file, path)
         except asdf.ValidationError as error:
             raise GalstepError(f"output {path}: not a sound model: {_fault(error)}") from error
 
@@ -236,17 +237,20 @@ def _read_tree(path, where):
         with (
             _schema_known(),
             _conversion_checked(),
-            asdf.open(path, custom_schema=GALAXY_SCHEMA_URI, lazy_load=False) as file,
+            asdf_file(path, "input", custom_schema=GALAXY_SCHEMA_URI, lazy_load=False) as file,
         ):
+            check_arrays(file.tree, where)
             return file.tree
     except asdf.ValidationError as error:
-        if "galstep_product" not in asdf.util.load_yaml(path):
+        if "galstep_product" not in load_tree(path, "input"):
             raise InputError(
                 f"{where}: an ASDF file, but no product of galstep (no 'galstep_product')"
             ) from error
         raise InputError(f"{where}: not a sound product: {_fault(error)}") from error
+    except InputError:
+        raise
     except (
-        OSError, ValueError, RuntimeError, struct.error, yaml.YAMLError,
+        OSError, ValueError, RuntimeError, struct.error, yaml.YAMLError, MemoryError, TypeError,
         # a file that is cut off, in older asdf
         IndexError, asdf.exceptions.AsdfWarning,
     ) as error:  # fmt: skip

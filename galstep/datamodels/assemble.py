@@ -15,6 +15,7 @@ from galstep.datamodels.calibration import (
     SURFACE_BRIGHTNESS,
     surface_brightness_factor,
 )
+from galstep.datamodels.image_bounds import check_pixel_side, check_pixels
 from galstep.datamodels.messages import one_line
 from galstep.datamodels.mosaic_cut import SMALLEST_SIDE, cut_about, fits_wcs, whole
 from galstep.datamodels.pixel_rules import (
@@ -59,6 +60,7 @@ def cut_of(source: ImageSource, options: ReadOptions) -> Cut:
             f"got {source.shape}"
         )
     if options.size is None:
+        check_pixels(source.shape, source.where, "cut it out with ra, dec and size")
         return whole(source.shape)
     return cut_about(source, options.ra, options.dec, options.size)
 
@@ -125,10 +127,13 @@ def pixel_side_of(source: ImageSource, cut: Cut, options: ReadOptions) -> float:
     """Side of a pixel in the part, arcsec: of the WCS, else as told, else as given."""
     told = source.pixel_scale
     if source.wcs is None:
-        return options.pixel_scale if told is None else told
+        side = options.pixel_scale if told is None else told
+        check_pixel_side(side, source.where)
+        return side
     side = pixel_side(source.wcs, *_middle(source, cut))
     if not side > 0:
         raise InputError(f"{source.where}: the WCS gives no sky positions in the image")
+    check_pixel_side(side, source.where)
     if told is not None and abs(told / side - 1) > _SAME_SCALE:
         log.warning(
             "%s: pixels are %.5g arcsec wide by the WCS, which is used, and %.5g by a keyword",

@@ -16,6 +16,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from galstep.datamodels.regular_file import check_regular
 from galstep.exceptions import InputError
 
 if TYPE_CHECKING:
@@ -73,6 +74,7 @@ def read_association(path: PathLike) -> list[Member]:
     InputError
         If the file cannot be read, is no association, or names no exposure.
     """
+    check_regular(path, "association")
     path = Path(path)
     try:
         if path.stat().st_size > LARGEST_FILE:

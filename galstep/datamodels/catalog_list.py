@@ -6,6 +6,7 @@ import os
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from galstep.datamodels.table_bounds import check_table_file
 from galstep.exceptions import InputError
 
 if TYPE_CHECKING:
@@ -41,6 +42,7 @@ def read_catalog_list(path: PathLike, images: Sequence[SkyImage]) -> list[str | 
         If the file cannot be read; if a line names no image, or two of them,
         or an image that another line names, or more than one catalogue.
     """
+    check_table_file(path, "catfile")
     path = Path(path)
     try:
         lines = path.read_text(encoding="utf-8").splitlines()

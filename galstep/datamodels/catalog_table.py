@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import csv
 import os
 from collections.abc import Mapping
 from pathlib import Path
@@ -11,6 +12,7 @@ import numpy as np
 from astropy import units as u
 
 from galstep.datamodels.region_files import is_region_file, region_table
+from galstep.datamodels.table_bounds import check_table_file
 from galstep.exceptions import InputError
 
 if TYPE_CHECKING:
@@ -22,7 +24,7 @@ __all__ = ["angles", "found_column", "needed_column", "numbers", "open_table"]
 
 _FORMATS = {"ecsv": "ascii.ecsv", "csv": "ascii.csv"}
 # what astropy's readers raise on what is no table
-_UNREADABLE = (ValueError, OSError, TypeError, LookupError, AttributeError)
+_UNREADABLE = (ValueError, OSError, TypeError, LookupError, AttributeError, csv.Error)
 # text that holds one of these is sexagesimal, other text a number of degrees
 _SEXAGESIMAL = (":", "h", "d", "m", " ")
 
@@ -75,8 +77,7 @@ def _read(path, what, table_format):
     from astropy.io.registry import IORegistryError
     from astropy.table import QTable
 
-    if not path.is_file():
-        raise InputError(f"{what} {path}: there is no such file")
+    check_table_file(path, what)
     try:
         return QTable.read(path, format=_FORMATS.get(str(table_format), table_format))
     except IORegistryError:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from contextlib import ExitStack
 from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
@@ -10,9 +11,10 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from galstep.datamodels.fits_input import header_wcs
+from galstep.datamodels.fits_bounds import warn_of_checksums
+from galstep.datamodels.fits_input import header_wcs, open_fits, sound
+from galstep.datamodels.open import kind_of_file
 from galstep.datamodels.sky_image import SkyImage, open_image
-from galstep.exceptions import InputError
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -44,22 +46,22 @@ def open_chips(path: PathLike) -> list[SkyImage]:
     InputError
         If the file cannot be read.
     """
-    from astropy.io import fits
-
     path = Path(path)
-    try:
-        with fits.open(path) as hdulist:
-            numbers = [
-                i
-                for i, hdu in enumerate(hdulist)
-                if hdu.name == "SCI" and hdu.is_image and hdu.header["NAXIS"] == 2
-            ]
-            if len(numbers) < 2:
-                return []
+    if kind_of_file(path) != "fits":
+        return []
+    with ExitStack() as stack:
+        hdulist = open_fits(path, "input", stack, sums=False)
+        numbers = [
+            i
+            for i, hdu in enumerate(hdulist)
+            if hdu.name == "SCI" and hdu.is_image and hdu.header["NAXIS"] == 2
+        ]
+        if len(numbers) < 2:
+            return []
+        warn_of_checksums(hdulist, f"input {path}")
+        with sound(f"input {path}"):
             chips = [_chip(hdulist, number, path) for number in numbers]
             filters = {str(hdulist[number].header.get("FILTER", "")) for number in numbers}
-    except OSError as error:
-        raise InputError(f"input {path}: cannot be read as FITS ({error})") from error
     # images in several filters are no chips of one exposure
     group = str(path.resolve()) if len(filters) == 1 else None
     return [replace(chip, group_id=group) for chip in chips]

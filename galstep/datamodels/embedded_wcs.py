@@ -14,6 +14,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from galstep.datamodels.asdf_stream import check_asdf
+
 if TYPE_CHECKING:
     from astropy.io.fits import HDUList
 
@@ -34,7 +36,9 @@ _BLOCK, _INDEX = b"\xd3BLK", b"#ASDF BLOCK INDEX"
 def _raw(hdulist):
     if _EXTENSION not in hdulist:
         return None
-    return np.asarray(hdulist[_EXTENSION].data[_COLUMN]).tobytes()
+    raw = np.asarray(hdulist[_EXTENSION].data[_COLUMN]).tobytes()
+    check_asdf(io.BytesIO(raw), f"input {hdulist.filename() or ''}[{_EXTENSION}]")
+    return raw
 
 
 def read_embedded_wcs(hdulist: HDUList) -> tuple[Any, dict | None]:

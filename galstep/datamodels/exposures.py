@@ -16,8 +16,8 @@ The chips in one FITS file (several extensions SCI) are a group as well.
 from __future__ import annotations
 
 import os
-from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
+from contextlib import ExitStack
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -29,7 +29,10 @@ from galstep.datamodels.association import (
     read_association,
 )
 from galstep.datamodels.chips import open_chips
+from galstep.datamodels.distinct_names import distinct_names, file_of
 from galstep.datamodels.embedded_wcs import read_embedded_meta
+from galstep.datamodels.fits_input import open_fits
+from galstep.datamodels.open import kind_of_file
 from galstep.datamodels.sky_image import SkyImage, open_image
 from galstep.exceptions import InputError
 
@@ -178,9 +181,10 @@ def _meta(source):
 
 
 def _meta_of_file(path):
-    from astropy.io import fits
-
-    with fits.open(path) as hdulist:
+    if kind_of_file(Path(path)) != "fits":
+        return {}
+    with ExitStack() as stack:
+        hdulist = open_fits(path, "input", stack, sums=False)
         meta = dict(read_embedded_meta(hdulist))
         header = hdulist[0].header
         numbers = {name: header.get(keyword) for name, keyword in _EXPOSURE.items()}
@@ -191,26 +195,7 @@ def _meta_of_file(path):
 
 def _with_names_of_their_own(images):
     """Names that products can be told apart by: with folders where needed, else numbered."""
-    names = list(_by_folder(images))
-    images = [replace(image, name=name) for image, name in zip(images, names, strict=True)]
-    counts, seen = Counter(image.name for image in images), Counter()
-    named, taken = [], set(counts)
-    for image in images:
-        name = image.name
-        if counts[name] > 1:
-            while name == image.name or name in taken:
-                seen[image.name] += 1
-                name = f"{image.name}_{seen[image.name]}"
-            taken.add(name)
-        named.append(replace(image, name=name))
-    return named
-
-
-def _by_folder(images):
-    counts = Counter(image.name for image in images)
-    for image in images:
-        is_file = isinstance(image.source, str | os.PathLike)
-        if counts[image.name] > 1 and is_file and Path(image.source).resolve().parent.name:
-            yield f"{Path(image.source).resolve().parent.name}_{image.name}"
-        else:
-            yield image.name
+    files = [file_of(image.source) for image in images]
+    paths = [None if file is None else Path(file).resolve() for file in files]
+    names = distinct_names([image.name for image in images], paths)
+    return [replace(image, name=name) for image, name in zip(images, names, strict=True)]

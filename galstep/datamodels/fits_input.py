@@ -31,6 +31,7 @@ from astropy.io import fits
 from astropy.utils.exceptions import AstropyUserWarning, AstropyWarning
 from astropy.wcs import WCS
 
+from galstep.datamodels.fits_bounds import check_header_end, warn_of_checksums
 from galstep.datamodels.fits_header import (
     calibration_of,
     filter_in_text,
@@ -39,7 +40,8 @@ from galstep.datamodels.fits_header import (
 )
 from galstep.datamodels.image_source import ImageSource
 from galstep.datamodels.messages import one_line
-from galstep.datamodels.wcs_text import check_axes
+from galstep.datamodels.regular_file import check_regular
+from galstep.datamodels.wcs_bounds import check_wcs_header
 from galstep.exceptions import GalstepError, InputError
 from galstep.sky_frame import celestial_frame
 
@@ -92,7 +94,7 @@ def companion_role(path: PathLike) -> tuple[str, str | None]:
     return (match["stem"], _ROLES[match["role"].upper()]) if match else (stem, None)
 
 
-def open_fits(path: PathLike, role: str, stack: ExitStack) -> HDUList:
+def open_fits(path: PathLike, role: str, stack: ExitStack, sums: bool = True) -> HDUList:
     """The FITS file at ``path``, open until ``stack`` is left.
 
     Parameters
@@ -101,16 +103,23 @@ def open_fits(path: PathLike, role: str, stack: ExitStack) -> HDUList:
     role : str
         What the file is to the user (``"input"``, ``"psf_file"``).
     stack : `contextlib.ExitStack`
+    sums : bool, optional
+        Whether to warn of wrong checksums, for which the pixels are read.
 
     Raises
     ------
     InputError
         If it is damaged.
     """
+    check_regular(path, role)
     with sound(f"{role} {path}"):
         # a stream of our own is closed also where astropy stops half-way
-        hdus = stack.enter_context(fits.open(stack.enter_context(open(path, "rb"))))
+        stream = stack.enter_context(open(path, "rb"))
+        check_header_end(stream, f"{role} {path}")
+        hdus = stack.enter_context(fits.open(stream))
         len(hdus)  # reads all headers, and finds what is missing at the end
+        if sums:
+            warn_of_checksums(hdus, f"{role} {path}")
     return hdus
 
 
@@ -270,7 +279,7 @@ def header_wcs(hdu: ImageHDU, hdus: HDUList, what: str) -> WCS | None:
     """
     if "CTYPE1" not in hdu.header:
         return None
-    check_axes(hdu.header, what)
+    check_wcs_header(hdu.header, what)
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", AstropyWarning)

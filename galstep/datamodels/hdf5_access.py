@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import difflib
+import io
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -10,7 +11,11 @@ from typing import TYPE_CHECKING
 import h5py
 import numpy as np
 
-from galstep.exceptions import InputError
+from galstep.datamodels.atomic import replacing
+from galstep.datamodels.hdf5_bounds import check_objects
+from galstep.datamodels.image_bounds import check_pixels
+from galstep.datamodels.regular_file import check_regular, printable
+from galstep.exceptions import GalstepError, InputError
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -19,7 +24,7 @@ if TYPE_CHECKING:
 
     from galstep.hints import PathLike
 
-__all__ = ["choose_filters", "image_names", "not_there", "open_hdf5", "read_image"]
+__all__ = ["choose_filters", "image_names", "new_hdf5", "not_there", "open_hdf5", "read_image"]
 
 _MOST_NAMES_LISTED = 12
 
@@ -38,23 +43,53 @@ def open_hdf5(path: PathLike, role: str) -> Iterator[File]:
     Raises
     ------
     InputError
-        If the file is missing, is not HDF5, or is damaged.
+        If the file is missing, is not HDF5, is damaged, or refers to other files.
     """
+    where = f"{role} {printable(path)}"
     path = Path(path)
-    if not path.exists():
-        raise InputError(f"{role} {path}: there is no such file")
-    if not path.is_file() or not h5py.is_hdf5(path):
-        raise InputError(f"{role} {path}: an HDF5 file is needed, this is none")
+    check_regular(path, role)
+    if not h5py.is_hdf5(path):
+        raise InputError(f"{where}: an HDF5 file is needed, this is none")
     try:
         file = h5py.File(path, "r")
     except OSError as error:
-        raise InputError(f"{role} {path}: the HDF5 file is damaged ({error})") from error
+        raise InputError(f"{where}: the HDF5 file is damaged ({error})") from error
     with file:
         try:
+            check_objects(file, where)
             yield file
+        except GalstepError:
+            raise
         # what h5py raises where an object in the file cannot be read
-        except (KeyError, OSError, RuntimeError) as error:
-            raise InputError(f"{role} {path}: the HDF5 file is damaged ({error})") from error
+        except (KeyError, OSError, RuntimeError, TypeError, ValueError, MemoryError) as error:
+            raise InputError(f"{where}: the HDF5 file is damaged ({error})") from error
+
+
+@contextmanager
+def new_hdf5(path: PathLike) -> Iterator[File]:
+    """An HDF5 file to be filled, which appears at ``path`` whole or not at all.
+
+    It is made in memory: where a disc is full, HDF5 leaves files open that it
+    could not write, and says so at the end of the process.
+
+    Parameters
+    ----------
+    path : path-like
+
+    Yields
+    ------
+    `h5py.File`
+
+    Raises
+    ------
+    GalstepError
+        See `galstep.datamodels.atomic.replacing`.
+    """
+    memory = io.BytesIO()
+    with replacing(path) as temporary:
+        with h5py.File(memory, "w") as file:
+            yield file
+        temporary.write_bytes(memory.getbuffer())
 
 
 def image_names(file: File) -> list[str]:
@@ -128,6 +163,8 @@ def read_image(dataset: Dataset, what: str) -> np.ndarray:
         raise InputError(f"{what} must hold real numbers, got type {dataset.dtype}")
     if len(dataset.shape or ()) != 2:
         raise InputError(f"{what} must be a 2-D image, got shape {dataset.shape}")
+    check_pixels(dataset.shape, what)
+    check_pixels(dataset.chunks, f"{what}: each chunk")
     try:
         return dataset[()].astype(np.float64)
     except OSError as error:

@@ -36,12 +36,15 @@ if TYPE_CHECKING:
 
     from h5py import File
 
-__all__ = ["hdf5_sources"]
+    from galstep.hints import PathLike
+
+__all__ = ["hdf5_sources", "is_own_result"]
 
 log = logging.getLogger(__name__)
 
 ERROR_GROUPS = ("error", "err", "sigma")
 MASK_GROUP = "mask"
+_OWN_MARK = "galstep_version"
 _RESULT_IMAGES = ("_rawdata", "data")  # sphot's data have the sky subtracted
 
 
@@ -71,6 +74,15 @@ def hdf5_sources(file: File, where: str, filters: Sequence[str] | None = None) -
         return [_result_source(file, name, where) for name in names]
     names = choose_filters(image_names(file), filters, where)
     return [_image_source(file, name, where) for name in names]
+
+
+def is_own_result(path: PathLike) -> bool:
+    """Whether an HDF5 file is one that galstep has written."""
+    try:
+        with h5py.File(path, "r") as file:
+            return _OWN_MARK in file.attrs
+    except OSError:
+        return False
 
 
 def _image_source(file, name, where):
@@ -138,7 +150,7 @@ def _is_result(node):
 def _result_source(file, name, where):
     """The image and PSF of a filter in a result."""
     group, what = file[name], f"{where}: {name}"
-    is_ours = "galstep_version" in file.attrs
+    is_ours = _OWN_MARK in file.attrs
     image = next(n for n in _RESULT_IMAGES if n in group)
     psf = group["_psf_raw" if "_psf_raw" in group else "psf"]
     has_error, has_mask = is_ours and "data_error" in group, is_ours and "mask" in group
@@ -155,8 +167,9 @@ def _result_source(file, name, where):
 
 
 def _oversample(group, what):
-    value = np.ravel(group["psf_oversample"][()]) if "psf_oversample" in group else np.empty(0)
-    return whole_oversample(value, f"{what}/psf_oversample")
+    node = group.get("psf_oversample")
+    is_one = isinstance(node, h5py.Dataset) and node.size == 1
+    return whole_oversample(np.ravel(node[()] if is_one else ()), f"{what}/psf_oversample")
 
 
 def _result_origin(file, is_ours, shape):

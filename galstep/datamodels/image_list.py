@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 from galstep import __version__
 from galstep.datamodels.atomic import replacing
 from galstep.datamodels.chips import file_of_chips, products_of
+from galstep.datamodels.distinct_names import distinct_names, file_of
 from galstep.datamodels.image_writer import corrected_model, is_model, save_chips
 
 if TYPE_CHECKING:
@@ -114,12 +115,16 @@ class ImageList:
         path = (folder / path.name).with_suffix(".ecsv")
         with replacing(path) as temporary:
             self.summary.write(temporary, format="ascii.ecsv")
-        for chips in products_of(self.images):
-            name = chips[0].name
+        products = products_of(self.images)
+        names = [file_of_chips(c[0].name) if len(c) > 1 else c[0].name for c in products]
+        # exposures of one file name in two folders are two images
+        names = distinct_names(names, [file_of(chips[0].source) for chips in products])
+        for chips, name in zip(products, names, strict=True):
+            path_of_image = folder / f"{name}_{self.suffix}.fits"
             if len(chips) == 1:
-                chips[0].save(folder / f"{name}_{self.suffix}.fits")
+                chips[0].save(path_of_image)
             else:
-                save_chips(chips, folder / f"{file_of_chips(name)}_{self.suffix}.fits")
+                save_chips(chips, path_of_image)
         for stem, (table, table_format) in self.tables.items():
             write_table(table, folder / stem, table_format)
         return str(path)

@@ -11,6 +11,7 @@ from astropy.io import fits
 
 from galstep import __version__
 from galstep.datamodels.atomic import replacing
+from galstep.datamodels.safe_name import header_text, safe_name
 
 if TYPE_CHECKING:
     from galstep.datamodels import GalaxyModel
@@ -62,7 +63,7 @@ def write_fits_images(model: GalaxyModel, folder: PathLike, name: str) -> list[s
     """
     written = []
     for band in model.bands.values():
-        path = Path(folder) / f"{name}_{band.name}.fits"
+        path = Path(folder) / f"{name}_{safe_name(band.name)}.fits"
         with replacing(path) as temporary:
             _hdus(model, band).writeto(temporary)
         written.append(str(path))
@@ -72,8 +73,8 @@ def write_fits_images(model: GalaxyModel, folder: PathLike, name: str) -> list[s
 def _hdus(model, band):
     primary = fits.PrimaryHDU()
     primary.header.update(
-        OBJECT=(model.meta.name, "galaxy"),
-        FILTER=(band.name, "filter"),
+        OBJECT=(header_text(model.meta.name), "galaxy"),
+        FILTER=(header_text(band.name), "filter"),
         FITSTEP=(model.meta.fit_step or "none", "last fit step that ran"),
         CREATOR=f"galstep {__version__}",
     )
@@ -83,7 +84,7 @@ def _hdus(model, band):
         image = getattr(band, attribute)
         if image is not None:
             hdu = fits.ImageHDU(image.astype(np.float32), header, name=extension)
-            hdu.header["BUNIT"] = (band.unit, text)
+            hdu.header["BUNIT"] = (header_text(band.unit), text)
             hdus.append(hdu)
     hdus.append(fits.ImageHDU(band.mask.astype(np.uint8), header, name="MASK"))
     psf = fits.ImageHDU(band.psf.astype(np.float32), name="PSF")

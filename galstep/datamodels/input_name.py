@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from galstep.datamodels.duck_models import is_image_model, model_name
+from galstep.datamodels.safe_name import safe_name
 
 __all__ = ["input_name"]
 
@@ -36,7 +37,7 @@ def input_name(source: Any) -> tuple[str, str]:
         source = list(source.values())
     if isinstance(source, str | os.PathLike):
         filename = Path(os.path.abspath(source)).name
-        return _EXTENSION.sub("", filename), filename
+        return safe_name(_EXTENSION.sub("", filename) or _FALLBACK), filename
     if isinstance(source, list | tuple) and source:
         names = [input_name(item)[0] for item in source]
         if len(names) == 1:
@@ -47,5 +48,6 @@ def input_name(source: Any) -> tuple[str, str]:
         return common or _FALLBACK, ""
     filename = model_name(source)
     if filename is not None:
-        return _EXTENSION.sub("", Path(filename).name), Path(filename).name
+        name = _EXTENSION.sub("", Path(filename).name)
+        return safe_name(name or _FALLBACK), Path(filename).name
     return _FALLBACK, ""

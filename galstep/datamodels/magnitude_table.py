@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import csv
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
 from astropy.table import Table
 
+from galstep.datamodels.table_bounds import check_table_file
 from galstep.exceptions import InputError
 
 if TYPE_CHECKING:
@@ -35,11 +37,10 @@ def read_magnitudes(path: PathLike) -> Table:
         If the file cannot be read or lacks a column; the message names it.
     """
     path = Path(path)
-    if not path.exists():
-        raise InputError(f"magnitudes {path}: there is no such file")
+    check_table_file(path, "magnitudes")
     try:
         table = Table.read(path)
-    except (OSError, ValueError, TypeError) as error:
+    except (OSError, ValueError, TypeError, LookupError, csv.Error) as error:
         raise InputError(f"magnitudes {path}: the table cannot be read ({error})") from error
     _check_columns(table, f"magnitudes {path}")
     return table

@@ -6,10 +6,10 @@ import struct
 import warnings
 from typing import TYPE_CHECKING
 
-import asdf
 import yaml
 from asdf.exceptions import AsdfWarning
 
+from galstep.datamodels.asdf_stream import asdf_file, load_tree
 from galstep.datamodels.duck_models import is_image_model, model_source
 from galstep.datamodels.messages import one_line
 from galstep.exceptions import InputError
@@ -34,8 +34,10 @@ def is_roman(path: PathLike) -> bool:
         If it cannot be read.
     """
     try:
-        return _KEY in asdf.util.load_yaml(path)
-    except (ValueError, TypeError, yaml.YAMLError) as error:
+        return _KEY in load_tree(path, "input")
+    except InputError:
+        raise
+    except (ValueError, TypeError, RecursionError, yaml.YAMLError) as error:
         raise InputError(f"input {path}: the ASDF file is damaged ({one_line(error)})") from error
 
 
@@ -64,7 +66,7 @@ def roman_source(path: PathLike, where: str, stack: ExitStack) -> ImageSource:
         with warnings.catch_warnings():
             # tags that nobody has registered are read as plain mappings, which will do
             warnings.simplefilter("ignore", AsdfWarning)
-            file = stack.enter_context(asdf.open(path, lazy_load=True))
+            file = stack.enter_context(asdf_file(path, "input", lazy_load=True))
             model = file[_KEY]
             if not is_image_model(model):
                 raise InputError(f"{where}: it has no image (roman.data and roman.meta.instrument)")

@@ -32,12 +32,14 @@ from galstep.datamodels.input_name import input_name
 from galstep.datamodels.psf_fits import PsfSource
 from galstep.datamodels.psf_input import FITS_ENDINGS, find_psfs, psf_at
 from galstep.datamodels.read_options import ReadOptions
+from galstep.datamodels.regular_file import check_regular
 from galstep.exceptions import InputError
 
 if TYPE_CHECKING:
     from galstep.datamodels.image_source import ImageSource
+    from galstep.hints import PathLike
 
-__all__ = ["is_hdus", "kind_of_file", "open_model", "sources_of"]
+__all__ = ["files_read", "is_hdus", "is_product", "kind_of_file", "open_model", "sources_of"]
 
 log = logging.getLogger(__name__)
 
@@ -255,21 +257,56 @@ def _attach(plane, role, images):
 
 
 def _of_folder(path, options, stack):
-    names = sorted(
-        p for p in path.iterdir() if p.is_file() and p.name.endswith((*FITS_ENDINGS, ".asdf"))
-    )
-    files = [p for p in names if kind_of_file(p) in ("fits", "roman")]
+    files = [p for p in files_read(path) if kind_of_file(p) in ("fits", "roman")]
     if not files:
         raise InputError(f"input {path}: there is no FITS file or Roman mosaic in this folder")
     return _of_list(files, options, stack)
 
 
+def is_product(path: PathLike) -> bool:
+    """Whether a file holds a galaxy that galstep has saved, as ASDF or HDF5.
+
+    Parameters
+    ----------
+    path : path-like
+        Anything; what cannot be read is no product.
+
+    Returns
+    -------
+    bool
+    """
+    from galstep.datamodels.hdf5_input import is_own_result
+
+    try:
+        kind = kind_of_file(Path(path))
+    except InputError:
+        return False
+    return kind == "product" or kind == "hdf5" and is_own_result(path)
+
+
+def files_read(path: PathLike) -> list[Path]:
+    """The files that are read if this path is opened: itself, or those of a folder.
+
+    Parameters
+    ----------
+    path : path-like
+
+    Returns
+    -------
+    list of `pathlib.Path`
+    """
+    path = Path(path)
+    if not path.is_dir():
+        return [path]
+    endings = (*FITS_ENDINGS, ".asdf")
+    return sorted(p for p in path.iterdir() if p.is_file() and p.name.endswith(endings))
+
+
 def kind_of_file(path: Path) -> str:
     """``"product"``, ``"roman"``, ``"fits"``, ``"hdf5"`` or ``"folder"``; else an `InputError`."""
-    if not path.exists():
-        raise InputError(f"input {path}: there is no such file")
     if path.is_dir():
         return "folder"
+    check_regular(path, "input")
     try:
         with open(path, "rb") as stream:
             start = stream.read(len(_FITS_MAGIC))

@@ -21,6 +21,7 @@ from galstep.datamodels.catalog_table import (
     numbers,
     open_table,
 )
+from galstep.datamodels.table_bounds import bounded_positions
 from galstep.exceptions import InputError, ParameterError
 from galstep.sky_frame import pixels_of_sky
 
@@ -139,6 +140,7 @@ class PositionCatalog:
         if not self.on_sky:
             return self
         x, y = pixels_of_sky(wcs, self.first, self.second, shape)
+        x, y = bounded_positions(x), bounded_positions(y)
         return replace(self, first=x, second=y, on_sky=False)
 
 
@@ -220,7 +222,9 @@ def _positions(table, columns, has_wcs, where, sky_first, measured_first):
 def _pixels(table, names, first_pixel, where):
     text = "or columns of right ascension and declination: see catalog_x, catalog_ra"
     x, y = (needed_column(table, own, text, where) for own in names)
-    first, second = (numbers(table, column, where, u.pix) - first_pixel for column in (x, y))
+    first, second = (
+        bounded_positions(numbers(table, column, where, u.pix) - first_pixel) for column in (x, y)
+    )
     return first, second, False, f"pixels {x}, {y}"
 
 

@@ -7,7 +7,9 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from galstep.datamodels.psf_input import psf_sources, step_of, warn_off_centre
+from galstep.datamodels.image_bounds import check_pixels
+from galstep.datamodels.psf_bounds import check_psf_light, check_psf_size
+from galstep.datamodels.psf_input import psf_sources, step_of
 from galstep.datamodels.psf_models import add_pixel_response, resampled, sampled
 from galstep.exceptions import InputError
 from galstep.psf_array import checked_psf, whole_oversample
@@ -64,13 +66,14 @@ def open_psf_field(
     if factor is None:
         raise InputError(f"{source.where}: it does not tell its sampling: give oversample")
     factor = whole_oversample(factor, source.where)
+    check_psf_size(np.shape(source.array), source.where)
     array = checked_psf(source.array, source.where)
     if not source.has_pixel:
         array = add_pixel_response(array, factor)
     step = step_of(source, side, factor)
     if step is not None:
         array = resampled(array, step * np.eye(2))
-    warn_off_centre(array, factor, source.where)
+    check_psf_light(array, factor, source.where)
     return (array * (factor**2 / array.sum()))[None], np.zeros((1, 2)), factor
 
 
@@ -97,6 +100,7 @@ def _of_model(model, where):
     data = np.asarray(getattr(model, "data", 0.0), dtype=float)
     if data.ndim == 3 and positions is not None:
         factor = whole_oversample(model.oversampling, where)
+        check_pixels(data.shape, where)
         data = np.array([checked_psf(array, where) for array in data])
         return data, np.asarray(positions, dtype=float), factor
     middle = (np.array(data.shape[::-1]) - 1) / 2
@@ -105,5 +109,7 @@ def _of_model(model, where):
         array, factor = data, whole_oversample(model.oversampling, where)
     else:
         array, factor = sampled(model, 0.0, 0.0, where)
-    warn_off_centre(array, factor, where)
-    return checked_psf(array, where)[None], np.zeros((1, 2)), factor
+    check_psf_size(array.shape, where)
+    array = checked_psf(array, where)
+    check_psf_light(array, factor, where)
+    return array[None], np.zeros((1, 2)), factor

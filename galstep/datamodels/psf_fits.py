@@ -23,6 +23,8 @@ import numpy as np
 
 from galstep.datamodels.fits_header import filter_in_text, filter_of_header, positive
 from galstep.datamodels.fits_input import is_image, open_fits, sound
+from galstep.datamodels.image_bounds import check_pixels
+from galstep.datamodels.psf_bounds import check_psf_size
 from galstep.datamodels.psfex import psfex_model
 from galstep.exceptions import InputError
 from galstep.psf_array import whole_oversample
@@ -112,6 +114,7 @@ def _image(hdu, primary, path, has_pixel):
     oversample = next(
         (v for v in (positive(header, k, where) for k in _OVERSAMPLE_KEYWORDS) if v), None
     )
+    check_psf_size(hdu.shape, where)
     try:
         array = np.array(hdu.data, dtype=float)
     except (OSError, ValueError, TypeError) as error:
@@ -131,6 +134,7 @@ def _grid(path, hdu, where):
     from photutils.psf import GriddedPSFModel
 
     header = hdu.header
+    check_pixels(hdu.shape, where)
     try:
         if "DET_YX0" in header:
             model = _stpsf_grid(hdu)

@@ -16,6 +16,7 @@ import numpy as np
 
 from galstep.datamodels.fits_header import filter_in_text
 from galstep.datamodels.hdf5_access import choose_filters, not_there
+from galstep.datamodels.psf_bounds import check_psf_light, check_psf_size
 from galstep.datamodels.psf_fits import PsfSource, fits_psfs
 from galstep.datamodels.psf_library import check_psf, read_psfs
 from galstep.datamodels.psf_models import add_pixel_response, is_psf_model, resampled, sampled
@@ -25,15 +26,12 @@ from galstep.psf_array import whole_oversample
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-__all__ = ["find_psfs", "psf_at", "psf_sources", "step_of", "warn_off_centre"]
+__all__ = ["find_psfs", "psf_at", "psf_sources", "step_of"]
 
 log = logging.getLogger(__name__)
 
 FITS_ENDINGS = (".fits", ".fit", ".fits.gz", ".fits.fz")
 _SAME_SCALE = 0.005
-# Light this far from the middle of the array (pixels) is not where a star is: library PSFs
-# are off by half a pixel at most.
-_OFF_CENTRE = 1.0
 
 
 def find_psfs(psf_file: Any, filters: Sequence[str]) -> dict[str, PsfSource]:
@@ -101,14 +99,16 @@ def psf_at(
             "give psf_oversample"
         )
     oversample = whole_oversample(oversample, source.where)
+    check_psf_size(np.shape(array), source.where)
     array = check_psf(array, source.where)
     if not source.has_pixel:
         array = add_pixel_response(array, oversample)
     step = step_of(source, side, oversample)
     if step is not None:
         array = resampled(array, step * np.eye(2))
-    warn_off_centre(array, oversample, source.where)
-    return check_psf(array, source.where), oversample
+    array = check_psf(array, source.where)
+    check_psf_light(array, oversample, source.where)
+    return array, oversample
 
 
 def step_of(source: PsfSource, side: float | None, oversample: int) -> float | None:
@@ -133,18 +133,6 @@ def step_of(source: PsfSource, side: float | None, oversample: int) -> float | N
         return None
     log.info("%s: resampled by %.4g to the image's pixels", source.where, step)
     return step
-
-
-def warn_off_centre(array: np.ndarray, oversample: int, where: str) -> None:
-    """Say in the log that a PSF has its light away from the middle of its array."""
-    peaked = np.clip(array, 0, None) ** 2
-    y, x = ((np.arange(n) - (n - 1) / 2) / oversample for n in array.shape)
-    off = np.hypot(peaked.sum(axis=0) @ x, peaked.sum(axis=1) @ y) / peaked.sum()
-    if off > _OFF_CENTRE:
-        log.warning(
-            "%s: its light is %.2g pixels off the middle of the array, where the star is taken "
-            "to be: all positions are off by as much", where, off,
-        )  # fmt: skip
 
 
 def psf_sources(psf: Any, where: str = "psf") -> list[PsfSource]:

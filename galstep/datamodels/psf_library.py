@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from galstep.datamodels.hdf5_access import choose_filters, image_names, open_hdf5, read_image
+from galstep.datamodels.psf_bounds import check_psf_size
 from galstep.exceptions import InputError
 from galstep.psf_array import checked_psf, whole_oversample
 
@@ -47,6 +48,7 @@ def read_psfs(
     psfs = {}
     with open_hdf5(path, "psf_file") as file:
         for name in choose_filters(image_names(file), filters, where):
+            check_psf_size(file[name].shape, f"{where}: {name}")
             array = read_image(file[name], f"{where}: {name}")
             psfs[name] = check_psf(array, f"{where}: {name}"), _oversample(file, name, where)
     return psfs

@@ -11,11 +11,12 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 import asdf
-import h5py
 import numpy as np
 
 from galstep import __version__
-from galstep.datamodels.atomic import replacing
+from galstep.datamodels.asdf_stream import save_asdf
+from galstep.datamodels.hdf5_access import new_hdf5
+from galstep.datamodels.safe_name import safe_name
 from galstep.datamodels.serialise import plain
 
 if TYPE_CHECKING:
@@ -49,12 +50,12 @@ def write_psfs_hdf5(
         If the folder is not there.
     """
     factors = {oversample for _, oversample in psfs.values()}
-    with replacing(path) as temporary, h5py.File(temporary, "w") as file:
+    with new_hdf5(path) as file:
         file.attrs["creator"] = f"galstep {__version__}"
         if len(factors) == 1:
             file.attrs["oversample"] = factors.pop()
         for name, (array, oversample) in psfs.items():
-            dataset = file.create_dataset(name, data=array.astype(np.float32))
+            dataset = file.create_dataset(safe_name(name), data=array.astype(np.float32))
             dataset.attrs["oversample"] = oversample
             kernel = model.bands[name].psf_kernel
             if kernel is not None:
@@ -104,5 +105,4 @@ def write_psfs_asdf(
         "meta": {"name": model.meta.name, "creator": f"galstep {__version__}"},
         "filters": filters,
     }
-    with replacing(path) as temporary:
-        asdf.AsdfFile(tree).write_to(temporary)
+    save_asdf(asdf.AsdfFile(tree), path)

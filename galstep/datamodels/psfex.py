@@ -20,6 +20,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from scipy.ndimage import map_coordinates
 
+from galstep.datamodels.image_bounds import check_pixels
 from galstep.exceptions import InputError
 
 if TYPE_CHECKING:
@@ -201,9 +202,10 @@ def _has_mask(hdu):
 
 
 def _components(mask, where):
+    check_pixels(np.shape(mask), f"{where}: PSF_MASK", most=MAX_SAMPLES)
     mask = np.array(mask, dtype=float)
     mask = mask[None] if mask.ndim == 2 else mask
-    if mask.ndim != 3 or min(mask.shape[1:]) < 4 or mask.size > MAX_SAMPLES:
+    if mask.ndim != 3 or min(mask.shape[1:]) < 4:
         raise InputError(f"{where}: PSF_MASK must be a cube of images, got shape {mask.shape}")
     if not np.isfinite(mask).all():
         raise InputError(f"{where}: PSF_MASK must be finite")

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -15,40 +14,9 @@ if TYPE_CHECKING:
 
     from galstep.hints import PathLike
 
-__all__ = ["read_catalog_list", "read_pixel_catalog", "read_sky_catalog"]
+__all__ = ["read_pixel_catalog", "read_sky_catalog"]
 
 _NAMED = ("GAIADR1", "GAIADR2", "GAIADR3")
-
-
-def read_catalog_list(path: PathLike) -> dict[str, Path]:
-    """Which catalogue belongs to which image.
-
-    Parameters
-    ----------
-    path : path-like
-        Text file; in each line the file name of an image and, separated by
-        white space, that of its catalogue, relative to the list. A line with
-        one name or that begins with ``#`` is passed over.
-
-    Returns
-    -------
-    dict of str to `pathlib.Path`
-        Stem of the image to catalogue.
-
-    Raises
-    ------
-    InputError
-        If the file is not there.
-    """
-    path = Path(path)
-    if not path.is_file():
-        raise InputError(f"catfile {path}: there is no such file")
-    found = {}
-    for line in path.read_text().splitlines():
-        words = line.split()
-        if len(words) >= 2 and not line.lstrip().startswith("#"):
-            found[Path(words[0]).stem] = path.parent / words[1]
-    return found
 
 
 def read_pixel_catalog(

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from galstep.datamodels.table_bounds import check_table_file
 from galstep.exceptions import InputError
 
 if TYPE_CHECKING:
@@ -27,7 +28,8 @@ __all__ = ["is_region_file", "read_regions", "region_mask", "region_place", "reg
 
 log = logging.getLogger(__name__)
 
-MAX_BYTES = 50_000_000
+# half a million regions
+_MOST_BYTES = 48 * 2**20
 
 
 def is_region_file(path: PathLike) -> bool:
@@ -61,11 +63,8 @@ def read_regions(path: PathLike, what: str = "regions") -> list[Any]:
         raise InputError(
             f"{where}: reading it needs the package regions: pip install 'galstep[regions]'"
         ) from error
+    check_table_file(path, what, _MOST_BYTES)
     try:
-        if not Path(path).is_file():
-            raise InputError(f"{where}: there is no such file")
-        if (size := Path(path).stat().st_size) > MAX_BYTES:
-            raise InputError(f"{where}: {size} bytes are no list of regions (at most {MAX_BYTES})")
         with warnings.catch_warnings(record=True) as said:
             warnings.simplefilter("always")
             found = list(Regions.parse(Path(path).read_text(encoding="utf-8"), format="ds9"))

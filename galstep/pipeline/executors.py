@@ -6,6 +6,7 @@ call per galaxy and does not know what carries it out.
 
 from __future__ import annotations
 
+import time
 from concurrent.futures import Executor, Future, ThreadPoolExecutor
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
@@ -69,7 +70,9 @@ def thread_executor(count: int) -> Iterator[ThreadPoolExecutor]:
 
 
 @contextmanager
-def dask_executor(address: str, timeout: float = 30.0) -> Iterator[Executor]:
+def dask_executor(
+    address: str, timeout: float = 30.0, patience: float = 60.0
+) -> Iterator[tuple[Executor, Callable]]:
     """The workers of a running Dask scheduler.
 
     Parameters
@@ -77,20 +80,24 @@ def dask_executor(address: str, timeout: float = 30.0) -> Iterator[Executor]:
     address : str
         Such as ``tcp://host:8786``.
     timeout : float, optional
-        How long to wait for the scheduler's answer (s).
+        How long to wait for the scheduler's answer, and for a first worker (s).
+    patience : float, optional
+        How long there may be no worker later on, or no scheduler (s).
 
     Yields
     ------
-    `concurrent.futures.Executor`
+    executor : `concurrent.futures.Executor`
         That of ``distributed.Client.get_executor``; calls are repeated by Dask
         if the worker that has one is lost.
+    lost : callable
+        Why no call will end any more, "" as long as some will.
 
     Raises
     ------
     ParameterError
         If the package ``distributed`` is not installed.
     InputError
-        If no scheduler answers at ``address``.
+        If no scheduler answers at ``address``, or it has no worker.
     """
     try:
         from distributed import Client
@@ -100,11 +107,39 @@ def dask_executor(address: str, timeout: float = 30.0) -> Iterator[Executor]:
         ) from error
     try:
         client = Client(address, timeout=timeout, set_as_default=False)
-    except (OSError, ValueError) as error:
+    except (OSError, ValueError, TypeError) as error:
         raise InputError(f"no Dask scheduler answers at {address!r}: {error}") from error
     with client:
+        try:
+            client.wait_for_workers(1, timeout=timeout)
+        except TimeoutError as error:
+            raise InputError(
+                f"the Dask scheduler at {address!r} has no worker within {timeout:g} s"
+            ) from error
         executor = client.get_executor(pure=False)
         try:
-            yield executor
+            yield executor, _Watch(client, address, patience)
         finally:
             executor.shutdown(wait=False)
+
+
+class _Watch:
+    """Looks whether a Dask scheduler has workers, and since when it has none."""
+
+    def __init__(self, client, address, patience):
+        self._client, self._address, self._patience = client, address, patience
+        self._seen = time.monotonic()
+
+    def __call__(self) -> str:
+        try:
+            n_workers = len(self._client.nthreads())
+            what = "has no worker"
+        # whatever a client says whose scheduler is gone
+        except Exception:
+            n_workers, what = 0, "does not answer"
+        if n_workers:
+            self._seen = time.monotonic()
+        gone = time.monotonic() - self._seen
+        if gone <= self._patience:
+            return ""
+        return f"the Dask scheduler at {self._address} {what} any more"

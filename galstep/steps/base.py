@@ -13,14 +13,18 @@ import time
 from contextlib import nullcontext
 from typing import Any
 
-from stpipe import config_parser
+from stpipe import Step, config_parser
 from threadpoolctl import threadpool_limits
 
 from galstep import __version__
 from galstep.datamodels import GalaxyModel
+from galstep.datamodels.atomic import check_writable, remove_unfinished
 from galstep.datamodels.input_name import input_name
+from galstep.datamodels.open import is_product
+from galstep.datamodels.safe_name import check_text
 from galstep.exceptions import GalstepError, InputError
 from galstep.steps.configurable import ConfigurableStep
+from galstep.steps.parameter_files import expanded
 
 __all__ = ["GalStep"]
 
@@ -148,15 +152,29 @@ class GalStep(ConfigurableStep):
                 self.save_results = True
         args = self._one_input(args)
         for path in args[0] if isinstance(args[0], list) else args[:1]:
-            if isinstance(path, str) and not os.path.exists(self.make_input_path(path)):
-                raise InputError(f"input file {path!r} does not exist")
+            if isinstance(path, str):
+                check_text(path, "input")
+                if not os.path.exists(self.make_input_path(path)):
+                    raise InputError(f"input file {path!r} does not exist")
         # stpipe keeps the first name; a second galaxy would be saved over the first
-        if not isinstance(args[0], GalaxyModel):
-            name, filename = input_name(args[0])
-            self.set_primary_input(f"{name}{os.path.splitext(filename)[1]}", exclusive=False)
-        else:
-            self.set_primary_input(args[0], exclusive=False)
+        self.set_primary_input(self._name_of_products(args[0]), exclusive=False)
         return args
+
+    def _name_of_products(self, source):
+        """The file name that stpipe is to call products after.
+
+        stpipe takes a suffix of ours off before it adds another. Of an image that is
+        called ``two_gal.h5`` that would leave the name of the image ``two.h5``; so
+        what it takes off is added here. A product keeps its name.
+        """
+        if isinstance(source, GalaxyModel):
+            name, filename = input_name(source.meta.filename or source.meta.name)
+        else:
+            name, filename = input_name(source)
+            path = self.make_input_path(source) if isinstance(source, str) else None
+            if path is not None and is_product(path):
+                name = self.remove_suffix(name)[0]
+        return f"{name}_{KNOWN_SUFFIXES[0]}{os.path.splitext(filename)[1]}"
 
     @staticmethod
     def _one_input(args):
@@ -287,17 +305,28 @@ class GalStep(ConfigurableStep):
         return (stem if separator and suffix in KNOWN_SUFFIXES else name), "_"
 
     def _prepare_output_dir(self):
-        """Make the folder before the work, not after it."""
+        """Make the folder, tidy it and try it before the work, not after it."""
         if self.output_file and not self.output_dir:
             self.output_dir = os.path.dirname(self.output_file) or None
-        if self.output_dir:
-            folder = os.path.expandvars(os.path.expanduser(self.output_dir))
-            try:
-                os.makedirs(folder, exist_ok=True)
-            except OSError as error:
-                raise GalstepError(
-                    f"output_dir {folder!r} cannot be made: {error.strerror}"
-                ) from error
+        if not self.output_dir and not self.save_results:
+            return
+        folder = expanded(self.output_dir or os.curdir)
+        check_text(folder, "output_dir")
+        try:
+            os.makedirs(folder, exist_ok=True)
+        except (OSError, ValueError) as error:
+            reason = getattr(error, "strerror", None) or error
+            raise GalstepError(f"output_dir {folder!r} cannot be made: {reason}") from error
+        remove_unfinished(folder)
+        if self.save_results:
+            check_writable(folder)
+
+    @staticmethod
+    def _make_output_path(step, basepath=None, ext=None, suffix=None, **components):
+        """Where a result is saved; see ``stpipe.Step``, which would expand ``$`` in any folder."""
+        path = Step._make_output_path(step, basepath, ext, suffix, **components)
+        folder = step.search_attr("output_dir", default="")
+        return os.path.join(expanded(folder) if folder else "", os.path.basename(path))
 
     def save_model(self, model: Any, *args: Any, **kwargs: Any) -> Any:
         """Save a result; see ``stpipe.Step``.

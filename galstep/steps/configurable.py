@@ -10,12 +10,16 @@ from __future__ import annotations
 
 import logging
 import os
+import shutil
+import tempfile
 from typing import TYPE_CHECKING, Any, Self
 
 from stpipe import Step, config_parser
 
+from galstep.datamodels.atomic import replacing
 from galstep.exceptions import InputError, ParameterFileError
 from galstep.steps import parameter_files, validation
+from galstep.steps.command_line import check_not_cut
 
 if TYPE_CHECKING:
     from configobj import ConfigObj, Section
@@ -160,9 +164,20 @@ class ConfigurableStep(Step):
         """A step made from a parameter file; see ``stpipe.Step``."""
         with validation.reported():
             path = os.path.abspath(os.fspath(config_file))
-            # stpipe reads it once more, and is silent on what is told here
-            parameter_files.load_parameters(path)
-            return super().from_config_file(path, parent, name)
+            # not by stpipe's own, which opens by the path: asdf takes that for a URI
+            config = parameter_files.load_parameters(path)
+            step_class, name = cls._parse_class_and_name(config, parent, name, path)
+            return step_class.from_config_section(
+                config, parent=parent, name=name, config_file=path
+            )
+
+    def export_config(self, filename: PathLike, include_metadata: bool = False) -> None:
+        """Save the parameters to a file, whole or not at all; see ``stpipe.Step``."""
+        with tempfile.TemporaryDirectory() as folder, replacing(filename) as temporary:
+            # stpipe writes by a path, which asdf takes for a URI
+            plain_path = os.path.join(folder, "parameters.asdf")
+            super().export_config(plain_path, include_metadata=include_metadata)
+            shutil.copyfile(plain_path, temporary)
 
     @classmethod
     def from_config_section(
@@ -184,6 +199,7 @@ class ConfigurableStep(Step):
         files = [os.path.abspath(path) for path in (config_file, first_argument) if path]
         config_file = files[0] if files else None
         with validation.reported():
+            check_not_cut(config)
             config = cls._merged_absolute(config, config_file)
             given = {k: v for k, v in config.items() if k not in ("class", "name", "config_file")}
             with validation.explained(cls.load_spec_file(), given):
@@ -204,8 +220,7 @@ class ConfigurableStep(Step):
             config = cls.merge_config(config, config_file)
             for name in parameter_files.FOLDER_NAMES:
                 if isinstance(config.get(name), str):
-                    expanded = os.path.expandvars(os.path.expanduser(config[name]))
-                    config[name] = os.path.abspath(expanded)
+                    config[name] = os.path.abspath(parameter_files.expanded(config[name]))
         return config
 
     def get_pars(self, full_spec: bool = True) -> dict[str, Any]:

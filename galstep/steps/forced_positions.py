@@ -10,6 +10,7 @@ import numpy as np
 
 from galstep.core.fitting.forced_list import GivenPositions, one_to_one
 from galstep.datamodels.position_catalog import CatalogColumns, read_position_catalog
+from galstep.datamodels.table_bounds import bounded_positions, check_rows
 from galstep.exceptions import ParameterError, PrerequisiteError
 from galstep.records import StarList
 from galstep.steps.scenes import effective_psf
@@ -160,6 +161,10 @@ class TargetFinder:
             x, y = self.base.pixels_of_sky(x, y)
         else:
             x, y = x - self.base.origin[0], y - self.base.origin[1]
+        x, y = bounded_positions(x), bounded_positions(y)
+        ny, nx = self.base.shape
+        inside = np.count_nonzero((abs(x - nx / 2) < nx / 2) & (abs(y - ny / 2) < ny / 2))
+        check_rows(inside, np.count_nonzero(~self.base.mask), f"catalog {path}")
         ids = self.next_id + np.arange(len(catalog))
         self.next_id += len(catalog)
         text = f"catalog {path} ({catalog.columns})"

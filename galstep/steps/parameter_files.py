@@ -15,32 +15,39 @@ from typing import TYPE_CHECKING, Any
 
 import asdf
 import yaml
-from configobj import ConfigObjError, Section
+from configobj import ConfigObj, ConfigObjError, Section
 from stpipe import config_parser
 
-from galstep.exceptions import ParameterFileError
+from galstep.datamodels.asdf_stream import asdf_file, load_tree
+from galstep.datamodels.regular_file import check_regular
+from galstep.exceptions import InputError, ParameterFileError
 
 if TYPE_CHECKING:
-    from configobj import ConfigObj
-
     from galstep.hints import PathLike
 
 __all__ = [
     "FOLDER_NAMES",
     "absolute_paths",
     "check_parameter_file",
+    "expanded",
     "is_parameter_file",
     "load_parameters",
     "plain",
 ]
 
+_ROLE = "parameter file"
 _HEADER = b"#ASDF"
 _FIRST_LINE = re.compile(rb"#ASDF \d+\.\d+\.\d+\s*$")
 # text files that nobody writes but to hold parameters; told by the header otherwise
 _PARAMETER_EXTENSIONS = (".asdf", ".yaml", ".yml", ".cfg")
 # what ASDF files of data have at the top: ours, and those of the Roman telescope
-_DATA_KEY = re.compile(rb"^(galstep_product|bands|roman)\s*:")
+_DATA_KEY = re.compile(rb"""^["']?(galstep_product|bands|roman)["']?\s*:""")
 _END_OF_YAML = b"..."
+# what is looked through for such a key: no line of a file need ever end
+_LONGEST_LINE = 4096
+_MOST_BYTES = 64 * 2**20
+# of the older format; all parameters with their help fill 0.1 MB
+_LARGEST_CFG = 2**20
 
 _PATH_CHECKS = ("input_file", "output_file")
 FOLDER_NAMES = ("input_dir", "output_dir")
@@ -63,14 +70,26 @@ def is_parameter_file(source: object) -> bool:
     """
     if not isinstance(source, str | os.PathLike) or not os.path.isfile(source):
         return False
-    with open(source, "rb") as stream:
-        if not stream.readline().startswith(_HEADER):
-            return os.path.splitext(source)[1].lower() in _PARAMETER_EXTENSIONS
-        for line in stream:
-            if _DATA_KEY.match(line):
-                return False
-            if line.rstrip() == _END_OF_YAML:
-                break
+    try:
+        with open(source, "rb") as stream:
+            if not stream.read(len(_HEADER)) == _HEADER:
+                return os.path.splitext(source)[1].lower() in _PARAMETER_EXTENSIONS
+            return not _holds_data(stream)
+    except OSError:
+        # whoever opens it as data tells why it cannot be read
+        return False
+
+
+def _holds_data(stream):
+    """Whether the YAML text has a key of data."""
+    is_start = True
+    while stream.tell() < _MOST_BYTES:
+        line = stream.readline(_LONGEST_LINE)
+        if is_start and _DATA_KEY.match(line):
+            return True
+        if not line or is_start and line.rstrip() == _END_OF_YAML:
+            return False
+        is_start = line.endswith(b"\n")
     return True
 
 
@@ -84,20 +103,36 @@ def check_parameter_file(path: PathLike) -> None:
         which only has to exist.
     """
     path = os.fspath(path)
-    if not os.path.isfile(path):
-        raise ParameterFileError(f"parameter file {path}: there is no such file")
-    if path.lower().endswith(".cfg"):
+    try:
+        check_regular(path, _ROLE)
+    except InputError as error:
+        raise ParameterFileError(str(error)) from error
+    if _is_cfg(path):
+        if os.path.getsize(path) > _LARGEST_CFG:
+            raise ParameterFileError(f"parameter file {path}: it must have less than 1 MB")
         return
     _check_node(path, _read_tree(path), "the top level")
 
 
+def _is_cfg(path):
+    return path.lower().endswith(".cfg")
+
+
 def _read_tree(path):
-    with open(path, "rb") as stream:
-        if _FIRST_LINE.match(stream.readline()) is None:
-            raise ParameterFileError(f"parameter file {path}: the first line must be '#ASDF 1.0.0'")
     try:
-        return asdf.util.load_yaml(path)
-    except (yaml.YAMLError, ValueError) as error:
+        with open(path, "rb") as stream:
+            is_asdf = _FIRST_LINE.match(stream.readline(_LONGEST_LINE)) is not None
+    except OSError as error:
+        raise ParameterFileError(
+            f"parameter file {path}: cannot be read ({error.strerror})"
+        ) from error
+    if not is_asdf:
+        raise ParameterFileError(f"parameter file {path}: the first line must be '#ASDF 1.0.0'")
+    try:
+        return load_tree(path, _ROLE)
+    except InputError as error:
+        raise ParameterFileError(str(error)) from error
+    except (yaml.YAMLError, ValueError, RecursionError) as error:
         reason = " ".join(str(error).split())
         raise ParameterFileError(f"parameter file {path}: not valid YAML: {reason}") from error
 
@@ -155,13 +190,28 @@ def load_parameters(path: PathLike) -> ConfigObj:
         with warnings.catch_warnings():
             # a tag that asdf does not know marks what is no parameter
             warnings.simplefilter("error", asdf.exceptions.AsdfConversionWarning)
-            return config_parser.load_config_file(path)
+            # not by stpipe's own: it opens by the path, which asdf takes for a URI
+            if _is_cfg(path):
+                return ConfigObj(path, raise_errors=True)
+            with asdf_file(path, _ROLE) as file:
+                return _config_of(config_parser.StepConfig.from_asdf(file))
     # OSError, IndexError: what follows the tree is no block, in older asdf
     except (
         ConfigObjError, asdf.exceptions.AsdfWarning, ValueError, OSError, IndexError
     ) as error:  # fmt: skip
         reason = " ".join(str(error).split())
         raise ParameterFileError(f"parameter file {path}: {reason}") from error
+
+
+def _config_of(step):
+    """stpipe's description of a step and its steps as the configuration it is validated as."""
+    config = ConfigObj()
+    config_parser.merge_config(config, step.parameters)
+    config_parser.merge_config(config, {"class": step.class_name, "name": step.name})
+    if step.steps:
+        steps = {other.name: _config_of(other) for other in step.steps}
+        config_parser.merge_config(config, {"steps": steps})
+    return config
 
 
 def absolute_paths(config: Section, spec: Section, folder: PathLike) -> None:
@@ -185,8 +235,26 @@ def absolute_paths(config: Section, spec: Section, folder: PathLike) -> None:
         if isinstance(value, Section) and isinstance(check, Section):
             absolute_paths(value, check, folder)
         elif _is_path(key, check) and _is_written(value):
-            expanded = os.path.expandvars(os.path.expanduser(os.fspath(value)))
-            config[key] = os.path.abspath(os.path.join(folder, expanded))
+            config[key] = os.path.abspath(os.path.join(folder, expanded(value, folder)))
+
+
+def expanded(path: PathLike, folder: PathLike = os.curdir) -> str:
+    """A path with ``~`` and ``$NAME`` replaced, unless there is one that is called so.
+
+    Parameters
+    ----------
+    path : path-like
+    folder : path-like, optional
+        What a relative path is relative to.
+
+    Returns
+    -------
+    str
+    """
+    path = os.fspath(path)
+    if os.path.lexists(os.path.join(folder, path)):
+        return path
+    return os.path.expandvars(os.path.expanduser(path))
 
 
 def _is_path(key, check):

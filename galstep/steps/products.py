@@ -5,10 +5,12 @@ from __future__ import annotations
 import importlib.util
 import logging
 import os
+import warnings
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from galstep.datamodels.atomic import replacing
+from galstep.datamodels.drawn_names import with_plain_names
 from galstep.datamodels.products import write_products
 from galstep.exceptions import ParameterError
 
@@ -102,8 +104,10 @@ def _write_picture(model, picture, path, magnitudes):
     from galstep.plotting import FIGURES
 
     options = {"magnitudes": magnitudes} if picture == "sed" else {}
-    with replacing(path) as temporary:
+    with replacing(path) as temporary, warnings.catch_warnings():
+        # a script that the font lacks is drawn as boxes
+        warnings.filterwarnings("ignore", "Glyph .* missing from", UserWarning)
         # packing the pixels harder takes as long as drawing them, for 10 % of the size
-        figure = FIGURES[picture](model, **options)
+        figure = FIGURES[picture](with_plain_names(model), **options)
         figure.savefig(temporary, pil_kwargs={"compress_level": 2})
     log.info("Saved %s", path)

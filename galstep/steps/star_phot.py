@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib.util
+import math
 import os
 from pathlib import Path
 from typing import Any
@@ -20,6 +21,7 @@ from galstep.datamodels.psf_field import open_psf_field
 from galstep.datamodels.sky_image import brightness_of, open_image, pixel_area, pixel_side_of
 from galstep.datamodels.star_catalog import star_catalog
 from galstep.datamodels.star_field_model import StarFieldModel
+from galstep.datamodels.table_bounds import check_rows
 from galstep.exceptions import InputError, ParameterError
 from galstep.steps.image_step import ImageStep
 
@@ -243,12 +245,8 @@ class StarPhot(ImageStep):
             catalog.first, catalog.second, catalog.flux, id=catalog.id,
             group_id=catalog.group_id, local_bkg=catalog.local_bkg,
         )  # fmt: skip
-        inside, n_pixels = np.count_nonzero(given.near(image.shape, 0)), np.prod(image.shape)
-        if inside > n_pixels:
-            raise InputError(
-                f"init_params: there must be no more positions than pixels ({n_pixels}), "
-                f"got {inside}"
-            )
+        inside = np.count_nonzero(given.near(image.shape, 0))
+        check_rows(inside, math.prod(image.shape), "init_params")
         return given
 
     def _table_meta(self, image):

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
+    from galstep.testing.hostile_inputs import HostileGalaxy
     from galstep.testing.odd_inputs import OddGalaxy
 
 __all__ = ["CLEAN", "ERROR", "FLAGGED", "NOT_FITTED", "measure_odd", "unsound"]
@@ -34,12 +35,14 @@ QUICK = {
 }
 
 
-def measure_odd(odd: OddGalaxy, folder: Path, steps: dict | None = None) -> tuple[str, str]:
+def measure_odd(
+    odd: OddGalaxy | HostileGalaxy, folder: Path, steps: dict | None = None
+) -> tuple[str, str]:
     """Run the pipeline on odd input, products included.
 
     Parameters
     ----------
-    odd : galstep.testing.odd_inputs.OddGalaxy
+    odd : galstep.testing.odd_inputs.OddGalaxy or galstep.testing.hostile_inputs.HostileGalaxy
     folder : `pathlib.Path`
         For input and products; must exist.
     steps : dict, optional
@@ -53,17 +56,21 @@ def measure_odd(odd: OddGalaxy, folder: Path, steps: dict | None = None) -> tupl
     Raises
     ------
     AssertionError
-        If the product is not sound (see `unsound`), or an error does not say
-        which input is at fault.
+        If the product is not sound (see `unsound`), an error does not say in one
+        line which input is at fault, what must be refused is not, or a file is written
+        anywhere but in the folder of products.
     Exception
         Anything that is no `GalstepError` is a defect and passes through.
     """
     images, psfs = odd.write(folder)
+    name = getattr(odd, "name", "odd")
+    products = folder / "products"
+    before = set(folder.rglob("*"))
     steps = QUICK if steps is None else steps
     try:
         model = GalPipeline.call(
             str(images),
-            output_dir=str(folder),
+            output_dir=str(products),
             save_results=True,
             qa_figure=False,
             configure_log=False,
@@ -72,8 +79,13 @@ def measure_odd(odd: OddGalaxy, folder: Path, steps: dict | None = None) -> tupl
     except GalstepError as error:
         text = str(error)
         assert text.startswith(_NAMED), f"{odd}: the error names no input: {text}"
+        assert "\n" not in text, f"{odd}: the error has several lines: {text}"
         return ERROR, text
-    problems = list(unsound(GalaxyModel.open(folder / "odd_gal.asdf")))
+    finally:
+        astray = [p for p in set(folder.rglob("*")) - before if products not in (p, *p.parents)]
+        assert not astray, f"{odd}: written astray: {astray}"
+    assert not getattr(odd, "must_fail", False), f"{odd}: not refused"
+    problems = list(unsound(GalaxyModel.open(products / f"{name}_gal.asdf")))
     assert not problems, f"{odd}: {'; '.join(problems)}"
     bands = model.bands.values()
     if not all(band.fitted for band in bands):

@@ -40,6 +40,14 @@ class Misbehave(GalStep):
             raise GalstepError("this galaxy\\nis refused")
         if name.startswith("breaks"):
             raise ZeroDivisionError("a defect")
+        if name.startswith("exits"):
+            raise SystemExit("no more")
+        if name.startswith("interrupts"):
+            raise KeyboardInterrupt
+        if name.startswith("recurses"):
+            return self.process(input)
+        if name.startswith("says"):
+            raise ValueError("no text: \\udce9")
         if name.startswith("prints"):
             print("{}", flush=True)
         self.complete(model)

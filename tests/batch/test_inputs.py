@@ -6,7 +6,8 @@ import os
 import pytest
 from astropy.table import Table
 
-from galstep.batch.inputs import Entry, read_list
+from galstep.batch.entry import Entry
+from galstep.batch.inputs import read_list
 from galstep.exceptions import InputError, ParameterError
 
 
@@ -66,9 +67,15 @@ def test_pattern_and_files(tmp_path, monkeypatch):
 
 
 CASES = {
-    "no input column": ("name\na\n", r"a column 'input' is needed; the table has name"),
+    "no input column": (
+        "name\na\n",
+        r"a column 'input' is needed, or positions and --image; the table has name",
+    ),
     "empty input": ("input,name\n,a\n", r"row 1 has no input"),
-    "same name": ("input\na/x.h5\nb/x.h5\n", r"two galaxies are called 'x': .*a/x.h5 and .*b/x.h5"),
+    "same name": (
+        "input,name\na/x.h5,x\nb/x.h5,x\n",
+        r"two galaxies are called 'x': .*a/x.h5 and .*b/x.h5",
+    ),
     "folder in name": ("input,name\na.h5,../a\n", r"must be a plain file name, got '../a'"),
     "hidden name": ("input,name\na.h5,.a\n", r"must be a plain file name, got '.a'"),
     "no rows": ("input\n", r"no galaxy is named"),

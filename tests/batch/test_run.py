@@ -101,7 +101,11 @@ def test_missing_data_are_a_failure(galaxies, config, tmp_path):
     [
         ({"resume": True, "overwrite": True}, "resume and overwrite exclude each other"),
         ({"workers": -1}, "workers must be 0 or more, got -1"),
-        ({"time_limit": 0.0}, "time_limit must be above 0 s, got 0"),
+        ({"time_limit": 0.0}, "time_limit must be above 0 and at most .* s, got 0"),
+        ({"time_limit": float("nan")}, "time_limit must be above 0 and at most .* s, got nan"),
+        ({"time_limit": float("inf")}, "time_limit must be above 0 and at most .* s, got inf"),
+        ({"time_limit": 1e10}, "time_limit must be above 0 and at most .* s, got 1"),
+        ({"time_limit": 1e300, "scheduler": "tcp://x:1"}, "time_limit must be above 0 and at"),
         ({"time_limit": 5.0, "workers": 0}, "time_limit needs worker processes"),
     ],
 )

@@ -1,12 +1,17 @@
 """Worker processes seen from outside."""
 
 import os
+import queue
+import threading
 import time
+from dataclasses import replace
 
 import pytest
 
 from galstep.batch.job import FAILED, OK, Job, Outcome
+from galstep.batch.lease import Lease, lease
 from galstep.batch.worker_process import WorkerPool, WorkerProcess, measure_in_new_process
+from galstep.exceptions import ParameterError
 from galstep.testing import make_scene
 from galstep.testing.differences import differences
 
@@ -52,6 +57,65 @@ def test_worker_is_kept_and_replaced(job):
         last = pool.pids[0]
     assert not is_running(last)
     assert pool.measure(job("good")).reason == "the batch was stopped"
+
+
+def test_what_python_raises_is_told_as_it_is(job):
+    """Not as the death of the process, which goes on."""
+    expected = {
+        "exits": "SystemExit: no more",
+        "interrupts": "KeyboardInterrupt: ",
+        "recurses": "RecursionError: maximum recursion depth exceeded",
+        "says": "ValueError: no text: \udce9",
+        "breaks": "ZeroDivisionError: a defect",
+    }
+    with WorkerPool(time_limit=120) as pool:
+        assert pool.measure(job("good")).status == OK
+        first = pool.pids
+        for name, reason in expected.items():
+            outcome = pool.measure(job(name))
+            assert outcome.status == FAILED
+            assert outcome.reason.startswith(reason.strip())
+        assert pool.pids == first
+
+
+def test_a_folder_that_cannot_be_made_is_told(job, tmp_path):
+    (tmp_path / "good").touch()
+    with WorkerPool(time_limit=120) as pool:
+        outcome = pool.measure(job("good"))
+    assert outcome.reason == f"folder {tmp_path / 'good'}: cannot be written to (File exists)"
+
+
+@pytest.mark.parametrize("limit", [float("inf"), 1e10, 0.0, -1.0, float("nan")])
+def test_time_limits_that_could_not_be_kept(job, limit):
+    with pytest.raises(ParameterError, match="time_limit must be above 0 and at most"):
+        measure_in_new_process(job("hangs"), time_limit=limit)
+
+
+def test_a_worker_ends_when_the_batch_does(job, tmp_path, monkeypatch):
+    hanging = tmp_path / "data" / "hanging.pid"
+    with lease(tmp_path) as name:
+        assert Lease(str(name)).is_valid
+        wanted = replace(job("hangs"), lease=str(name))
+        outcomes = queue.SimpleQueue()
+        thread = threading.Thread(target=lambda: outcomes.put(measure_in_new_process(wanted)))
+        thread.start()
+        deadline = time.monotonic() + 120
+        while not hanging.is_file():
+            assert time.monotonic() < deadline
+            time.sleep(0.05)
+    thread.join(30)
+    assert outcomes.get(timeout=1).reason == "the batch was stopped"
+    assert not is_running(int(hanging.read_text()))
+    # and does not begin for a batch that has ended, or for one that another has followed
+    assert measure_in_new_process(wanted).reason == "the batch was stopped"
+    with lease(tmp_path) as other:
+        assert Lease(str(other)).is_valid
+        assert not Lease(str(name)).is_valid
+        still = Lease(str(other))
+        assert still.is_valid
+        monkeypatch.setattr("galstep.batch.lease._STANDS_STILL_AFTER", -1.0)
+        assert not still.is_valid
+    assert Lease(None).is_valid
 
 
 @pytest.mark.slow

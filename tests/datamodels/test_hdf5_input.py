@@ -200,7 +200,7 @@ BAD_CONTENT = {
     ),
     "broken link": (
         lambda f: f.update({}) or replace(f, "F150W", h5py.SoftLink("/nowhere")),
-        "filter 'F150W' is not there; it has F090W",
+        "F150W is a link that leads nowhere",
     ),
 }
 

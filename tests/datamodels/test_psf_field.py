@@ -193,7 +193,7 @@ def test_the_filter_of_the_image_decides(tmp_path):
 
 def test_light_away_from_the_middle_is_said(caplog):
     open_psf_field((np.roll(ARRAY, 12, axis=1), 4))
-    assert "its light is 3 pixels off the middle" in caplog.text
+    assert "is 3.0 pixels of the image beside it" in caplog.text
     caplog.clear()
     open_psf_field((np.roll(ARRAY, 2, axis=1), 4))
     assert not caplog.text

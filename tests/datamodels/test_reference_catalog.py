@@ -3,20 +3,10 @@ import pytest
 from astropy.table import Table
 
 from galstep.datamodels.reference_catalog import (
-    read_catalog_list,
     read_pixel_catalog,
     read_sky_catalog,
 )
 from galstep.exceptions import InputError, ParameterError
-
-
-def test_list_of_catalogs(tmp_path):
-    path = tmp_path / "catfile.txt"
-    path.write_text("# image  catalog\na_i2d.fits a.ecsv\nalone.fits\nsub/b.fits  cats/b.csv\n")
-    found = read_catalog_list(path)
-    assert found == {"a_i2d": tmp_path / "a.ecsv", "b": tmp_path / "cats" / "b.csv"}
-    with pytest.raises(InputError, match=r"catfile .*nope.txt: there is no such file"):
-        read_catalog_list(tmp_path / "nope.txt")
 
 
 @pytest.mark.parametrize("name", ["c.ecsv", "c.csv"])

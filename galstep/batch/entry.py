@@ -1,0 +1,51 @@
+"""`Entry`: one galaxy of a list."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field, replace
+
+from galstep.batch.words import join_words
+from galstep.datamodels.regular_file import printable
+
+__all__ = ["Entry"]
+
+
+@dataclass(frozen=True)
+class Entry:
+    """One galaxy of the list.
+
+    Parameters
+    ----------
+    name : str
+        A plain file name; unique in the list.
+    input : str or list of str
+        Absolute path of the data, or of the images of one galaxy.
+    parameters : dict, optional
+        Its own parameters, nested.
+    problem : str, optional
+        Why it cannot be measured.
+    """
+
+    name: str
+    input: str | list[str]
+    parameters: dict = field(default_factory=dict)
+    problem: str = ""
+
+    @property
+    def paths(self) -> list[str]:
+        """The data, one path or several."""
+        return [self.input] if isinstance(self.input, str) else list(self.input)
+
+    @property
+    def source(self) -> str:
+        """The data in words."""
+        paths = [printable(path) for path in self.paths]
+        return paths[0] if len(paths) == 1 else join_words(paths)
+
+    def renamed(self, name: str) -> Entry:
+        """The same with another name."""
+        return replace(self, name=name)
+
+    def with_problem(self, problem: str) -> Entry:
+        """The same, which cannot be measured."""
+        return replace(self, problem=problem)
