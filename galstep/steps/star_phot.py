@@ -74,8 +74,8 @@ class StarPhot(ImageStep):
 
     def __init__(self, *args: Any, init_params: Any = None, **kws: Any) -> None:
         is_path = isinstance(init_params, str | os.PathLike)
-        if is_path:
-            kws["init_params"] = os.fspath(init_params)
+        # the command line gives None, and what is given must be there
+        kws["init_params"] = os.fspath(init_params) if is_path else None
         super().__init__(*args, **kws)
         if not is_path:
             self._table = init_params
