@@ -7,6 +7,7 @@ would write to the neighbour ``run``.
 from __future__ import annotations
 
 import sys
+from itertools import zip_longest
 from typing import TYPE_CHECKING
 
 from galstep.exceptions import ParameterError
@@ -28,7 +29,7 @@ def check_not_cut(config: Mapping, arguments: Sequence[str] | None = None) -> No
         By default those of the process.
     """
     arguments = sys.argv[1:] if arguments is None else list(arguments)
-    for option, following in zip(arguments, [*arguments[1:], ""], strict=True):
+    for option, following in zip_longest(arguments, arguments[1:], fillvalue=""):
         name, equals, text = option.removeprefix("--").partition("=")
         text = text if equals else following
         if not option.startswith("--") or "#" not in text:

@@ -24,3 +24,7 @@ def test_what_is_whole():
     check_not_cut({"steps": {}}, ["--steps.loadcrop.psf_file=a#b", "--save-parameters=run#2"])
     with pytest.raises(ParameterError, match="--steps.a.psf: from '#' on"):
         check_not_cut({"steps": {"a": {"psf": Given("a")}}}, ["--steps.a.psf=a#b"])
+
+
+def test_a_script_without_arguments():
+    check_not_cut({"output_dir": Given("run")}, [])

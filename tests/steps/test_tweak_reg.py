@@ -191,7 +191,7 @@ def test_bad_parameters(frames, values, error, message):
 
 def test_images_that_cannot_be_aligned(frames):
     images, claimed, _ = frames
-    with pytest.raises(InputError, match="image 'image_1' has no WCS"):
+    with pytest.raises(InputError, match="image 'image' has no WCS"):
         TweakReg().run(CCDData(images[0], unit="adu"), CCDData(images[1], unit="adu"))
     with pytest.raises(InputError, match="two images or more, or abs_refcat: got one image"):
         TweakReg().run(CCDData(images[0], unit="adu", wcs=claimed))
