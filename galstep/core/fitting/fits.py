@@ -155,7 +155,9 @@ def _fit_pinned(band, base_fit, step, freedom, options, register, first_star_id)
         rough = replace(AS_LISTED, final_tolerance=0.1)
         result = run_ladder(bands, state, together, rough, bounds, base)
         bands = result.bands
-        state = replace(result.solution.state, x=state.x, y=state.y)
+        # a star without any significance (noise of nothing, say) may have gone
+        kept = state.select_stars(np.isin(state.star_id, result.solution.state.star_id))
+        state = replace(result.solution.state, x=kept.x, y=kept.y)
         offset_err = result.covariance.registration_error(0)
     result = run_ladder(bands, state, freedom, options, bounds, base)
     measured = measure_scene(result, freedom, step, bounds, first_star_id)
