@@ -31,10 +31,12 @@ if TYPE_CHECKING:
     from galstep.core.engine.freedom import Freedom
     from galstep.core.engine.scene import SceneBand
 
-__all__ = ["PER_STAR", "scene_cost", "with_core_star"]
+__all__ = ["PER_STAR", "ladder_cost", "scene_cost", "with_core_star"]
 
 # What three more parameters must be worth in chi2: as in `galstep.core.fitting.model_choice`.
 PER_STAR = 33.0
+# What a coefficient of structure that the data determine must be worth (Akaike 1974).
+PER_COEFFICIENT = 2.0
 # A star that is listed this near to the centre (FWHM) is that star.
 ON_CENTRE_FWHM = 0.5
 ITERATIONS = 12
@@ -70,8 +72,10 @@ def with_core_star(
         return result
     steep = np.exp(state.shapes[0, 5]) > SUSPECT_N
     start = _anew(bands, state) if steep else state
+    # rings of structure may stand about a star that the profile has not
+    plain = [band.with_structure(None) for band in bands]
     trial = fit_scene(
-        bands,
+        plain,
         start.with_stars(*start.shapes[:1, :2].T, np.zeros((len(bands), 1))),  # type: ignore[call-arg]
         freedom,
         bounds=bounds,
@@ -81,11 +85,11 @@ def with_core_star(
     own = scene_cost(bands, state, freedom)
     earned = trial.state.star_flux[:, -1].max() > 0
     if not steep:
-        earned = earned and scene_cost(bands, trial.state, freedom) < own
+        earned = earned and scene_cost(plain, trial.state, freedom) < own
     if not earned:
         return result
-    other = run_ladder(bands, trial.state, freedom, options, bounds, base)
-    return other if scene_cost(bands, other.solution.state, freedom) < own else result
+    other = run_ladder(plain, trial.state, freedom, options, bounds, base)
+    return other if ladder_cost(other, bands, freedom) < own else result
 
 
 def _listed(bands, state):
@@ -115,7 +119,7 @@ def _anew(bands, state):
 
 
 def scene_cost(bands: Sequence[SceneBand], state: SceneState, freedom: Freedom) -> float:
-    """chi2 in the weights of these bands, and what the stars must be worth.
+    """chi2 in the weights of these bands, and what stars and structure must be worth.
 
     Parameters
     ----------
@@ -129,5 +133,29 @@ def scene_cost(bands: Sequence[SceneBand], state: SceneState, freedom: Freedom) 
     float
     """
     half_sizes = [wing_half_sizes(b, f) for b, f in zip(bands, state.star_flux, strict=True)]
+    structure = sum(b.structure.n_determined for b in bands if b.structure is not None)
     bands, _ = without_far_wings(bands, state, half_sizes)
-    return evaluate(bands, state, half_sizes, freedom).chi2 + PER_STAR * state.n_stars
+    return (
+        evaluate(bands, state, half_sizes, freedom).chi2
+        + PER_STAR * state.n_stars
+        + PER_COEFFICIENT * structure
+    )
+
+
+def ladder_cost(result: LadderResult, weights: Sequence[SceneBand], freedom: Freedom) -> float:
+    """`scene_cost` of a ladder's end in the weights of given bands.
+
+    Parameters
+    ----------
+    result : `galstep.core.detection.ladder.LadderResult`
+        With its own structure.
+    weights : sequence of `galstep.core.engine.scene.SceneBand`
+    freedom : `galstep.core.engine.freedom.Freedom`
+
+    Returns
+    -------
+    float
+    """
+    pairs = zip(result.bands, weights, strict=True)
+    bands = [replace(own, weight=other.weight) for own, other in pairs]
+    return scene_cost(bands, result.solution.state, freedom)

@@ -13,7 +13,7 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from galstep.core.detection.core_star import scene_cost
+from galstep.core.detection.core_star import ladder_cost
 from galstep.core.detection.ladder import run_ladder
 from galstep.core.fitting.companions import with_companions
 from galstep.core.fitting.model_choice import (
@@ -45,8 +45,6 @@ CORE_IN_FWHM = 1.5
 RESUMED = 4
 # r_eff, ellipticity (two) and n of a second component, and its flux in the one band.
 N_COMPONENT = 5
-# What a coefficient that the data determine must be worth in chi2 (Akaike 1974).
-PER_COEFFICIENT = 2.0
 
 
 def galaxy_then_stars(
@@ -96,14 +94,5 @@ def galaxy_then_stars(
     other = run_ladder(closed.bands, ordered(fit.state), *given)
     if plays_the_sky(other.solution.state, bounds):
         return one
-    price = _price(other, one.bands, freedom) + PENALTY * N_COMPONENT
-    return other if price < _price(one, one.bands, freedom) else one
-
-
-def _price(result, weights, freedom):
-    """chi2 in the weights of given bands, and what stars and coefficients must be worth."""
-    pairs = zip(result.bands, weights, strict=True)
-    bands = [replace(own, weight=other.weight) for own, other in pairs]
-    price = scene_cost(bands, result.solution.state, freedom)
-    structures = [band.structure for band in bands if band.structure is not None]
-    return price + PER_COEFFICIENT * sum(own.n_determined for own in structures)
+    price = ladder_cost(other, one.bands, freedom) + PENALTY * N_COMPONENT
+    return other if price < ladder_cost(one, one.bands, freedom) else one

@@ -68,6 +68,12 @@ class StructureModes:
         """(n_modes,) m of each mode."""
         return (self.chosen % len(self.waves) + 1) // 2
 
+    @property
+    def images(self) -> np.ndarray:
+        """(n_modes, n) each mode at ``places``, to look at: sums are made without them."""
+        rows = [self.light(row) for row in np.eye(len(self))]
+        return np.array(rows).reshape(len(self), len(self.places))
+
     def _rings(self):
         """Each ring's pixels, and its hats with their values: (pixels, ((hat, values), ...))."""
         n_hats = len(self.rings) - 2

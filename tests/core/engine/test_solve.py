@@ -390,9 +390,10 @@ class TestPromises:
         bands = bands_of(noisy)
         fit = fit_scene(bands, disturbed(true_state(noisy, bands)), FREE, max_iterations=3)
         again = evaluate(bands, fit.state, fit.half_sizes, FREE)
-        assert fit.chi2 == pytest.approx(again.chi2, rel=1e-10)
+        # but for the stars' far wings, which are those of the start of the fit
+        assert fit.chi2 == pytest.approx(again.chi2, rel=1e-8)
         np.testing.assert_allclose(
-            fit.evaluation.residuals[0], again.residuals[0], atol=1e-8 * bands[0].sigma
+            fit.evaluation.residuals[0], again.residuals[0], atol=1e-4 * bands[0].sigma
         )
 
     def test_ending_early_is_not_convergence(self, noisy):

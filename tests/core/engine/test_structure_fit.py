@@ -60,7 +60,7 @@ def _arms():
 class TestArms:
     def test_they_are_found(self, arms):
         synthetic, truth, (_, _, (found,)) = arms
-        two = found.modes.order == 2
+        two = found.order == 2
         assert (found.precision[two] < 1e4).all()
         left = np.sqrt(np.mean((found.image - truth) ** 2) / np.mean(truth**2))
         assert left < 0.3
@@ -157,7 +157,7 @@ def test_all_bands_have_a_say():
     arms = [arms_of(synthetic, name, share) for name in FILTERS]
     _, _, found = fitted(synthetic, arms)
     for own, truth in zip(found, arms, strict=True):
-        assert (own.precision[own.modes.order == 2] < NO_STRUCTURE).all()
+        assert (own.precision[own.order == 2] < NO_STRUCTURE).all()
         assert np.vdot(own.image, truth) / np.vdot(truth, truth) > 0.5
 
 
@@ -199,4 +199,4 @@ def test_a_band_without_data():
 
 def test_orders_up_to_the_highest():
     _, _, (found,) = fitted(scene(1))
-    assert found.modes.order.max() == MAX_ORDER
+    assert found.order.max() == MAX_ORDER

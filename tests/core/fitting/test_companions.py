@@ -137,14 +137,14 @@ class TestGiven:
         started = with_given(band, state, [COMPANION, large], bounds)
         assert list(started.galaxy_id) == [0, 1, 2]
         assert list(started.target) == [True, False, False]
-        assert np.exp(started.shapes[2, 2]) == pytest.approx(0.25 * SHAPE[0])
+        assert np.exp(started.shapes[2, 2]) == pytest.approx(0.1 * SHAPE[0])
 
 
 class TestBounds:
     def test_a_companion_does_not_fill_the_frame(self):
         bounds = ShapeBounds(r_eff=(0.5, 100.0))
-        assert bounds.of_companions.r_eff == (0.5, 50.0)
-        assert bounds.of_companions.n == (0.35, 6.0)
+        assert bounds.of_companions.r_eff == (0.5, 20.0)
+        assert bounds.of_companions.n == (0.35, 4.0)
         assert bounds.of_companions.e == bounds.e
 
 
