@@ -68,9 +68,9 @@ def test_wrong_entries_are_refused(values, message):
 
 
 def test_out_of_range():
-    with pytest.raises(ParameterError, match=r"per_filter/F160W/th_min.*too small.*float\(min=2\)"):
+    with pytest.raises(ParameterError, match=r"per_filter/F160W/th_min.*too small.*float\(min=1\)"):
         ScaleFit.from_config_section(
-            ScaleFit.build_config(None, per_filter={"F160W": {"th_min": 1}})[0]
+            ScaleFit.build_config(None, per_filter={"F160W": {"th_min": 0.5}})[0]
         )
 
 

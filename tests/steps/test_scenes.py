@@ -55,7 +55,7 @@ class TestEffectivePsf:
 
     def test_an_array_that_is_no_psf_is_named(self, band):
         band.psf = np.zeros((9, 9))
-        with pytest.raises(InputError, match=r"psf of filter 'F150W' must have light in it"):
+        with pytest.raises(InputError, match=r"psf of filter 'F150W' must hold light"):
             effective_psf(band)
 
 
@@ -127,19 +127,21 @@ def test_store(band, based):
     class Measured:
         """As the engine gives it."""
 
-        fits, galaxy, stars, sky = (
+        fits, galaxy, stars, sky, knots, companions = (
             [first, second]
             for first, second in (
                 (None, based.bands["F150W"].fit),
                 (None, np.full((91, 91), 1.0)),
                 (None, np.full((91, 91), 2.0)),
                 (None, np.full((91, 91), 3.0)),
+                (None, np.full((91, 91), 4.0)),
+                (None, np.full((91, 91), 5.0)),
             )
         )
 
     store(band, Measured, 1)
     assert band.fit is based.bands["F150W"].fit
-    np.testing.assert_allclose(band.residual, band.data - 6.0)
+    np.testing.assert_allclose(band.residual, band.data - 15.0)
 
 
 class TestTryFit:

@@ -148,6 +148,9 @@ def _fit_pinned(band, base_fit, step, freedom, options, register, first_star_id)
     """
     bounds, base = shape_bounds(band.shape), known_variance([band])
     state, bands, offset_err = _known_state(band, base_fit), [band], (np.nan, np.nan)
+    if not options.thresholds:
+        # what is a star is given with the list
+        state = replace(state, star_probability=base_fit.sources.star_probability)
     if register:
         together = Freedom(
             shape=PINNED, registration=(0,), position_prior=_position_errors(base_fit.sources)
