@@ -42,7 +42,7 @@ if TYPE_CHECKING:
     from galstep.core.fitting.local_galaxy import LocalGalaxy
     from galstep.records import SersicParams
 
-__all__ = ["companion_clumps", "with_companions", "with_given", "with_profiles"]
+__all__ = ["companion_clumps", "target_first", "with_companions", "with_given", "with_profiles"]
 
 # Radii of a clump in FWHM: of a galaxy of about that size, and of a large one.
 RADII_FWHM = (2.5, 6.0)
@@ -215,6 +215,44 @@ def with_given(
     within = [np.hypot(xx - s[0], yy - s[1]) < r for s, r in zip(shapes, radii, strict=True)]
     flux = [max(2.0 * float(light[near].sum()), 0.0) for near in within]
     return with_profiles(state, shapes, np.array([flux]))
+
+
+def target_first(state: SceneState, start: SceneState) -> SceneState:
+    """The state with the galaxy that was asked for as its first.
+
+    A brighter core nearby draws the only profile of the first fit to itself, and the galaxy
+    that was asked for is then found as its companion. The two change places where the first
+    has left its start by more than its r_eff and a companion that was found is less than
+    half as far from there.
+
+    Parameters
+    ----------
+    state : `galstep.core.engine.scene.SceneState`
+        Galaxies of one profile each, those of ``start`` first.
+    start : `galstep.core.engine.scene.SceneState`
+        Where the fit began: the target's position is the one that was asked for.
+
+    Returns
+    -------
+    `galstep.core.engine.scene.SceneState`
+        The same one where nothing changes places.
+    """
+    distance = np.hypot(*(state.shapes[:, :2] - start.shapes[0, :2]).T)
+    found = np.arange(len(distance)) >= len(start.shapes)
+    if not found.any():
+        return state
+    other = int(np.argmin(np.where(found, distance, np.inf)))
+    left = distance[0] > np.exp(state.shapes[0, 2])
+    if not left or distance[other] >= distance[0] / 2:
+        return state
+    order = np.arange(len(distance))
+    order[[0, other]] = other, 0
+    return replace(
+        state,
+        shapes=state.shapes[order],
+        galaxy_flux=state.galaxy_flux[:, order],
+        gradients=state.gradients[:, order],
+    )
 
 
 def with_companions(

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 
 from galstep.core.detection.core_star import ladder_cost
 from galstep.core.detection.ladder import run_ladder
-from galstep.core.fitting.companions import with_companions
+from galstep.core.fitting.companions import target_first, with_companions
 from galstep.core.fitting.model_choice import (
     PENALTY,
     ordered,
@@ -82,6 +82,10 @@ def galaxy_then_stars(
     closed = run_ladder(bands, start, freedom, closed_options, bounds, base)
     if find_companions:
         closed = with_companions(closed, freedom, closed_options, bounds, base)
+        state = closed.solution.state
+        renamed = target_first(state, start) if start.target.sum() == 1 else state
+        if renamed is not state:
+            closed = run_ladder(closed.bands, renamed, freedom, closed_options, bounds, base)
     # what is bright outside is known by now
     options = replace(options, thresholds=options.thresholds[-RESUMED:])
     given = freedom, options, bounds, base

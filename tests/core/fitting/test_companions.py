@@ -9,7 +9,7 @@ from scipy.stats import poisson
 
 from galstep.core.engine.bounds import ShapeBounds
 from galstep.core.engine.scene import SceneState
-from galstep.core.fitting.companions import with_given
+from galstep.core.fitting.companions import target_first, with_given, with_profiles
 from galstep.core.fitting.fits import fit_base, shape_bounds
 from galstep.core.fitting.galaxy_first import robust_galaxy_fit
 from galstep.core.fitting.star_clumps import star_clumps, target_radius
@@ -194,3 +194,26 @@ class TestFlag:
         far = SersicParams(TARGET.x_0 + 3.5 * TARGET.r_eff, TARGET.y_0, 3.0, 1.0, 0.0, 0.0)
         assert near_companions(state_of([], [], [TARGET, far])) == ""
         assert near_companions(state_of([], [])) == near_companions(state_of([], [], [])) == ""
+
+
+@pytest.mark.parametrize(
+    ("first", "found", "swapped"),
+    [((70.0, 50.0), (51.0, 50.0), True), ((51.0, 50.0), (70.0, 50.0), False)],
+)
+def test_the_galaxy_that_was_asked_for_is_the_first(first, found, swapped):
+    start = state_of([], [], (replace(TARGET, x_0=50.0, y_0=50.0),))
+    shapes = [replace(TARGET, x_0=x, y_0=y).to_vector() for x, y in (first, found)]
+    state = replace(start, shapes=np.array([shapes[0]]), galaxy_flux=np.array([[3.0]]))
+    state = with_profiles(state, np.array([shapes[1]]), np.array([[7.0]]))
+    named = target_first(state, start)
+    assert tuple(named.shapes[0, :2]) == (51.0, 50.0)
+    assert named.galaxy_flux[0].tolist() == ([7.0, 3.0] if swapped else [3.0, 7.0])
+    assert (named is state) is not swapped
+
+
+def test_no_galaxy_that_was_given_takes_the_first_place():
+    start = state_of([], [], (TARGET, COMPANION))
+    left = start.shapes.copy()
+    left[0, :2] = COMPANION.to_vector()[:2] + 60
+    state = replace(start, shapes=left)
+    assert target_first(state, start) is state
