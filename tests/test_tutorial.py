@@ -23,6 +23,7 @@ def test_no_block_is_left_out():
     assert "::\n" not in re.sub(r"code-block:: \w+\n", "", PAGE.read_text())
 
 
+@pytest.mark.slow
 def test_tutorial(elsewhere):
     pytest.importorskip("matplotlib")
     pytest.importorskip("regions")

@@ -45,6 +45,7 @@ def outcome(odd, steps=None):
 @example(odd=OddGalaxy(content="spike"))
 @example(odd=OddGalaxy(ny=20, holes="checker", dtype="<f4", oversample=1, unit="Jy", seed=775))
 @example(odd=OddGalaxy(n_filters=2, holes="second filter"))
+@pytest.mark.slow
 def test_product_or_error(odd):
     kind, text = outcome(odd, SHORT)
     event(kind)

@@ -282,6 +282,7 @@ class TestParameters:
         BaseFit(robust="huber", galaxy_fitter="iterative_nm").run(unfitted)
         assert given == [("huber", fit_simplex)]
 
+    @pytest.mark.slow
     @pytest.mark.parametrize(
         "parameters",
         [

@@ -30,6 +30,7 @@ def bare(cluttered):
     return fitted(cluttered)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("border", [((3, 3), (3, 3)), ((7, 7), (7, 7)), ((0, 5), (7, 0))])
 def test_flux_and_error_do_not_change(cluttered, bare, border):
     found = fitted(cluttered, border)

@@ -105,6 +105,7 @@ class TestMaskedCore:
         assert np.isnan(stars.flux[0]) and has(stars, StarFlag.NO_DATA, StarFlag.CORE_MASKED)
 
 
+@pytest.mark.slow
 class TestEdge:
     @pytest.mark.parametrize(("x", "y"), [(0.3, 20.0), slow(20.0, 79.8), slow(84.3, 50.4)])
     def test_just_inside(self, x, y, tmp_path):
@@ -132,6 +133,7 @@ class TestEdge:
         assert len(found(scene).stars) == 0
 
 
+@pytest.mark.slow
 class TestClosePair:
     @pytest.mark.parametrize("name", [BASE, OTHER])
     def test_held_both_fluxes_are_right(self, name, tmp_path):

@@ -27,6 +27,7 @@ def made(tmp_path_factory):
     return folder
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ["example.h5", "example_psf.h5", "structured.h5"])
 def test_packaged_images_are_what_the_generator_makes(made, name):
     with h5py.File(example_path(name)) as packaged, h5py.File(made / name) as fresh:
