@@ -8,6 +8,8 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+from astropy import units as u
+from astropy.coordinates import SkyCoord
 from astropy.io import fits
 from astropy.nddata import CCDData
 from astropy.table import QTable, Table
@@ -297,6 +299,26 @@ def test_one_group_and_a_catalogue(frames, sky, tmp_path, elsewhere):
     north = result.summary["abs_shift_north"].to_value("arcsec")
     assert north == pytest.approx([0.31, 0.31], abs=0.003)
     assert [image.meta.cal_step.tweakreg for image in result] == ["COMPLETE"] * 2
+
+
+@pytest.mark.parametrize("kind", ["GLON, GLAT", "FK4", "sky_centroid", "ALPHA_J2000", "hours"])
+def test_catalogue_in_any_frame(frames, sky, tmp_path, kind, elsewhere):
+    """The catalogue lies 0.31 arcsec to the north, whatever it is written in."""
+    place = SkyCoord(sky[0] * u.deg, (sky[1] + 0.31 / 3600) * u.deg)
+    table = {
+        "GLON, GLAT": dict(GLON=place.galactic.l.deg, GLAT=place.galactic.b.deg),
+        "FK4": dict(sky_centroid=place.fk4),
+        "sky_centroid": dict(sky_centroid=place),
+        "ALPHA_J2000": dict(ALPHA_J2000=place.ra.deg, DELTA_J2000=place.dec.deg),
+        "hours": dict(RA=place.ra.to_string("hourangle", sep=":", precision=7),
+                      DEC=place.dec.to_string("deg", sep=":", precision=7)),
+    }[kind]  # fmt: skip
+    QTable(table).write(tmp_path / "s.ecsv")
+    step = TweakReg(abs_refcat=str(tmp_path / "s.ecsv"), abs_searchrad=1.0, **OPTIONS)
+    result = step.run(exposure(frames[0], "a"))
+    north = result.summary["abs_shift_north"][0].to_value("arcsec")
+    east = result.summary["abs_shift_east"][0].to_value("arcsec")
+    assert (east, north) == pytest.approx((0.0, 0.31), abs=0.003)
 
 
 def test_images_that_overlap_the_catalogue_only(frames, sky, tmp_path, elsewhere):
