@@ -3,7 +3,14 @@
 import numpy as np
 import pytest
 from astropy import units as u
-from astropy.coordinates import FK4, FK5, Galactic, SkyCoord, angular_separation
+from astropy.coordinates import (
+    FK4,
+    FK5,
+    BarycentricMeanEcliptic,
+    Galactic,
+    SkyCoord,
+    angular_separation,
+)
 from astropy.io import fits
 from astropy.table import Table
 from astropy.wcs import WCS
@@ -97,7 +104,12 @@ def separation(first, second):
 @kinds
 def test_sky_is_icrs(wcs):
     x, y = grid()
-    expected = wcs.pixel_to_world(x, y).icrs
+    if wcs.wcs.lngtyp.strip() == "ELON":
+        # astropy's pixel_to_world takes ecliptic axes for equatorial ones, 23 degrees off
+        lon, lat = wcs.wcs_pix2world(x, y, 0)
+        expected = SkyCoord(lon, lat, unit="deg", frame=BarycentricMeanEcliptic()).icrs
+    else:
+        expected = wcs.pixel_to_world(x, y).icrs
     assert separation(sky_of(wcs, x, y), (expected.ra.deg, expected.dec.deg)).max() < 1e-3
 
 
