@@ -59,6 +59,7 @@ class BandFlag(_DescribedFlag):
     )
     UNRESOLVED = 16777216, "no wider than a star: a star may have been measured as a galaxy"
     SATURATED = 33554432, "pixels cut off at one value were found and masked"
+    ELSEWHERE = 67108864, "the galaxy ended far from where it was looked for: another one, perhaps"
 
 
 class StarFlag(_DescribedFlag):

@@ -158,12 +158,15 @@ def _meta_tree(model):
 
 
 def _meta(tree):
-    values = {field.name: tree[field.name] for field in fields(Meta)}
+    # products of earlier versions do not say where the target was looked for
+    older = {"target_position": None, "target_filter": None}
+    values = {field.name: (older | tree)[field.name] for field in fields(Meta)}
     values["cal_step"] = SimpleNamespace(**values["cal_step"])
     for name in ("parameters", "timings", "history", "convergence"):
         values[name] = plain(values[name])
-    if values["input_shape"] is not None:
-        values["input_shape"] = tuple(values["input_shape"])
+    for name in ("input_shape", "target_position"):
+        if values[name] is not None:
+            values[name] = tuple(values[name])
     return Meta(**values)
 
 

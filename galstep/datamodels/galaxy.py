@@ -36,6 +36,10 @@ class Meta:
         The filter that gives the shape; None until a step has chosen it.
     input_shape : tuple of int, optional
         (ny, nx) of the frame before it was cropped.
+    target_position : tuple of float, optional
+        (x, y) where the galaxy was said or found to be, in the input frame of
+        ``target_filter`` (0-based pixels); None: near the middle.
+    target_filter : str, optional
     fit_step : str, optional
         Key of the last fit step that ran; None before any.
     cal_step : `types.SimpleNamespace`, optional
@@ -57,6 +61,8 @@ class Meta:
     filename: str = ""
     base_filter: str | None = None
     input_shape: tuple | None = None
+    target_position: tuple | None = None
+    target_filter: str | None = None
     fit_step: str | None = None
     cal_step: SimpleNamespace = field(default_factory=SimpleNamespace)
     parameters: dict = field(default_factory=dict)

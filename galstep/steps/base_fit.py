@@ -8,6 +8,7 @@ from galstep.core.engine.simplex import fit_simplex
 from galstep.core.engine.solve import fit_scene
 from galstep.core.fitting.fits import fit_base
 from galstep.core.fitting.galaxy_first import robust_galaxy_fit
+from galstep.flags import BandFlag
 from galstep.steps.base import GalStep
 from galstep.steps.base_filter import choose_base_filter
 from galstep.steps.companion_options import COMPANION_SPEC, given_companions
@@ -19,6 +20,7 @@ from galstep.steps.scenes import (
     scene_band,
     sky_order_for,
     store,
+    target_centre,
     try_fit,
 )
 from galstep.steps.star_options import FINDER_SPEC, ladder_options, star_spec
@@ -27,6 +29,10 @@ if TYPE_CHECKING:
     from galstep.datamodels import GalaxyModel
 
 __all__ = ["BaseFit"]
+
+ELSEWHERE = (
+    "the base filter's galaxy ended far from where it was looked for: x_guess and y_guess decide"
+)
 
 FITTERS: dict = {"varpro": fit_scene, "iterative_nm": fit_simplex}
 
@@ -82,20 +88,33 @@ class BaseFit(GalStep):
         model.joint = model.injections = None
         base = model.bands[model.meta.base_filter]
         model.meta.fit_step = None
-        measured = try_fit(self.key, [base], self._fit, base, raise_error=self.raise_error)
+        centre = target_centre(model, base)
+        measured = try_fit(self.key, [base], self._fit, base, centre, raise_error=self.raise_error)
         if measured is None:
             self.skipped(model, base.reasons[-1])
             return model
         store(base, measured)
+        self._share_place(model, base)
         note_passes(model, self.key, measured.history)
         model.meta.fit_step = "basefit"
         self._report(model, base)
         return model
 
-    def _fit(self, base):
+    @staticmethod
+    def _share_place(model, base):
+        """What the base tells of the galaxy's place holds in every filter."""
+        place = base.fit.flags & BandFlag.ELSEWHERE
+        for band in model.bands.values():
+            band.flags = band.flags & ~int(BandFlag.ELSEWHERE) | int(place)
+            band.reasons = [reason for reason in band.reasons if reason != ELSEWHERE]
+            if place:
+                band.reasons.append(ELSEWHERE)
+
+    def _fit(self, base, centre):
         priors = shape_priors(self, base)
         companions = given_companions(self.companions, base)
-        first = robust_galaxy_fit(base.data, base.mask, pixel_sigma(base), effective_psf(base))
+        sigma, psf = pixel_sigma(base), effective_psf(base)
+        first = robust_galaxy_fit(base.data, base.mask, sigma, psf, centre=centre)
         scene = scene_band(base, sky_order_for(base, self.sky_order, first))
         options = self._ladder_options()
         return fit_base(

@@ -19,7 +19,7 @@ from galstep.flags import BandFlag
 from galstep.steps.base import GalStep
 from galstep.steps.base_filter import choose_base_filter
 from galstep.steps.grids import box_in, mask_unseen
-from galstep.steps.scenes import effective_psf, pixel_sigma
+from galstep.steps.scenes import effective_psf, pixel_sigma, target_centre
 
 __all__ = ["LoadCrop"]
 
@@ -87,7 +87,9 @@ class LoadCrop(GalStep):
         base = model.bands[model.meta.base_filter]
         self._mask_regions(model, base)
         model.meta.input_shape = model.meta.input_shape or base.input_shape
-        guess, given = self._guess(base), self._given_place(base)
+        guess, given = self._guess(model, base), self._given_place(base)
+        model.meta.target_position = guess.x + base.origin[0], guess.y + base.origin[1]
+        model.meta.target_filter = base.name
         self._crop(model, lambda band: box_in(base, band, self._box(base, guess)))
         self._mask_corners(model)
         self._mask_saturated(model)
@@ -133,7 +135,7 @@ class LoadCrop(GalStep):
             )
         model.bands = {name: model.bands[name] for name in self.filters}
 
-    def _guess(self, base):
+    def _guess(self, model, base):
         """Place and size in the base filter, in the pixels of its array."""
         place = self._place()
         x, y = place.get("x_guess"), place.get("y_guess")
@@ -141,6 +143,8 @@ class LoadCrop(GalStep):
             x, y = x - base.origin[0], y - base.origin[1]
         elif place.get("ra") is not None and place.get("dec") is not None:
             x, y = base.pixel_position(place["ra"], place["dec"])
+        elif x is None and y is None:  # a model that was cropped before knows
+            x, y = target_centre(model, base) or (None, None)
         return guess_size(base.data, base.mask, self.sigma_guess, x, y)
 
     def _box(self, base, guess):

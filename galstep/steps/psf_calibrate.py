@@ -23,7 +23,7 @@ from galstep.steps.grids import pixel_map_between
 from galstep.steps.per_filter import check_filters, for_filter
 from galstep.steps.psf_products import stacked_stars, write_psf_figure, write_psfs
 from galstep.steps.psf_scene import fit_in_scene
-from galstep.steps.scenes import pixel_sigma
+from galstep.steps.scenes import pixel_sigma, target_centre
 
 if TYPE_CHECKING:
     from galstep.datamodels import GalaxyModel
@@ -120,7 +120,8 @@ class PSFCalibrate(GalStep):
         for name in [base, *(name for name in model.bands if name != base)]:
             band = model.bands[name]
             seen = (None, None) if known is None else _seen_in(band, *known)
-            found = self._calibrate(band, libraries[name], *seen, results)
+            centre = target_centre(model, band) if known is None else None
+            found = self._calibrate(band, libraries[name], *seen, centre, results)
             if known is None and found is not None:
                 known = band, *found
         if self.kernel_fit_objective == "scene":
@@ -155,7 +156,7 @@ class PSFCalibrate(GalStep):
                 f"{', '.join(model.bands)}"
             )
 
-    def _calibrate(self, band, library, params, positions, results):
+    def _calibrate(self, band, library, params, positions, centre, results):
         """Calibrate one filter and add what came of it to ``results``.
 
         Returns the galaxy's shape and the star positions, for other filters to
@@ -171,7 +172,7 @@ class PSFCalibrate(GalStep):
                 params, galaxy = band.fit.sersic[0].params, band.scene_image - band.stars
                 positions = _joined_positions(band.fit.stars, positions, library.fwhm)
             else:
-                params, galaxy = _first_galaxy(band, library, params)
+                params, galaxy = _first_galaxy(band, library, params, centre)
             result = calibrate_psf(
                 band.data,
                 band.mask,
@@ -273,11 +274,11 @@ def _joined_positions(stars, known, fwhm):
     return (listed.x, listed.y) if len(listed) else None
 
 
-def _first_galaxy(band, library, params):
+def _first_galaxy(band, library, params, centre):
     """Shape and model image of galaxy and sky, stars masked; the shape may be known."""
     sigma = pixel_sigma(band)
     if params is None:
-        first = robust_galaxy_fit(band.data, band.mask, sigma, library)
+        first = robust_galaxy_fit(band.data, band.mask, sigma, library, centre=centre)
     else:
         first = scale_galaxy(band.data, band.mask, sigma, library, params)
     return first.params, first.galaxy + first.sky

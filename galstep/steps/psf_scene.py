@@ -11,7 +11,13 @@ from galstep.core.calibration.psf_correction import corrected_kernel
 from galstep.core.calibration.scene_kernel import kernel_in_scene
 from galstep.core.fitting.galaxy_first import robust_galaxy_fit
 from galstep.steps.grids import pixel_map_between
-from galstep.steps.scenes import effective_psf, pixel_sigma, scene_band, sky_order_for
+from galstep.steps.scenes import (
+    effective_psf,
+    pixel_sigma,
+    scene_band,
+    sky_order_for,
+    target_centre,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -51,7 +57,7 @@ def fit_in_scene(
         if result is None or kernel.family == "none" or not kernel.errors:
             continue
         try:
-            found = _fit(band, result, known)
+            found = _fit(band, result, known, target_centre(model, band))
         except LinAlgError as error:
             log.warning("%s: kernel of the anchors: the fit of the scene failed (%s)", name, error)
             continue
@@ -65,9 +71,9 @@ def fit_in_scene(
             known = band, found.stars
 
 
-def _fit(band, result, known):
+def _fit(band, result, known, centre):
     sigma, psf = pixel_sigma(band), effective_psf(band)
-    first = robust_galaxy_fit(band.data, band.mask, sigma, psf)
+    first = robust_galaxy_fit(band.data, band.mask, sigma, psf, centre=centre)
     scene = scene_band(band, sky_order_for(band, "auto", first))
     stars = None
     if known is not None:

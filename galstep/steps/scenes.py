@@ -42,6 +42,7 @@ __all__ = [
     "scene_band",
     "sky_order_for",
     "store",
+    "target_centre",
     "try_fit",
 ]
 
@@ -90,6 +91,29 @@ def pixel_sigma(band: BandData) -> np.ndarray | float:
 def sky_order_for(band: BandData, wanted: str, first: GalaxyFirst) -> int:
     """Degree of the sky: ``wanted``, or what the frame asks for if it is auto."""
     return frame_sky_order(band.data, band.mask, first) if wanted == "auto" else int(wanted)
+
+
+def target_centre(model: GalaxyModel, band: BandData) -> tuple[float, float] | None:
+    """Where the target is looked for in a filter, (x, y) in its pixels; None: near the middle.
+
+    Parameters
+    ----------
+    model : `GalaxyModel`
+    band : BandData
+        One of its filters.
+
+    Returns
+    -------
+    tuple of float or None
+    """
+    own = model.bands.get(model.meta.target_filter)
+    if model.meta.target_position is None or own is None:
+        return None
+    x, y = (v - v0 for v, v0 in zip(model.meta.target_position, own.origin, strict=True))
+    if own is band:
+        return x, y
+    x, y = pixel_map_between(own, band)[0].points(x, y)
+    return float(x), float(y)
 
 
 def fit_in_own_pixels(

@@ -217,28 +217,30 @@ def with_given(
     return with_profiles(state, shapes, np.array([flux]))
 
 
-def target_first(state: SceneState, start: SceneState) -> SceneState:
+def target_first(state: SceneState, sought: Sequence[float], n_known: int) -> SceneState:
     """The state with the galaxy that was asked for as its first.
 
     A brighter core nearby draws the only profile of the first fit to itself, and the galaxy
     that was asked for is then found as its companion. The two change places where the first
-    has left its start by more than its r_eff and a companion that was found is less than
-    half as far from there.
+    has left the place where it was looked for by more than its r_eff and a companion that
+    was found is less than half as far from there.
 
     Parameters
     ----------
     state : `galstep.core.engine.scene.SceneState`
-        Galaxies of one profile each, those of ``start`` first.
-    start : `galstep.core.engine.scene.SceneState`
-        Where the fit began: the target's position is the one that was asked for.
+        Galaxies of one profile each.
+    sought : (x, y)
+        Where the target was looked for.
+    n_known : int
+        The first so many galaxies are the target and those that were given.
 
     Returns
     -------
     `galstep.core.engine.scene.SceneState`
         The same one where nothing changes places.
     """
-    distance = np.hypot(*(state.shapes[:, :2] - start.shapes[0, :2]).T)
-    found = np.arange(len(distance)) >= len(start.shapes)
+    distance = np.hypot(*(state.shapes[:, :2] - np.asarray(sought)).T)
+    found = np.arange(len(distance)) >= n_known
     if not found.any():
         return state
     other = int(np.argmin(np.where(found, distance, np.inf)))

@@ -55,6 +55,7 @@ def galaxy_then_stars(
     bounds: ShapeBounds,
     base: Sequence[np.ndarray | None],
     two: str,
+    sought: Sequence[float],
     find_companions: bool = True,
 ) -> LadderResult:
     """Galaxy, stars and sky of one band, the galaxy with as many components as it has.
@@ -68,6 +69,8 @@ def galaxy_then_stars(
         See `galstep.core.detection.ladder.run_ladder`.
     two : {"false", "true", "auto"}
         Whether a second component is tried: only with ``"auto"`` here.
+    sought : (x, y)
+        Where the target was looked for.
     find_companions : bool, optional
         Whether other galaxies are looked for, in the closed scene and before a second
         component: the light of one nearby drives the target's fit.
@@ -83,7 +86,7 @@ def galaxy_then_stars(
     if find_companions:
         closed = with_companions(closed, freedom, closed_options, bounds, base)
         state = closed.solution.state
-        renamed = target_first(state, start) if start.target.sum() == 1 else state
+        renamed = target_first(state, sought, len(start.shapes))
         if renamed is not state:
             closed = run_ladder(closed.bands, renamed, freedom, closed_options, bounds, base)
     # what is bright outside is known by now

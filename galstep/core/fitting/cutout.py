@@ -16,6 +16,7 @@ __all__ = ["SizeGuess", "central_box", "central_signal", "crop_box", "guess_size
 MESH = 5  # pixels; the median of 25 removes a star of FWHM <= 4 px
 CENTRAL_HALF_WIDTH = 0.2  # of the frame's side: where the centre is searched
 MIN_PEAK_SNR = 3.0
+PEAK_RADIUS = 2.5 * MESH  # pixels; a peak is the highest mesh within
 MAX_SIGMA = 1 / 1.5  # of the frame's longer side
 
 
@@ -57,8 +58,9 @@ def guess_size(
     sigma_guess : float, optional
         Start value, and the fall-back (pixels).
     x_guess, y_guess : float, optional
-        The centre, if it is known to a few ``sigma_guess``; otherwise the
-        brightest mesh within 20 % of the sides from the frame's centre.
+        The centre, if it is known to a few ``sigma_guess``: the peak nearest to it
+        is where the fit starts. Otherwise the brightest mesh within 20 % of the
+        sides from the frame's centre.
 
     Returns
     -------
@@ -81,7 +83,7 @@ def guess_size(
     meshes = _median_meshes(data, bad)
     if meshes is None:
         return _failed(fallback, "too few good pixels")
-    return _fit_gaussian(meshes, window, fallback, max(data.shape))
+    return _fit_gaussian(meshes, window, fallback, max(data.shape), x_guess is not None)
 
 
 def _failed(fallback, reason):
@@ -122,7 +124,19 @@ def _median_meshes(data, bad):
     return columns * MESH + centre, rows * MESH + centre, values
 
 
-def _fit_gaussian(meshes, window, fallback, side):
+def _start_peak(x, y, values, inside, fallback, nearest):
+    """Index of the mesh where the fit starts: the nearest peak, or the brightest mesh."""
+    brightest = np.flatnonzero(inside)[np.argmax(values[inside])]
+    if not nearest:
+        return brightest
+    around = np.hypot(x[:, None] - x, y[:, None] - y) < PEAK_RADIUS
+    highest = np.where(around, values, -np.inf).max(axis=1)
+    peaks = inside & (values >= highest) & (values > MIN_PEAK_SNR)
+    distance = np.hypot(x - fallback.x, y - fallback.y)
+    return int(np.argmin(np.where(peaks, distance, np.inf))) if peaks.any() else brightest
+
+
+def _fit_gaussian(meshes, window, fallback, side, nearest):
     x, y, values = meshes
     inside = _in_window(x, y, window)
     if not inside.any():
@@ -131,7 +145,7 @@ def _fit_gaussian(meshes, window, fallback, side):
     if not scatter > 0:
         return _failed(fallback, "the image is constant")
     values = (values - level) / scatter
-    peak = np.flatnonzero(inside)[np.argmax(values[inside])]
+    peak = _start_peak(x, y, values, inside, fallback, nearest)
 
     def residuals(p):
         r2 = ((x - p[0]) / np.exp(p[2])) ** 2 + ((y - p[1]) / np.exp(p[3])) ** 2
@@ -152,7 +166,12 @@ def _fit_gaussian(meshes, window, fallback, side):
     )
     sigma = float(np.exp(fit.x[2:4].max()))
     reason = _objection(fit, sigma, side)
-    return _failed(fallback, reason) if reason else SizeGuess(*map(float, fit.x[:2]), sigma)
+    if reason:
+        return _failed(fallback, reason)
+    place = fit.x[:2]
+    if nearest and np.hypot(place[0] - x[peak], place[1] - y[peak]) > PEAK_RADIUS / 2:
+        place = x[peak], y[peak]  # a brighter neighbour has drawn the Gaussian to itself
+    return SizeGuess(*map(float, place), sigma)
 
 
 def _objection(fit, sigma, side):

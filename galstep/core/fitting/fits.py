@@ -27,6 +27,7 @@ from galstep.core.fitting.pinned import with_shape_errors, with_shape_share
 from galstep.core.fitting.second_start import from_other_starts, looks_degenerate
 from galstep.core.measurement.measure import measure_scene
 from galstep.core.measurement.registration_share import with_registration_share
+from galstep.flags import BandFlag
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -42,6 +43,8 @@ __all__ = ["fit_base", "fit_forced", "fit_scaled", "shape_bounds"]
 PINNED = (False,) * 6
 # A basin is another one, and better, if its chi2 is lower by more than a blend's worth.
 BETTER_BASIN = 10.0
+# A galaxy so far (FWHM, and r_eff) from where it was looked for may be another one. FAR_NOTE
+FAR_FWHM = 3.0
 # A star that another band knows is looked for this close to where that band
 # has it (pixels, 1 sigma).
 KNOWN_POSITION_PRIOR = 0.3
@@ -103,7 +106,9 @@ def fit_base(
     )
     state = with_given(band, state, companions, bounds)
     freedom = Freedom(shape_priors=tuple(priors))
-    result = galaxy_then_stars([band], state, freedom, options, bounds, base, two, find_companions)
+    result = galaxy_then_stars(
+        [band], state, freedom, options, bounds, base, two, first.sought, find_companions
+    )
     result = with_core_star(result, freedom, options, bounds, base)
     if refit and looks_degenerate(result.solution, bounds):
         found = from_other_starts(
@@ -119,8 +124,20 @@ def fit_base(
     if gls:
         result = gls_result(result, freedom, bounds)
     measured = measure_scene(result, freedom, "basefit", bounds)
-    measured = replace(measured, fits=with_groups(measured.fits, [band], options))
+    fits = [_with_place(fit, first.sought, band.fwhm_in_scene) for fit in measured.fits]
+    measured = replace(measured, fits=with_groups(fits, [band], options))
     return with_knots(measured, result)
+
+
+def _with_place(fit, sought, fwhm):
+    """A fit that says where its galaxy has left the place where it was looked for."""
+    params = [component.params for component in fit.target]
+    moved = max(np.hypot(p.x_0 - sought[0], p.y_0 - sought[1]) for p in params)
+    if not moved > max(FAR_FWHM * fwhm, *(p.r_eff for p in params)):
+        return fit
+    reason = f"the galaxy ended {moved:.0f} pixels from where it was looked for"
+    reason = "; ".join(text for text in (fit.reason, reason) if text)
+    return replace(fit, flags=fit.flags | int(BandFlag.ELSEWHERE), reason=reason)
 
 
 def _known_state(band, base_fit):

@@ -40,7 +40,8 @@ class GalaxyFirst:
     """The robust galaxy + plane fit.
 
     ``galaxy`` and ``sky`` are (ny, nx) model images, ``star_mask`` is True on
-    the pixels that were left out as stars, ``flux`` is the galaxy's total.
+    the pixels that were left out as stars, ``flux`` is the galaxy's total, and
+    ``sought`` is (x, y) where the galaxy was looked for: the fit may end elsewhere.
     """
 
     params: SersicParams
@@ -49,6 +50,7 @@ class GalaxyFirst:
     galaxy: np.ndarray
     sky: np.ndarray
     star_mask: np.ndarray
+    sought: tuple[float, float]
 
 
 def _half_light_radius(image, x, y, reach):
@@ -130,7 +132,7 @@ def _residual(band, state, solution):
     return band.data - galaxy - np.tensordot(state.sky[0], band.basis, axes=1)
 
 
-def _finish(band, params, flux, sky, galaxy, stars):
+def _finish(band, params, flux, sky, galaxy, stars, sought):
     """The result; ``galaxy`` is the image of unit flux."""
     model = SkyModel(tuple(sky), 1, *_sky_frame(band))
     return GalaxyFirst(
@@ -140,6 +142,7 @@ def _finish(band, params, flux, sky, galaxy, stars):
         galaxy=flux * galaxy,
         sky=sky_image(model, band.shape),
         star_mask=stars,
+        sought=sought,
     )
 
 
@@ -196,6 +199,7 @@ def robust_galaxy_fit(
     sigma: float | np.ndarray,
     psf: EffectivePSF,
     start: SersicParams | None = None,
+    centre: Sequence[float] | None = None,
 ) -> GalaxyFirst:
     """Fit a Sersic galaxy and a plane to a raw image, stars masked.
 
@@ -211,12 +215,14 @@ def robust_galaxy_fit(
         A good guess is enough: the core counts little here.
     start : SersicParams, optional
         By default `guess_galaxy`.
+    centre : (x, y), optional
+        Where that guess looks for the galaxy; by default near the middle.
 
     Returns
     -------
     GalaxyFirst
     """
-    start = guess_galaxy(data, mask) if start is None else start
+    start = guess_galaxy(data, mask, centre) if start is None else start
     band = make_band("first", data, mask, psf, sigma)
     bounds = ShapeBounds(r_eff=(0.5, 0.5 * max(data.shape)))
     shape = bounds.clip(start.to_vector())
@@ -225,7 +231,8 @@ def robust_galaxy_fit(
     state, solution, stars = _fit_rounds(band, state, CORE_IN_FWHM * psf.fwhm, bounds, stars)
     galaxy = solution.evaluation.galaxies[0][0, 0]
     params = SersicParams.from_vector(state.shapes[0])
-    return _finish(band, params, state.galaxy_flux[0, 0], state.sky[0], galaxy, stars)
+    sought = (start.x_0, start.y_0) if centre is None else tuple(centre)
+    return _finish(band, params, state.galaxy_flux[0, 0], state.sky[0], galaxy, stars, sought)
 
 
 def scale_galaxy(
@@ -241,4 +248,5 @@ def scale_galaxy(
     """
     band = make_band("scaled", data, mask, psf, sigma)
     flux, sky, galaxy, stars = _scale_rounds(band, params.to_vector(), CORE_IN_FWHM * psf.fwhm)
-    return _finish(band, params, flux, sky, galaxy, stars)
+    sought = params.x_0, params.y_0
+    return _finish(band, params, flux, sky, galaxy, stars, sought)

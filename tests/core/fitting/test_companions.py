@@ -205,7 +205,7 @@ def test_the_galaxy_that_was_asked_for_is_the_first(first, found, swapped):
     shapes = [replace(TARGET, x_0=x, y_0=y).to_vector() for x, y in (first, found)]
     state = replace(start, shapes=np.array([shapes[0]]), galaxy_flux=np.array([[3.0]]))
     state = with_profiles(state, np.array([shapes[1]]), np.array([[7.0]]))
-    named = target_first(state, start)
+    named = target_first(state, (50.0, 50.0), 1)
     assert tuple(named.shapes[0, :2]) == (51.0, 50.0)
     assert named.galaxy_flux[0].tolist() == ([7.0, 3.0] if swapped else [3.0, 7.0])
     assert (named is state) is not swapped
@@ -216,4 +216,4 @@ def test_no_galaxy_that_was_given_takes_the_first_place():
     left = start.shapes.copy()
     left[0, :2] = COMPANION.to_vector()[:2] + 60
     state = replace(start, shapes=left)
-    assert target_first(state, start) is state
+    assert target_first(state, start.shapes[0, :2], 2) is state
