@@ -75,13 +75,15 @@ class Lease:
 
     def __init__(self, name: str | None) -> None:
         self._path, _, self._number = (name or "").rpartition("#")
-        self._touched, self._seen = None, time.monotonic()
+        self._touched: int | None = None
+        self._seen = time.monotonic()
 
     @property
     def is_valid(self) -> bool:
         """Whether the batch that gave the job is still there."""
         if not self._path:
             return True
+        touched: int | None
         try:
             touched = os.stat(self._path).st_mtime_ns
             number = Path(self._path).read_text(encoding="ascii")

@@ -69,8 +69,8 @@ def table_entries(path: PathLike, images: Sequence[PathLike] = ()) -> list[Entry
         positions = read_positions(path, table)
     elif images:
         raise ParameterError(f"{path}: its column 'input' and --image exclude each other")
-    common = [os.path.abspath(image) for image in images]
-    common = common[0] if len(common) == 1 else common
+    paths = [os.path.abspath(image) for image in images]
+    common = paths[0] if len(paths) == 1 else paths
     known = (*_COLUMNS, *(positions.columns if positions else ()))
     places = _places(path, [name for name in table.colnames if name not in known])
     entries = []

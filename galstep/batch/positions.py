@@ -74,9 +74,9 @@ def read_positions(path: PathLike, table: Table) -> Positions:
             f"{path}: without a column 'input' the positions must be right ascension and "
             f"declination, got {catalog.columns}"
         )
-    bad = np.flatnonzero(~(np.isfinite(catalog.first) & np.isfinite(catalog.second)))
-    bad = bad.tolist() or np.flatnonzero(np.abs(catalog.second) > 90).tolist()
-    if bad:
+    known = np.isfinite(catalog.first) & np.isfinite(catalog.second)
+    bad = np.flatnonzero(~known | (np.abs(catalog.second) > 90))
+    if len(bad):
         raise InputError(f"{path}: row {bad[0] + 1} has no position on the sky")
     columns = tuple(catalog.columns.removeprefix("sky ").split(", "))
     ids = [name for name in table.colnames if name.lower() in _IDS]

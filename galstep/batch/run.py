@@ -135,19 +135,19 @@ def run_batch(
     options, tell = options or BatchOptions(), tell or log.info
     options.check()
     entries = read_list(sources, options.images)
-    folder = _folder(folder)
-    with locked(folder):
-        path = folder / SUMMARY_NAME
+    top = _folder(folder)
+    with locked(top):
+        path = top / SUMMARY_NAME
         parameters = with_absolute_paths(options.parameters, Path.cwd())
         # what is wrong for all is told once, not in every row
         parameters_hash(options.config_file, parameters, FileHashes())
-        plan = make_plan(entries, folder, options.config_file, parameters, _earlier(path, options))
+        plan = make_plan(entries, top, options.config_file, parameters, _earlier(path, options))
         summary, progress = Summary(path, plan.rows), Progress(plan)
         summary.write()
         for line in progress.opening():
             tell(line)
         try:
-            for job, outcome in _measured(plan.jobs, folder, options):
+            for job, outcome in _measured(plan.jobs, top, options):
                 summary.update(job.name, _row(plan.rows[job.name], outcome))
                 tell(progress.done(job, outcome))
         finally:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from galstep.datamodels.galaxy import GalaxyModel
 
@@ -49,7 +49,7 @@ def _with_filters(record, field, new_name: Callable):
     if record is None:
         return None
     renamed = [new_name(str(name), str(name)) for name in getattr(record, field)]
-    changed = {field: tuple(renamed)}
+    changed: dict[str, Any] = {field: tuple(renamed)}
     if isinstance(getattr(record, "summary", None), dict):
         changed["summary"] = {new_name(k, k): value for k, value in record.summary.items()}
     return replace(record, **changed)

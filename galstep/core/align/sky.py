@@ -48,7 +48,7 @@ def pixel_of(wcs: Any, ra: float, dec: float, centre: tuple[float, float]) -> np
 
     ``centre`` is the middle of the image, where a search begins.
     """
-    shape = (2 * centre[1] + 1, 2 * centre[0] + 1)
+    shape = (round(2 * centre[1] + 1), round(2 * centre[0] + 1))
     return np.array(pixels_of_sky(wcs, ra, dec, shape))
 
 

@@ -357,11 +357,11 @@ def significance_map(
     scatters = np.array([max(1.0, lower_scatter(layer[well])) for layer in layers])
     layers = layers / scatters[:, None, None]
     if structure is not None:
-        structure = np.array(structure)
-        own = np.tensordot(templates, structure * np.sqrt(information), axes=1)
+        own = np.tensordot(templates, np.array(structure) * np.sqrt(information), axes=1)
         layers /= np.sqrt(1 + (own / scatters[:, None, None]) ** 2)
     flux = np.array([m[1] for m in maps])
-    return SignificanceMap(layers.max(axis=0), flux, templates, scatters, covered, structure)
+    pieces = None if structure is None else np.array(structure)
+    return SignificanceMap(layers.max(axis=0), flux, templates, scatters, covered, pieces)
 
 
 def peak_offset(

@@ -35,6 +35,17 @@ MAX_TURNS = 6
 MAX_BOUND_FITS = 3
 # Of the turns, in chi2, unless it is given.
 TOLERANCE = 0.1
+# What a scene's state says of its stars.
+STAR_FIELDS = (
+    "x",
+    "y",
+    "x_prior",
+    "y_prior",
+    "star_flux",
+    "star_id",
+    "flux_precision",
+    "star_probability",
+)
 # Width of the prior (pixels) that holds a star.
 HELD = 1e-4
 
@@ -160,9 +171,7 @@ def fit_without_stars(
         own.append(replace(band, data=np.where(band.mask, 0.0, band.data - light)))
     bare = state.select_stars(np.zeros(state.n_stars, dtype=bool))
     solution = fit_scene(own, bare, freedom, **options)
-    names = ("x", "y", "x_prior", "y_prior", "star_flux", "star_id")
-    names += ("flux_precision", "star_probability")
-    stars = {name: getattr(state, name) for name in names}
+    stars = {name: getattr(state, name) for name in STAR_FIELDS}
     return replace(solution, state=replace(solution.state, **stars))
 
 

@@ -148,5 +148,5 @@ class StarSearch:
 def covered_pixels(bands: Sequence[SceneBand]) -> float:
     """Number of the scene's pixels with data in a band at least."""
     if all(band.in_scene_frame for band in bands):
-        return np.count_nonzero(~np.all([band.mask for band in bands], axis=0))
+        return float(np.count_nonzero(~np.all([band.mask for band in bands], axis=0)))
     return max(np.count_nonzero(~band.mask) / band.scale**2 for band in bands)

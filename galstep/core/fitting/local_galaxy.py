@@ -8,7 +8,7 @@ remain. That costs milliseconds where a fit of the frame costs a second.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -104,7 +104,7 @@ def galaxy_for_stars(
     kept = stars.select_stars(~gone)
     start = SceneState.start([cut], [shape], [[stars.star_flux[0, gone].sum()]])
     start = start.with_stars(kept.x, kept.y, kept.star_flux)
-    how = dict(bounds=bounds, tolerance=TOLERANCE)
+    how: dict[str, Any] = dict(bounds=bounds, tolerance=TOLERANCE)
     fit = fit_scene([cut], start, max_iterations=FIRST_ITERATIONS, **how)
     if fit.chi2 < with_stars.chi2 + HOPELESS:
         reuse = fit.state, fit.evaluation

@@ -187,7 +187,7 @@ def matched_fluxes(
     fluxes, rows = np.zeros(n_bands), np.zeros((n_bands, len(matrix)))
     for i, band in enumerate(bands):
         follows = layout.shape.jacobian(band.log_wavelength)
-        for g, shape in zip(np.flatnonzero(own), state.shapes_in(band)[own], strict=True):
+        for g, shape in zip(np.flatnonzero(own).tolist(), state.shapes_in(band)[own], strict=True):
             fraction, gradient = fraction_and_gradient(shape, ellipse)
             fluxes[i] += state.galaxy_flux[i, g] * fraction
             rows[i, quantities.flux(i, g)] = fraction

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 from functools import cached_property
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from astropy.stats import mad_std
@@ -178,7 +178,7 @@ class BandPhotometer:
         if reference_psf is not psf:
             # where the pixels are the same, so is the frame
             same = reference_map.is_translation
-            where = {"knots": fit.knots}
+            where: dict[str, Any] = {"knots": fit.knots}
             if not same:
                 where["pixel_map"] = PixelMap(reference_map.matrix)
             self._reference = GalaxyLight(

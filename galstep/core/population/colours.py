@@ -70,11 +70,10 @@ class StarColours:
             Of all sources of the frame; none is compared with itself.
         """
         scatter = SCATTER if len(self) >= FEW_TEMPLATES else FEW_SCATTER
-        rows = [
-            _log_likelihood(flux, error, own, spread, scatter)
-            for own, spread in zip(self.flux.T, self.error.T, strict=True)
-        ]
-        rows = np.array(rows)
+        pairs = zip(self.flux.T, self.error.T, strict=True)
+        rows = np.array(
+            [_log_likelihood(flux, error, own, spread, scatter) for own, spread in pairs]
+        )
         rows[np.arange(len(self)), self.source] = -np.inf
         return logsumexp(rows, axis=0) - np.log(len(rows))
 

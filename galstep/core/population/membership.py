@@ -122,7 +122,7 @@ def star_membership(
         blurred = np.hypot(error, LIGHT_SHARE * light)
         colour = colour_evidence(flux, blurred, ~inside, sed, log_wavelengths)
         own = np.flatnonzero(inside)
-        log_star = np.log(CROWDING * max(area_in, 1) * expected[own])
+        log_star = np.log(CROWDING * max(int(area_in), 1) * expected[own])
         log_star += colour[own]
         if evidence is not None:
             log_star += evidence(~inside, bright)[own]
