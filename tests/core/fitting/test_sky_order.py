@@ -117,7 +117,8 @@ class TestWhatIsLeftOut:
     def order(self, data, r_eff=8.0, mask=~ALL, stars=~ALL, galaxy=0.0):
         params = SersicParams(87.5, 79.5, r_eff, 1.0, 0.0, 0.0)
         sky = np.zeros(SHAPE)
-        return frame_sky_order(data, mask, GalaxyFirst(params, 0.0, (), galaxy, sky, stars))
+        first = GalaxyFirst(params, 0.0, (), galaxy, sky, stars, sought=(87.5, 79.5))
+        return frame_sky_order(data, mask, first)
 
     def test_the_galaxy(self):
         yy, xx = np.indices(SHAPE)
