@@ -82,6 +82,7 @@ class StarFlag(_DescribedFlag):
     UPPER_LIMIT = 16384, "flux below the limit's number of errors; see flux_limit"
     AT_BOUND = 32768, "the position ended at the largest distance allowed from the given one"
     CROWDED_GROUP = 65536, "in a group of more stars than PSFPhotometry_group_warning_threshold"
+    PAIR = 131072, "longer than the PSF, or elsewhere in each filter: two stars, most likely"
 
 
 def decode(value: int, registry: type[IntFlag] = BandFlag) -> list[str]:

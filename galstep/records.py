@@ -129,7 +129,8 @@ class StarList:
     ``group_size`` is how many are in the star's group; 0 where nobody looked.
     ``star_probability`` is that of being a star of the frame rather than a piece of
     a galaxy (`galstep.core.population.membership`); 1 where no galaxy is near, or nobody
-    looked.
+    looked. ``blend_err`` is the part of ``flux_err`` that stands for fainter stars too close
+    to be told (`galstep.core.measurement.blend_errors`); 0 where nobody looked.
     """
 
     star_id: np.ndarray
@@ -144,6 +145,7 @@ class StarList:
     group_id: np.ndarray = None
     group_size: np.ndarray = None
     star_probability: np.ndarray = None
+    blend_err: np.ndarray = None
 
     def __post_init__(self):
         for name in ("group_id", "group_size"):
@@ -151,6 +153,8 @@ class StarList:
                 object.__setattr__(self, name, np.zeros(len(self.x), dtype=int))
         if self.star_probability is None:
             object.__setattr__(self, "star_probability", np.ones(len(self.x)))
+        if self.blend_err is None:
+            object.__setattr__(self, "blend_err", np.zeros(len(self.x)))
 
     def __len__(self) -> int:
         return len(self.x)

@@ -144,6 +144,7 @@ _STARS = (
     *_with_error("y", "pix", "position in the base filter's input frame, 0-based, y"),
     *_sky("the source"),
     *_with_error("flux", FLUX, "total flux; may be negative"),
+    Column("blend_err", FLUX, "part of flux_err: fainter stars too close to be told from it"),
     *_with_error("mag_ab", "mag", _MAG_TEXT),
     Column("mag_ab_limit", "mag", f"upper limit, {_LIMIT_TEXT}"),
     Column("snr", "", "flux over its error"),

@@ -38,7 +38,7 @@ LATER = {
     ),
     "PsfKernel": ("covariance", "correction"),
     "SersicFit": ("galaxy_id",),
-    "StarList": ("group_id", "group_size", "star_probability"),
+    "StarList": ("group_id", "group_size", "star_probability", "blend_err"),
 }  # fmt: skip
 
 

@@ -9,11 +9,13 @@ import numpy as np
 
 from galstep.core.imaging.background import sky_frame
 from galstep.core.imaging.sersic import enclosed_fraction
+from galstep.core.measurement.blend_errors import blend_errors
 from galstep.core.measurement.galaxy_covariance import galaxy_covariance, scaled_residuals
 from galstep.core.measurement.measure_galaxy import components, matched_fluxes, sky_at
 from galstep.core.measurement.measure_stars import star_list
 from galstep.core.measurement.near_companions import near_companions
 from galstep.core.noise.psf_error import relative_star_errors
+from galstep.core.population.pairs import stars_in_pairs
 from galstep.flags import BandFlag, decode
 from galstep.records import BandFit, SkyModel
 
@@ -193,6 +195,7 @@ def measure_scene(
     quantities, matrix, white = galaxy_covariance(bands, solution, covariance)
     galaxy = _GalaxyNumbers.of(bands, state, covariance.layout, quantities, matrix, base_index)
     flux_errors = _star_flux_errors(bands, state, covariance)
+    blend_err, in_pair = _hidden_stars(bands, state, evaluation, flux_errors)
     fits = []
     for i, band in enumerate(bands):
         own = band.own_vector(state.shapes_in(band)[0], state.shift[i])
@@ -201,7 +204,9 @@ def measure_scene(
             step=step,
             sersic=components(band, i, state, covariance.layout, quantities, matrix),
             sky=_sky_model(band, state.sky[i], own, matrix[sky, sky]),
-            stars=star_list(band, i, state, covariance, flux_errors, scaled[i], star_id),
+            stars=star_list(
+                band, i, state, covariance, flux_errors, scaled[i], star_id, blend_err[i], in_pair
+            ),
             chi2_reduced=float((scaled[i] ** 2).sum() / max(n_good, 1)),
             noise_corr=_noise_correlation(quantities.flux(i), matrix, white),
             noise_sigma=band.sigma / band.noise_scale,
@@ -289,6 +294,15 @@ def _star_flux_errors(bands, state, covariance):
     errors = covariance.star_flux_errors(bands)
     relative = np.array([relative_star_errors(band) for band in bands])
     return np.hypot(errors, relative[:, None] * state.star_flux)
+
+
+def _hidden_stars(bands, state, evaluation, flux_errors):
+    """Errors from stars that no list has, (n_bands, n_stars), and which stars are two."""
+    fwhm = min(band.fwhm_in_scene for band in bands)
+    area = max(np.count_nonzero(~band.mask) / band.scale**2 for band in bands)
+    snr = np.sqrt(((np.maximum(state.star_flux, 0) / flux_errors) ** 2).sum(axis=0))
+    in_pair = stars_in_pairs(bands, state, evaluation, snr)
+    return blend_errors(state.star_flux, flux_errors, fwhm, area), in_pair
 
 
 def _galaxy_images(bands, state, evaluation, own):

@@ -88,6 +88,8 @@ def star_list(
     flux_errors: np.ndarray,
     scaled: np.ndarray,
     star_id: np.ndarray,
+    blend_err: np.ndarray | None = None,
+    in_pair: np.ndarray | None = None,
 ) -> StarList:
     """The stars of one band.
 
@@ -102,6 +104,11 @@ def star_list(
     scaled : (ny, nx) array
         Residual in units of the pixel sigma, 0 where masked.
     star_id : (n_stars,) int array
+    blend_err : (n_stars,) array, optional
+        Part of the error from hidden stars (`blend_errors`), added to
+        ``flux_errors`` in quadrature; 0 by default.
+    in_pair : (n_stars,) bool array, optional
+        Which are two stars (`galstep.core.population.pairs.stars_in_pairs`).
 
     Returns
     -------
@@ -111,11 +118,14 @@ def star_list(
     x, y = band.to_pixels(state.x, state.y, state.shift[index])
     x_err, y_err = band.pixel_map.position_errors(*covariance.position_errors())
     chi2, covered = star_chi2(band, scaled, x, y)
-    flux_err = flux_errors[index]
+    blend_err = np.zeros(len(x)) if blend_err is None else blend_err
+    flux_err = np.hypot(flux_errors[index], blend_err)
     flags = _star_flags(band, state, index, x, y, chi2, covered)
     # wings count as data where they hold enough of the star's information
     no_data = ~np.isfinite(flux_err)
     flags[no_data] |= StarFlag.NO_DATA
+    if in_pair is not None:
+        flags[in_pair] |= StarFlag.PAIR
     if not covariance.layout.positions:
         flags |= StarFlag.FORCED
     return StarList(
@@ -128,4 +138,5 @@ def star_list(
         flux_err=np.where(no_data, np.nan, flux_err),
         chi2_reduced=chi2,
         flags=flags,
+        blend_err=np.where(no_data, np.nan, blend_err),
     )

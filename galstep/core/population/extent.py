@@ -16,6 +16,7 @@ import numpy as np
 from scipy.ndimage import laplace
 
 from galstep.core.imaging.medians import mad_std, median
+from galstep.core.population.star_cutouts import StarCutouts
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -53,45 +54,16 @@ def source_growth(
     """
     signal, information = np.zeros(state.n_stars), np.zeros(state.n_stars)
     for i, band in enumerate(bands):
-        renderer = band.star_renderer
-        x, y = band.to_pixels(state.x, state.y, state.shift[i])
-        stamps, ix, iy = renderer.stamps(x, y, int(np.ceil(1.5 * renderer.psf.fwhm)) + 1)
-        weight = _cutouts(band.weight, ix, iy, stamps.shape[-1])
-        residual = _cutouts(evaluation.residuals[i], ix, iy, stamps.shape[-1])
-        wider = _beside(laplace(stamps[:, 0], mode="nearest", axes=(1, 2)), stamps, weight)
-        wider *= (state.star_flux[i] * band.scale**2)[:, None, None]
-        signal += (weight * residual * wider).sum(axis=(1, 2))
-        information += (weight * wider**2).sum(axis=(1, 2))
+        cutouts = StarCutouts.of(band, i, state, evaluation.residuals[i])
+        wider = laplace(cutouts.stamps[:, 0], mode="nearest", axes=(1, 2))
+        wider = cutouts.beside(wider) * (state.star_flux[i] * band.scale**2)[:, None, None]
+        signal += (cutouts.weight * cutouts.residual * wider).sum(axis=(1, 2))
+        information += (cutouts.weight * wider**2).sum(axis=(1, 2))
     known = information > 0
     growth = np.divide(signal, information, out=np.zeros_like(signal), where=known)
     error = np.full(len(growth), np.inf)
     error[known] = 1 / np.sqrt(information[known])
     return growth, error
-
-
-def _cutouts(image, ix, iy, side):
-    """(n, side, side) parts of an image about pixels, 0 beyond its edge."""
-    half = side // 2
-    padded = np.pad(image, half)
-    offset = np.arange(side)
-    ny, nx = padded.shape
-    rows, columns = iy[:, None] + offset, ix[:, None] + offset
-    inside = ((rows >= 0) & (rows < ny))[:, :, None] & ((columns >= 0) & (columns < nx))[:, None]
-    rows, columns = np.clip(rows, 0, ny - 1), np.clip(columns, 0, nx - 1)
-    return np.where(inside, padded[rows[:, :, None], columns[:, None, :]], 0.0)
-
-
-def _beside(wider, stamps, weight):
-    """What of the laplacian neither flux nor position can do."""
-    n, n_columns, ny, nx = stamps.shape
-    columns = stamps.reshape(n, n_columns, ny * nx)
-    flat, w = wider.reshape(n, ny * nx), weight.reshape(n, ny * nx)
-    matrix = np.einsum("nap,np,nbp->nab", columns, w, columns)
-    right = np.einsum("nap,np,np->na", columns, w, flat)
-    scale = np.sqrt(np.maximum(np.einsum("naa->na", matrix), np.finfo(float).tiny))
-    unit = matrix / (scale[:, :, None] * scale[:, None, :]) + 1e-9 * np.eye(columns.shape[1])
-    terms = np.linalg.solve(unit, (right / scale)[..., None])[..., 0] / scale
-    return (flat - np.einsum("na,nap->np", terms, columns)).reshape(wider.shape)
 
 
 def extent_evidence(
