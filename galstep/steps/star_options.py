@@ -221,17 +221,18 @@ def _background(step, own, sigma):
 
 
 def _refit(step, own, sigma):
+    search = own.find_stars  # rounds of the refit look for stars as well
     return FinalRefit(
         method=own.final_refit_method,
         together=own.final_joint_refit,
         reach=own.final_refit_xy_bounds,
         window=_square("final_refit_fit_shape", step.final_refit_fit_shape, odd=True),
-        iterations=own.final_refit_iterations,
+        iterations=own.final_refit_iterations if search else 0,
         threshold=own.final_refit_detect_th,
         separation=own.final_refit_dedup_psfsigma * sigma,
         residual_tol=own.final_refit_residual_tol,
         catastrophic_factor=own.final_refit_catastrophic_flux_factor,
-        leftover_iterations=own.leftover_max_iterations,
+        leftover_iterations=own.leftover_max_iterations if search else 0,
         leftover_threshold=own.leftover_detect_k_sigma,
         leftover_separation=own.leftover_dedup_psfsigma * sigma,
         leftover_box=own.leftover_box_size,

@@ -47,6 +47,9 @@ __all__ = ["CalibrationOptions", "CalibrationResult", "calibrate_psf", "galaxy_c
 
 # Positions taken from another filter are better known than a blend's own.
 FORCED_POSITION_PRIOR = 0.02
+# The quantile of galaxy and sky that is sky; and the share of the frame that must lie beside
+# the galaxy for its stars to decide alone.
+GROUND, MIN_BESIDE = 0.1, 0.25
 # Gauss-Newton steps of the first loop.
 FIRST_STEPS = 4
 # A start of less variance (px^2) is no start: too sharp a PSF shreds stars.
@@ -219,7 +222,7 @@ def calibrate_psf(
     bootstrap = None
     if run.discs is None and run.n_bright >= options.min_anchors:
         bootstrap = bootstrap_kernel(
-            frame,
+            _beside_the_galaxy(frame, galaxy),
             options.family,
             options.drizzle_width,
             options.min_anchors,
@@ -352,6 +355,18 @@ def _prepare(data, mask, sigma, psf, galaxy, exclude):
     good = ~(binary_dilation(bad) | exclude)
     variance_image = np.where(bad, 1.0, sigma) ** 2
     return Frame(np.where(bad, 0.0, image), variance_image, good, psf)
+
+
+def _beside_the_galaxy(frame, galaxy):
+    """The frame without what the galaxy outshines the noise on, if enough is left.
+
+    What one profile leaves of a bulge and a disk is as bright as stars and wider; where no
+    star is alone it would decide on the kernel.
+    """
+    light = galaxy - np.quantile(galaxy[frame.good], GROUND)
+    beside = frame.good & (light < np.sqrt(frame.variance))
+    enough = np.count_nonzero(beside) > MIN_BESIDE * np.count_nonzero(frame.good)
+    return replace(frame, good=beside) if enough else frame
 
 
 def _field_noise(image, bad, exclude):

@@ -76,7 +76,9 @@ def bootstrap_kernel(
     # in units of the chi2 per pixel that the best one leaves: it is not 1 in a crowd
     excess = max(1.0, chi2[best] / np.count_nonzero(frame.good))
     n_stars = trials[best][1]
-    if n_stars < least_stars or (chi2.max() - chi2[best]) / excess < least_gain:
+    undecided = (chi2.max() - chi2[best]) / excess < least_gain
+    # still better at the broadest: what was found is no star
+    if n_stars < least_stars or undecided or best == len(GRID) - 1:
         return None
     value, spacing = _vertex(chi2, best)
     kernel = kernel_of_variance(family, value, drizzle_width)

@@ -42,7 +42,14 @@ if TYPE_CHECKING:
     from galstep.core.fitting.local_galaxy import LocalGalaxy
     from galstep.records import SersicParams
 
-__all__ = ["companion_clumps", "target_first", "with_companions", "with_given", "with_profiles"]
+__all__ = [
+    "companion_clumps",
+    "target_first",
+    "with_companions",
+    "with_given",
+    "with_profiles",
+    "with_wide_peaks",
+]
 
 # Radii of a clump in FWHM: of a galaxy of about that size, and of a large one.
 RADII_FWHM = (2.5, 6.0)
@@ -255,6 +262,62 @@ def target_first(state: SceneState, sought: Sequence[float], n_known: int) -> Sc
         galaxy_flux=state.galaxy_flux[:, order],
         gradients=state.gradients[:, order],
     )
+
+
+def with_wide_peaks(
+    result: LadderResult,
+    start: SceneState,
+    peaks: Sequence[SersicParams],
+    freedom: Freedom,
+    options: LadderOptions,
+    bounds: ShapeBounds,
+    base: Sequence[np.ndarray | None],
+) -> LadderResult:
+    """A fit of one band, or one with galaxies where they were seen from the start.
+
+    Parameters
+    ----------
+    result : `galstep.core.detection.ladder.LadderResult`
+    start : `galstep.core.engine.scene.SceneState`
+        What it started from, without stars.
+    peaks : sequence of `galstep.records.SersicParams`
+        From `galstep.core.fitting.wide_peaks.wide_peaks`.
+    freedom, options, bounds, base
+        What ``result`` was made with, see `galstep.core.detection.ladder.run_ladder`.
+
+    Returns
+    -------
+    LadderResult
+        That of the lower chi2, with what stars and parameters must be worth. Galaxies that
+        do not last, or that the target outshines, are left out.
+    """
+    bands = result.bands
+    before = scene_cost(bands, result.solution.state, freedom)
+    while peaks:
+        other = run_ladder(
+            bands, with_given(bands[0], start, peaks, bounds), freedom, options, bounds, base
+        )
+        last = _lasting(other, len(peaks), bounds) & _outshining(other, len(peaks))
+        if last.all():
+            price = PENALTY * N_PARAMETERS * len(peaks)
+            after = scene_cost(bands, other.solution.state, freedom) + price
+            return other if after < before else result
+        peaks = [own for own, kept in zip(peaks, last, strict=True) if kept]
+    return result
+
+
+def _outshining(result, count):
+    """Which of the last profiles are brighter in the middle than all others there."""
+    state = result.solution.state
+    images = state.galaxy_flux[0][:, None, None] * result.solution.evaluation.galaxies[0][:, 0]
+    ny, nx = images.shape[1:]
+    numbers = range(len(images) - count, len(images))
+    own = []
+    for number in numbers:
+        x, y = np.rint(state.shapes[number, :2]).astype(int)
+        column = images[:, np.clip(y, 0, ny - 1), np.clip(x, 0, nx - 1)]
+        own.append(2 * column[number] > column.sum())
+    return np.array(own)
 
 
 def with_companions(

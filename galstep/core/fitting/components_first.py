@@ -15,13 +15,14 @@ from typing import TYPE_CHECKING
 
 from galstep.core.detection.core_star import ladder_cost
 from galstep.core.detection.ladder import run_ladder
-from galstep.core.fitting.companions import target_first, with_companions
+from galstep.core.fitting.companions import target_first, with_companions, with_wide_peaks
 from galstep.core.fitting.model_choice import (
     PENALTY,
     ordered,
     plays_the_sky,
     with_second_component,
 )
+from galstep.core.fitting.wide_peaks import wide_peaks
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -84,7 +85,9 @@ def galaxy_then_stars(
     closed_options = replace(options, structure=CLOSED, modes=False, centre_mask=mask, final=False)
     closed = run_ladder(bands, start, freedom, closed_options, bounds, base)
     if find_companions:
-        closed = with_companions(closed, freedom, closed_options, bounds, base)
+        peaks = wide_peaks(bands[0], start, sought)
+        how = freedom, closed_options, bounds, base
+        closed = with_companions(with_wide_peaks(closed, start, peaks, *how), *how)
         state = closed.solution.state
         renamed = target_first(state, sought, len(start.shapes))
         if renamed is not state:

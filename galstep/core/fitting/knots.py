@@ -16,6 +16,7 @@ import numpy as np
 from galstep.core.engine.normal import wing_half_sizes
 from galstep.core.imaging.medians import median
 from galstep.core.imaging.resample import SceneSampler
+from galstep.core.imaging.sersic import elliptical_radius
 from galstep.core.measurement.measure import with_shared_flags
 from galstep.core.population.extent import extent_evidence, source_growth
 from galstep.core.population.membership import star_membership
@@ -112,7 +113,7 @@ def _target_light(band, index, result):
     main = int(np.argmax(np.where(own, state.galaxy_flux[index], -np.inf)))
     vector = band.own_vector(state.shapes_in(band)[main], state.shift[index])
     light = evaluation.residuals[index] + evaluation.stars[index] + model
-    radius = _elliptical_radius(band.shape, vector)
+    radius = elliptical_radius(band.shape, vector)
     good = ~band.mask & (others < band.sigma)
     step = ANNULUS_FWHM * band.star_renderer.psf.fwhm
     edges = np.arange(0.0, radius.max() + step, step)
@@ -125,17 +126,6 @@ def _target_light(band, index, result):
     level = max(median(light[far]), 0.0) if far.any() else 0.0
     profile = np.interp(radius, edges[known] + step / 2, profile[known] - level)
     return np.maximum(np.maximum(model, profile), 0.0)
-
-
-def _elliptical_radius(shape, vector):
-    """Semi-major axis of the ellipse of a shape vector through each pixel."""
-    e = min(np.hypot(vector[3], vector[4]), 0.99)
-    theta = 0.5 * np.arctan2(vector[4], vector[3])
-    yy, xx = np.indices(shape)
-    dx, dy = xx - vector[0], yy - vector[1]
-    u = dx * np.cos(theta) + dy * np.sin(theta)
-    v = (dy * np.cos(theta) - dx * np.sin(theta)) * (1 + e) / (1 - e)
-    return np.hypot(u, v)
 
 
 def _membership(bands, state, errors, lights, evidence):

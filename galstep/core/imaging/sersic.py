@@ -15,6 +15,7 @@ from scipy.special import gammainc, gammaincinv, gammaln
 
 __all__ = [
     "amplitude",
+    "elliptical_radius",
     "enclosed_fraction",
     "log_central_brightness",
     "mean_square_radius",
@@ -104,6 +105,30 @@ def enclosed_fraction(radius_over_r_eff: float | np.ndarray, n: float | np.ndarr
     """
     x = np.asarray(radius_over_r_eff, dtype=float)
     return gammainc(2.0 * n, sersic_bn(n) * x ** (1.0 / n))
+
+
+def elliptical_radius(shape: tuple[int, int], vector: np.ndarray) -> np.ndarray:
+    """Semi-major axis of the isophote through each pixel.
+
+    Parameters
+    ----------
+    shape : (ny, nx)
+    vector : (6,) array
+        Shape vector (`galstep.records.SersicParams.to_vector`) in these pixels.
+
+    Returns
+    -------
+    (ny, nx) array
+        Pixels.
+    """
+    e = min(np.hypot(vector[3], vector[4]), 0.99)
+    theta = 0.5 * np.arctan2(vector[4], vector[3])
+    yy, xx = np.indices(shape)
+    dx, dy = xx - vector[0], yy - vector[1]
+    along = dx * np.cos(theta) + dy * np.sin(theta)
+    # e = (1 - q) / (1 + q) of the axis ratio q
+    across = (dy * np.cos(theta) - dx * np.sin(theta)) * (1 + e) / (1 - e)
+    return np.hypot(along, across)
 
 
 def log_central_brightness(n: float | np.ndarray) -> Any:

@@ -14,6 +14,7 @@ from galstep.core.measurement.galaxy_covariance import galaxy_covariance, scaled
 from galstep.core.measurement.measure_galaxy import components, matched_fluxes, sky_at
 from galstep.core.measurement.measure_stars import star_list
 from galstep.core.measurement.near_companions import near_companions
+from galstep.core.measurement.wing_error import wing_covariance
 from galstep.core.noise.psf_error import relative_star_errors
 from galstep.core.population.pairs import stars_in_pairs
 from galstep.flags import BandFlag, decode
@@ -193,7 +194,10 @@ def measure_scene(
     star_id = state.numbered(first_star_id).star_id
     scaled = scaled_residuals(bands, evaluation)
     quantities, matrix, white = galaxy_covariance(bands, solution, covariance)
-    galaxy = _GalaxyNumbers.of(bands, state, covariance.layout, quantities, matrix, base_index)
+    noise_corr = [_noise_correlation(quantities.flux(i), matrix, white) for i in range(len(bands))]
+    wings = wing_covariance(bands, solution, noise_corr)
+    layout = covariance.layout
+    galaxy = _GalaxyNumbers.of(bands, state, layout, quantities, matrix, base_index, wings)
     flux_errors = _star_flux_errors(bands, state, covariance)
     blend_err, in_pair = _hidden_stars(bands, state, evaluation, flux_errors)
     fits = []
@@ -208,7 +212,7 @@ def measure_scene(
                 band, i, state, covariance, flux_errors, scaled[i], star_id, blend_err[i], in_pair
             ),
             chi2_reduced=float((scaled[i] ** 2).sum() / max(n_good, 1)),
-            noise_corr=_noise_correlation(quantities.flux(i), matrix, white),
+            noise_corr=noise_corr[i],
             noise_sigma=band.sigma / band.noise_scale,
             offset=tuple(float(v) for v in state.shift[i]),
             offset_err=covariance.registration_error(i),
@@ -254,10 +258,11 @@ class _GalaxyNumbers:
     radius: float
 
     @classmethod
-    def of(cls, bands, state, layout, quantities, matrix, base_index):
+    def of(cls, bands, state, layout, quantities, matrix, base_index, wings):
         sums = quantities.total_fluxes()
         matched = matched_fluxes(bands, state, layout, quantities, matrix, base_index)
-        return cls(state.galaxy_flux[:, state.target].sum(axis=1), sums @ matrix @ sums.T, *matched)
+        covariance = sums @ matrix @ sums.T + wings
+        return cls(state.galaxy_flux[:, state.target].sum(axis=1), covariance, *matched)
 
     def of_band(self, band):
         """Fields of `galstep.records.BandFit`."""

@@ -85,7 +85,8 @@ def pair_chi2(
         long.append(_normal(cutouts, [flux * t for t in _elongated(cutouts, band.matrix)]))
         slopes = np.einsum("nahw,ab->nbhw", cutouts.stamps[:, 1:], band.matrix)
         moved = [flux * cutouts.beside(slopes[:, k], n_columns=1) for k in range(2)]
-        places.append(_without_common(*_normal(cutouts, moved), bright))
+        score, matrix = _normal(cutouts, moved)
+        places.append(_without_common(score, matrix, bright))
     score, matrix = (sum(own[k] for own in long) for k in range(2))
     elongation = _quadratic(*_without_common(score, matrix, bright))
     apart = sum(_quadratic(*own) for own in places)
