@@ -12,7 +12,7 @@ from galstep.core.detection.ladder import LadderOptions
 from galstep.datamodels.tables import make_tables
 from galstep.exceptions import GalstepError, ParameterError
 from galstep.flags import StarFlag
-from galstep.steps import BaseFit, ScaleFit
+from galstep.steps import BaseFit, JointFit, ScaleFit
 from galstep.steps.per_filter import for_filter
 from galstep.steps.scenes import try_fit
 from galstep.steps.star_options import ladder_options, per_filter_spec
@@ -224,3 +224,17 @@ class TestSteps:
             fit = BaseFit(final_refit_method=method).run(unfitted).bands["F150W"].fit
             assert fit.flux == pytest.approx(best.flux, abs=best.flux_err)
             assert len(fit.stars) <= len(best.stars)
+
+
+class TestNoStars:
+    def test_none_is_looked_for(self, unfitted):
+        """Neither by the ladder nor by the rounds of the final refit."""
+        band = BaseFit(find_stars=False).run(unfitted).bands["F150W"]
+        assert len(band.fit.stars) == len(band.fit.knots) == 0
+        assert not band.stars.any()
+
+    def test_nor_in_the_whole_pipeline(self, unfitted):
+        model = unfitted
+        for step in (BaseFit, ScaleFit, JointFit):
+            model = step(find_stars=False).run(model)
+        assert [len(band.fit.stars) for band in model.bands.values()] == [0] * len(model.bands)

@@ -13,7 +13,7 @@ import numpy as np
 from scipy.ndimage import gaussian_filter, maximum_filter, median_filter
 
 from galstep.core.fitting.galaxy_first import guess_galaxy
-from galstep.core.imaging.medians import mad_std
+from galstep.core.imaging.medians import mad_std, median
 from galstep.records import SersicParams
 
 if TYPE_CHECKING:
@@ -64,11 +64,12 @@ def wide_peaks(band: SceneBand, state: SceneState, sought: Sequence[float]) -> l
     rest = np.where(band.mask, 0.0, rest)
     smooth = gaussian_filter(median_filter(rest, side), SMOOTH_FWHM * fwhm)
     sharp = maximum_filter(gaussian_filter(rest, fwhm / FWHM_OF_SIGMA), side)
-    scatter = mad_std(smooth[~band.mask])
+    ground = smooth[~band.mask]
+    smooth = smooth - median(ground)
     around = 2 * int(np.ceil(0.5 * APART_FWHM * fwhm)) + 1
     peak = (smooth == maximum_filter(smooth, around)) & ~band.mask
     # it is no star's, and outshines the target where it stands
-    peak &= (smooth > PEAK_SIGMA * scatter) & (smooth > light) & (smooth > MIN_LEFT * sharp)
+    peak &= (smooth > PEAK_SIGMA * mad_std(ground)) & (smooth > light) & (smooth > MIN_LEFT * sharp)
     y, x = np.nonzero(peak)
     guess = guess_galaxy(np.where(band.mask, np.nan, band.data), band.mask, sought)
     far = np.hypot(x - guess.x_0, y - guess.y_0) > OUTSIDE_RADII * guess.r_eff

@@ -4,12 +4,14 @@ import numpy as np
 import pytest
 from kernel_truth import KERNELS, LIBRARY, make_frame, make_pairs
 
-from galstep.core.calibration.calibrate import CalibrationOptions, calibrate_psf
+from galstep.core.calibration.calibrate import CalibrationOptions, calibrate_psf, galaxy_core
 from galstep.core.calibration.disc_fit import Frame
 from galstep.core.calibration.kernel_bootstrap import GRID, bootstrap_kernel
+from galstep.core.fitting.galaxy_first import robust_galaxy_fit
+from galstep.core.imaging.render import GalaxyRenderer
 from galstep.core.psf.kernel_families import variance
 from galstep.flags import BandFlag
-from galstep.records import PsfKernel
+from galstep.records import PsfKernel, SersicParams
 
 TRUE = variance(KERNELS["gaussian"])
 
@@ -79,3 +81,30 @@ def test_from_there_closer_pairs_are_told_apart():
     assert kernel.flags == 0
     assert kernel.n_anchors >= 3
     assert variance(kernel) == pytest.approx(TRUE, abs=4 * kernel.errors[0])
+
+
+def test_what_a_profile_leaves_of_the_galaxy_is_no_star():
+    """No star in the frame: bulge and disk stand above one profile, as bright as stars."""
+    shape = (181, 181)
+    renderer = GalaxyRenderer(shape, LIBRARY)
+    bulge = SersicParams(90.5, 86.8, 1.6, 2.5, 0.07, 0.0).to_vector()
+    disk = SersicParams(90.5, 86.8, 9.7, 1.0, 0.2, 0.07).to_vector()
+    light = 1e5 * renderer.image(bulge) + 3e5 * renderer.image(disk)
+    data = light + np.random.default_rng(2).normal(size=shape)
+    nothing = np.zeros(shape, bool)
+    first = robust_galaxy_fit(data, nothing, 1.0, LIBRARY)
+    model, core = first.galaxy + first.sky, galaxy_core(shape, first.params)
+    # left to itself it would be decided by what is no star
+    frame = Frame(data - model, np.ones(shape), ~core, LIBRARY)
+    assert (frame.image[frame.good] > 15).any()
+    found = calibrate_psf(data, nothing, 1.0, LIBRARY, model, core)
+    assert found.kernel.family == "none"
+    assert found.kernel.flags & BandFlag.PSF_NOT_CALIBRATED
+
+
+def test_still_better_at_the_broadest_is_no_answer():
+    yy, xx = np.indices((121, 121))
+    image = np.random.default_rng(1).normal(size=xx.shape)
+    for x, y in ((20, 30), (60, 100), (90, 40), (40, 75), (100, 95)):
+        image += 60 * np.exp(-((xx - x) ** 2 + (yy - y) ** 2) / (2 * 7.0**2))
+    assert bootstrap_kernel(frame_of(image), "gaussian") is None
