@@ -11,7 +11,8 @@ grid of PSFs, 4 samples per pixel, made of a library PSF by a smooth change of
 width and ellipticity. crowded: power-law fluxes, time, peak memory,
 completeness, and the same catalogue with another tile size. The peer fits a
 cut-out of the crowded field; in sparse both are timed in turns, ``--repeats`` times.
-large: an image that is read from a FITS file in tiles, for its memory. Seconds are those of the processor.
+large: an image that is read from a FITS file in tiles, for its memory. Seconds are
+those of the processor.
 """
 
 import argparse
