@@ -32,8 +32,12 @@ SCATTER, FEW_SCATTER = 0.15, 0.4
 SLOPES = np.linspace(-1.6, 1.6, 17)
 SLOPE_WIDTH, PIECE_SCATTERS = 0.6, (0.15, 0.6)
 ROUNDS = 3
-# Colours cannot say more (ln of a ratio of likelihoods): libraries are not complete.
+# A ratio of likelihoods (ln) beyond this is none: libraries are not complete.
 MAX_COLOUR = 12.0
+# Of stars in a galaxy so many have the colours of a piece, by a blend that several filters
+# part in several ways, and of pieces so many those of a star: on 36 structured galaxies (300
+# stars, 480 pieces) a ratio of -12 was worth -3.0, of -8 -1.3, of 4 1.5, and of 8 3.1.
+MISTAKEN = 0.05
 # What share of a star's typical ratio is the middle between the populations: pieces have
 # one of their own, above zero, since half of their model is as narrow as a star's. From 0.1
 # to 0.4 the answers on structured galaxies are the same.
@@ -150,7 +154,13 @@ def colour_evidence(
     apart = (log_snr[:, None] - log_snr[outside]) / KERNEL
     weight = np.exp(-0.5 * apart**2) + 1e-12
     typical = (weight @ ratio[outside]) / weight.sum(axis=1)
-    return ratio - MIDDLE * np.maximum(typical, 0.0)
+    return _as_sure_as_it_is(ratio - MIDDLE * np.maximum(typical, 0.0))
+
+
+def _as_sure_as_it_is(ratio):
+    """ln of the ratio of two likelihoods, each with a share of the other's."""
+    own, other = np.log1p(-MISTAKEN), np.log(MISTAKEN)
+    return np.logaddexp(ratio + own, other) - np.logaddexp(own, ratio + other)
 
 
 def galaxy_likelihood(

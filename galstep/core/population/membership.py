@@ -35,9 +35,9 @@ INSIDE_SNR = 4.0
 # Width in ln(brightness) over which the stars outside are counted, and what the count is at
 # least (stars).
 KERNEL, LEAST_COUNT = 0.5, 0.1
-# A frame's stars are not spread evenly, and a galaxy has clusters of its own: so many times
-# the mean density inside is no surprise.
-CROWDING = 2.5
+# A frame's stars are not spread evenly: their density inside may be that outside within such
+# a share and the chance of so few. The benefit of one sigma is the stars'.
+UNEVEN = 0.25
 # Priors of the pieces' shares of the light under them: median and width in ln, and for how
 # many pieces they count.
 SHARE, SHARE_WIDTH, PRIOR_PIECES = 0.1, 0.6, 8.0
@@ -122,7 +122,7 @@ def star_membership(
         blurred = np.hypot(error, LIGHT_SHARE * light)
         colour = colour_evidence(flux, blurred, ~inside, sed, log_wavelengths)
         own = np.flatnonzero(inside)
-        log_star = np.log(CROWDING * max(int(area_in), 1) * expected[own])
+        log_star = np.log(_crowding(n_expected) * max(int(area_in), 1) * expected[own])
         log_star += colour[own]
         if evidence is not None:
             log_star += evidence(~inside, bright)[own]
@@ -134,6 +134,12 @@ def _typical_errors(error):
     """Median error of each band's sources; infinite without any."""
     known = [own[np.isfinite(own)] for own in error]
     return np.array([np.median(own) if len(own) else np.inf for own in known])
+
+
+def _crowding(n_expected):
+    """Density inside over that outside that is no surprise where so many are expected."""
+    number = max(n_expected, LEAST_COUNT) if np.isfinite(n_expected) else LEAST_COUNT
+    return 1 + np.sqrt(UNEVEN**2 + 1 / number)
 
 
 def _expected(log_bright, outside, area):

@@ -103,6 +103,19 @@ def test_pieces_are_counted(seed):
     assert found.is_star[group == 0].mean() > 0.9
 
 
+def test_pieces_in_a_dense_field():
+    """Twice as many sources inside as outside: no crowd of stars does that."""
+    recognised, kept = [], []
+    for seed in range(6):
+        rng = np.random.default_rng(seed)
+        x, y, flux, group = sources(stars(rng, 200), pieces(rng, 60), rng=rng)
+        found = membership(x, y, flux)
+        recognised.append((~found.is_star[group == 1]).mean())
+        kept.append(found.is_star[group == 0].mean())
+    assert np.mean(recognised) > 0.5
+    assert np.mean(kept) > 0.95
+
+
 class TestWhatMustNotMatter:
     @pytest.mark.parametrize("factor", [1e-9, 1e9])
     def test_the_unit(self, mixed, factor):
