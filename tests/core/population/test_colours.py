@@ -6,8 +6,8 @@ import pytest
 from galstep.core.population.colour_prior import colour_precision
 from galstep.core.population.colours import (
     FEW_TEMPLATES,
-    MISTAKEN,
     MAX_TEMPLATES,
+    MISTAKEN,
     colour_evidence,
     galaxy_likelihood,
     star_colours,
