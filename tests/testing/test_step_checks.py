@@ -31,6 +31,7 @@ STAGE = {
 }
 PARAMETERS = {
     "LoadCrop": {"min_crop_size": 41},
+    "Inject": {"n_galaxies": 3, "n_stars": 12},
     "ForcedScaleFit": {"filters": ["F277W"]},
     "TweakReg": {"minobj": 3},
 }
