@@ -30,6 +30,9 @@ __all__ = ["GalaxyFirst", "guess_galaxy", "robust_galaxy_fit", "scale_galaxy"]
 # Pixels this many robust sigmas above the model are taken for stars, per round.
 FIXED_SHAPE_CLIPS = (2.5, 2.5, 2.5)
 FREE_SHAPE_CLIPS = (4.0, 3.0, 3.0)
+# A galaxy smaller than this is as sharp as a star: masked to this radius (FWHM), as bright a
+# one as this share of it must appear beside it to be the one that was looked for.
+STAR_IN_FWHM, STAR_DISC_IN_FWHM, STAR_LIGHT = 1.0, 3.0, 0.3
 # A galaxy's cusp looks like a star: nothing is masked so close to the centre.
 CORE_IN_FWHM = 1.5
 FIRST_CORE_IN_R_EFF = 0.6
@@ -222,7 +225,15 @@ def robust_galaxy_fit(
     -------
     GalaxyFirst
     """
+    given = start is not None
     start = guess_galaxy(data, mask, centre) if start is None else start
+    first = _fitted_from(data, mask, sigma, psf, start, centre)
+    if given or first.params.r_eff > STAR_IN_FWHM * psf.fwhm:
+        return first
+    return _beside_a_star(first, data, mask, sigma, psf, centre)
+
+
+def _fitted_from(data, mask, sigma, psf, start, centre):
     band = make_band("first", data, mask, psf, sigma)
     bounds = ShapeBounds(r_eff=(0.5, 0.5 * max(data.shape)))
     shape = bounds.clip(start.to_vector())
@@ -233,6 +244,26 @@ def robust_galaxy_fit(
     params = SersicParams.from_vector(state.shapes[0])
     sought = (start.x_0, start.y_0) if centre is None else tuple(centre)
     return _finish(band, params, state.galaxy_flux[0, 0], state.sky[0], galaxy, stars, sought)
+
+
+def _beside_a_star(first, data, mask, sigma, psf, centre):
+    """The galaxy from which a bright star near its middle has drawn the fit, if there is one.
+
+    What was fitted is masked as a star, and the fit made again. In the same place it was a
+    small galaxy after all, and what is left are its wings.
+    """
+    yy, xx = np.indices(mask.shape)
+    away = np.hypot(xx - first.params.x_0, yy - first.params.y_0)
+    masked = np.asarray(mask, dtype=bool) | (away < STAR_DISC_IN_FWHM * psf.fwhm)
+    if masked.all():
+        return first
+    start = guess_galaxy(np.where(masked, np.nan, data), masked, centre)
+    other = _fitted_from(data, masked, sigma, psf, start, centre)
+    moved = np.hypot(other.params.x_0 - first.params.x_0, other.params.y_0 - first.params.y_0)
+    elsewhere = moved > psf.fwhm and other.params.r_eff > psf.fwhm
+    if not (elsewhere and other.flux > STAR_LIGHT * first.flux):
+        return first
+    return replace(other, star_mask=other.star_mask | (masked & ~mask), sought=first.sought)
 
 
 def scale_galaxy(

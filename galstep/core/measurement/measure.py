@@ -14,9 +14,9 @@ from galstep.core.measurement.galaxy_covariance import galaxy_covariance, scaled
 from galstep.core.measurement.measure_galaxy import components, matched_fluxes, sky_at
 from galstep.core.measurement.measure_stars import star_list
 from galstep.core.measurement.near_companions import near_companions
+from galstep.core.measurement.pairs import stars_in_pairs
 from galstep.core.measurement.wing_error import wing_covariance
 from galstep.core.noise.psf_error import relative_star_errors
-from galstep.core.population.pairs import stars_in_pairs
 from galstep.flags import BandFlag, decode
 from galstep.records import BandFit, SkyModel
 

@@ -108,7 +108,7 @@ def star_list(
         Part of the error from hidden stars (`blend_errors`), added to
         ``flux_errors`` in quadrature; 0 by default.
     in_pair : (n_stars,) bool array, optional
-        Which are two stars (`galstep.core.population.pairs.stars_in_pairs`).
+        Which are two stars (`galstep.core.measurement.pairs.stars_in_pairs`).
 
     Returns
     -------

@@ -15,8 +15,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 from scipy.ndimage import laplace
 
+from galstep.core.engine.star_cutouts import StarCutouts
 from galstep.core.imaging.medians import mad_std, median
-from galstep.core.population.star_cutouts import StarCutouts
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

@@ -178,3 +178,26 @@ def test_an_undersampled_psf_does_no_harm():
         EffectivePSF.from_array(array, 1),
     )  # fmt: skip
     assert first.flux == pytest.approx(synthetic.truth.fluxes[NAME], rel=0.1)
+
+
+class TestAStarNearTheMiddle:
+    """As bright as the galaxy, and sharper: the fit is not to be drawn to it."""
+
+    @pytest.mark.parametrize(("ellip", "share"), [(0.75, 1.0), (0.35, 1.0), (0.35, 2.0)])
+    def test_the_galaxy_is_found(self, ellip, share):
+        synthetic = scene(n_stars=0, sersic=replace(GALAXY, ellip=ellip))
+        x, y, flux = GALAXY.x_0 + 4.5, GALAXY.y_0 + 2.0, synthetic.truth.fluxes[NAME]
+        yy, xx = np.indices(SHAPE)
+        sigma = effective_psf(synthetic, NAME).fwhm / 2.355
+        star = np.exp(-((xx - x) ** 2 + (yy - y) ** 2) / (2 * sigma**2))
+        synthetic.data[NAME] += share * flux * star / star.sum()
+        first = fitted(synthetic)
+        assert first.params.r_eff == pytest.approx(GALAXY.r_eff, rel=0.2)
+        assert first.params.x_0 == pytest.approx(GALAXY.x_0, abs=1.0)
+        assert first.star_mask[round(y), round(x)]
+
+    def test_a_small_galaxy_stays_one(self):
+        small = replace(GALAXY, r_eff=1.2, n=2.0, ellip=0.1)
+        first = fitted(scene(n_stars=10, sersic=small))
+        assert first.params.r_eff == pytest.approx(1.2, rel=0.3)
+        assert first.params.x_0 == pytest.approx(GALAXY.x_0, abs=0.2)

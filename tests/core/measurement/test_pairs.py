@@ -6,7 +6,7 @@ from engine_scenes import PINNED, gaussian_psf
 
 from galstep.core.engine.scene import SceneState, make_band
 from galstep.core.engine.solve import fit_scene
-from galstep.core.population.pairs import FALSE_ALARM, pair_chi2, stars_in_pairs
+from galstep.core.measurement.pairs import FALSE_ALARM, pair_chi2, stars_in_pairs
 
 SHAPE = (120, 120)
 SIGMAS = (1.1, 1.5)

@@ -20,8 +20,8 @@ import numpy as np
 from scipy.ndimage import correlate1d
 from scipy.stats import chi2
 
+from galstep.core.engine.star_cutouts import StarCutouts
 from galstep.core.imaging.medians import mad_std, median
-from galstep.core.population.star_cutouts import StarCutouts
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
