@@ -25,9 +25,8 @@ from galstep.datamodels.table_bounds import check_rows
 from galstep.exceptions import InputError, ParameterError
 from galstep.steps.image_step import ImageStep
 from galstep.steps.star_phot_arguments import (
-    box_side,
-    check_finder,
-    check_names,
+    RunArguments,
+    as_parameters,
     checked_bounds,
     held_by,
 )
@@ -50,7 +49,7 @@ class StarPhot(ImageStep):
     class_alias = "gal_starphot"
     result_class = StarFieldModel
     works_on_galaxy_model = False
-    _psf = _error = _mask = _table = _bounds = None
+    _psf = _error = _mask = _table = None
 
     spec = """
     extension = string(default=None)            # Which image of a file with several: its filter, extension (SCI,2) or EXTVER
@@ -66,7 +65,7 @@ class StarPhot(ImageStep):
     fit_shape = integer(min=0, default=0)       # Side of the box in which a star is fitted (odd, pixels; 0: the box with 99.7 percent of the information)
     init_params = input_file(default=None)      # Table of first positions: x, y (0-based pixels) or right ascension and declination; flux, id, group_id, local_bkg if known; these stars are never dropped
     fixed_positions = boolean(default=False)    # Hold the positions of init_params; with finder none: forced photometry
-    xy_bounds = float(min=0.001, default=None)  # Largest distance from the first position on each axis (pixels; default: no bound); from Python also a pair, for x and for y
+    xy_bounds = force_list(default=None)        # Largest distance from the first position (pixels; default: no bound): on each axis, or two, on x and on y, of which one may be None
     group_separation = float(min=0.1, default=None)  # Stars closer than this are fitted as a group, others beside each other (pixels; default: all that overlap are fitted together)
     background = option('global', 'local', 'none', default='global')  # Sky: a smooth mesh, a level in a ring about each star, or none
     bkg_boxsize = integer(min=8, default=64)    # Side of the boxes of the mesh (pixels)
@@ -80,13 +79,7 @@ class StarPhot(ImageStep):
     """
 
     def __init__(self, *args: Any, **kws: Any) -> None:
-        check_names(kws)
-        check_finder(kws.get("finder"))
-        if "fit_shape" in kws:
-            kws["fit_shape"] = box_side(kws["fit_shape"])
-        if isinstance(kws.get("xy_bounds"), tuple | list | np.ndarray):
-            # a pair is no value that the specification knows
-            self._bounds = checked_bounds(kws.pop("xy_bounds"))
+        kws = as_parameters(kws)
         given = kws.get("init_params")
         if isinstance(given, os.PathLike):
             kws["init_params"] = os.fspath(given)
@@ -104,10 +97,35 @@ class StarPhot(ImageStep):
             own["init_params"] = f"<{type(self._table).__name__}>"
         return f"StarPhot({', '.join(f'{name}={text}' for name, text in own.items())})"
 
-    def own_parameters(self) -> dict[str, Any]:
-        """The parameters of this step; see `galstep.steps.base.GalStep.own_parameters`."""
-        own = super().own_parameters()
-        return own if self._bounds is None else own | {"xy_bounds": list(self._bounds)}
+    @classmethod
+    def call(
+        cls,
+        *args: Any,
+        psf: Any = None,
+        error: Any = None,
+        mask: Any = None,
+        init_params: Any = None,
+        **kws: Any,
+    ) -> StarFieldModel:
+        """Measure an image with these parameters; see ``stpipe.Step.call`` and `run`.
+
+        Parameters
+        ----------
+        *args
+            As for `run`.
+        psf, error, mask, init_params : object, optional
+            As for `run`.
+        **kws
+            Parameters, and ``config_file``.
+
+        Returns
+        -------
+        `galstep.datamodels.star_field_model.StarFieldModel`
+        """
+        if isinstance(init_params, str | os.PathLike):
+            kws["init_params"], init_params = os.fspath(init_params), None
+        given = RunArguments(psf, error, mask, init_params)
+        return super().call(*args, given, **as_parameters(kws))
 
     def run(
         self,
@@ -138,6 +156,10 @@ class StarPhot(ImageStep):
         `galstep.datamodels.star_field_model.StarFieldModel`
         """
         before = self._table
+        if args and isinstance(args[-1], RunArguments):
+            # stpipe's `call` hands on no keywords
+            *args, given = args  # type: ignore[assignment]
+            psf, error, mask, init_params = given
         self._psf, self._error, self._mask = psf, error, mask
         self._table = before if init_params is None else init_params
         try:
@@ -250,7 +272,7 @@ class StarPhot(ImageStep):
             n_passes=self.n_passes,
             half_size=self.fit_shape // 2 if self.fit_shape else None,
             free_positions=not (self.fixed_positions or held),
-            xy_bound=checked_bounds(self.xy_bounds if self._bounds is None else self._bounds),
+            xy_bound=checked_bounds(self.xy_bounds),
             group_separation=self.group_separation,
             background=self.background,
             box_size=self.bkg_boxsize,

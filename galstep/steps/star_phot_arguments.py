@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import os
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
@@ -14,7 +14,7 @@ from galstep.exceptions import InputError, ParameterError
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-__all__ = ["box_side", "check_finder", "check_names", "checked_bounds", "held_by"]
+__all__ = ["RunArguments", "as_parameters", "box_side", "check_names", "checked_bounds", "held_by"]
 
 # Arguments of photutils' PSF photometry that have another name here, or none.
 _ELSEWHERE = {
@@ -32,6 +32,42 @@ _ELSEWHERE = {
     "error": "give the errors to run: StarPhot().run(image, psf, error=error)",
     "mask": "give the mask to run: StarPhot().run(image, psf, mask=mask)",
 }
+
+
+class RunArguments(NamedTuple):
+    """What belongs to a run and is no parameter; see ``StarPhot.run``."""
+
+    psf: Any = None
+    error: Any = None
+    mask: Any = None
+    init_params: Any = None
+
+
+def as_parameters(given: Mapping[str, Any]) -> dict[str, Any]:
+    """Keywords as the specification of StarPhot knows them.
+
+    Parameters
+    ----------
+    given : mapping of str to object
+        ``fit_shape`` and ``xy_bounds`` may be pairs, as photutils has them.
+
+    Returns
+    -------
+    dict of str to object
+
+    Raises
+    ------
+    ParameterError
+        If one has another name here, or cannot be used.
+    """
+    check_names(given)
+    check_finder(given.get("finder"))
+    own = dict(given)
+    if "fit_shape" in own:
+        own["fit_shape"] = box_side(own["fit_shape"])
+    if own.get("xy_bounds") is not None:
+        own["xy_bounds"] = list(checked_bounds(own["xy_bounds"]))
+    return own
 
 
 def check_names(names: Iterable[str]) -> None:
@@ -106,7 +142,8 @@ def checked_bounds(xy_bounds: Any) -> tuple[float | None, float | None]:
     Parameters
     ----------
     xy_bounds : float, pair of float or None, or None
-        Pixels: one for both axes, or one for x and one for y. None: no bound.
+        Pixels: one for both axes, or one for x and one for y. None: no bound. Text of a
+        parameter file or the command line is read as such.
 
     Returns
     -------
@@ -119,19 +156,17 @@ def checked_bounds(xy_bounds: Any) -> tuple[float | None, float | None]:
     """
     several = isinstance(xy_bounds, tuple | list) or np.ndim(xy_bounds) == 1
     values = list(xy_bounds) if several else [xy_bounds]
-    if len(values) == 1:
-        values *= 2
-    numbers = all(
-        value is None or (isinstance(value, int | float | np.number) and 0 < value < math.inf)
-        for value in values
-    )
-    if len(values) != 2 or not numbers:
+    try:
+        numbers = [None if value in (None, "None") else float(value) for value in values]
+        known = all(number is None or 0 < number < math.inf for number in numbers)
+    except (TypeError, ValueError):
+        known = False
+    if not known or len(values) not in (1, 2):
         raise ParameterError(
             "xy_bounds must be a finite number of pixels above 0, or two of them for x and y "
             f"(None: no bound), got {xy_bounds}"
         )
-    x, y = (None if value is None else float(value) for value in values)
-    return x, y
+    return numbers[0], numbers[-1]
 
 
 def held_by(psf: Any) -> bool:

@@ -260,9 +260,25 @@ def test_groups_with_two_bounds():
     assert np.abs(rows.y_fit - given["y"]).max() <= 1.5
 
 
+def test_all_in_one_call():
+    given = Table({"x": X + 0.4, "y": Y + 0.4})
+    options = {
+        "finder": "none",
+        "background": "none",
+        "fit_shape": (7, 7),
+        "xy_bounds": (None, 0.1),
+    }
+    one = StarPhot.call(DATA, PSF, error=ERROR, init_params=given, **options).rows
+    two = measured(init=given, **options).rows
+    assert one.flux_fit.tolist() == two.flux_fit.tolist()
+    assert one.y_fit == pytest.approx(Y + 0.3)
+    with pytest.raises(ParameterError, match="unknown parameter grouper: use group_separation"):
+        StarPhot.call(DATA, PSF, grouper=1)
+
+
 def test_repr():
     assert repr(StarPhot()) == "StarPhot()"
-    assert repr(StarPhot(threshold=4, xy_bounds=(None, 1))) == (
-        "StarPhot(threshold=4, xy_bounds=[None, 1.0])"
+    assert repr(StarPhot(threshold=4.0, xy_bounds=(None, 1))) == (
+        "StarPhot(threshold=4.0, xy_bounds=[None, 1.0])"
     )
     assert repr(measured(init=table())) == "<StarFieldModel of 'image': 3 stars>"
