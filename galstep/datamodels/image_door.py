@@ -202,7 +202,7 @@ def _plane(make, *planes):
 def _bad_parts(source, data, mask):
     """Planes that are not 0 where a pixel is bad for another reason than its value."""
     parts = []
-    if mask is not None:
+    if mask is not None and mask is not np.ma.nomask:
         given = np.asarray(mask)
         if given.shape != data.shape or given.dtype.kind not in "biu":
             raise InputError(

@@ -221,9 +221,11 @@ def _single(thing, name, where):
         if np.ma.is_masked(thing):
             raise InputError(f"{where} must have no masked samples")
         return PsfSource(name, where, np.asarray(thing, dtype=float), oversample)
+    is_formula = hasattr(thing, "param_names")
+    hint = ": make a PSF model of it with photutils.psf.make_psf_model" if is_formula else ""
     raise InputError(
         f"{where} must be a file, a PSF model of photutils, or (array, oversample), "
-        f"got {type(thing).__name__}"
+        f"got {type(thing).__name__}{hint}"
     )
 
 

@@ -14,12 +14,13 @@ from galstep.units import ab_magnitude, flux_unit
 
 __all__ = ["star_catalog", "star_regions"]
 
-# column of the rows: unit ("flux", "image", "pix", "" or None), text
+# column of the rows: unit ("flux", "image", "pix" or None), text
 _COLUMNS = {
     "id": (None, "number of the star"),
     "group_id": (None, "group of stars that were fitted together"),
     "group_size": (None, "number of stars in the group"),
-    "local_bkg": ("image", "sky beneath the star"),
+    "iter_detected": (None, "round in which the star came: first those given, then each search"),
+    "local_bkg": ("image", "sky beneath the star; NaN if its ring has no good pixel"),
     "x_init": ("pix", "first position, 0-based, x"),
     "y_init": ("pix", "first position, 0-based, y"),
     "flux_init": ("flux", "first flux"),
@@ -30,9 +31,9 @@ _COLUMNS = {
     "y_err": ("pix", "1-sigma error of y_fit; NaN if the position was held"),
     "flux_err": ("flux", "1-sigma error of flux_fit"),
     "n_pixels_fit": (None, "number of good pixels in the box of the fit"),
-    "qfit": ("", "sum of the absolute residuals in the box over the flux"),
-    "cfit": ("", "residual at the star's pixel over the flux"),
-    "reduced_chi2": ("", "reduced chi-squared in the box"),
+    "qfit": (None, "sum of the absolute residuals in the box over the flux"),
+    "cfit": (None, "residual at the star's pixel over the flux"),
+    "reduced_chi2": (None, "reduced chi-squared in the box"),
     "flags": (None, "photutils.psf.PSF_FLAGS bits"),
 }
 
@@ -66,7 +67,7 @@ def star_catalog(
     `astropy.table.QTable`
     """
     image_unit = u.Unit(unit) if unit else u.one
-    units = {"flux": flux_unit(image_unit), "image": image_unit, "pix": u.pix, "": u.one}
+    units = {"flux": flux_unit(image_unit), "image": image_unit, "pix": u.pix}
     table = QTable(meta=dict(meta or {}))
     for name, (kind, text) in _COLUMNS.items():
         values = np.array(getattr(rows, name))

@@ -7,10 +7,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+from astropy import units as u
 
 from galstep.datamodels.atomic import replacing
 from galstep.datamodels.image_list import image_meta
 from galstep.datamodels.star_catalog import star_regions
+from galstep.exceptions import InputError
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -35,7 +37,7 @@ class StarFieldModel:
     rows : object
         The same as plain arrays.
     field : object
-        Has ``residual(tile)``: the residual of a part of the image.
+        Has ``residual(tile)``, ``stars(tile)`` and ``sky(tile)``: images of a part of the field.
     tiles : callable
         ``tiles(shape, size)`` cuts a field into parts with ``part``, ``x0`` ...
     fwhm : float
@@ -60,6 +62,108 @@ class StarFieldModel:
     def __len__(self) -> int:
         return len(self.catalog)
 
+    def __repr__(self) -> str:
+        return f"<StarFieldModel of {self.image.name!r}: {len(self)} stars>"
+
+    def decode_flags(self) -> list[list[str]]:
+        """The names of the flags of each star, as photutils has them."""
+        from photutils.psf.flags import decode_psf_flags
+
+        return decode_psf_flags(np.asarray(self.rows.flags))
+
+    def number_flagged(self, flag: str) -> int:
+        """How many stars have a flag, by photutils' name of it."""
+        from photutils.psf import PSF_FLAGS
+
+        return int(np.count_nonzero(self.rows.flags & getattr(PSF_FLAGS, flag.upper())))
+
+    def results_to_init_params(self) -> QTable:
+        """The stars that were measured as ``init_params`` of another run.
+
+        Returns
+        -------
+        `astropy.table.QTable`
+            ``id``, ``group_id``, ``local_bkg`` and first positions and fluxes: those
+            that were fitted.
+        """
+        from astropy.table import QTable
+
+        own = self.catalog[np.isfinite(self.rows.flux_fit)]
+        table = QTable({name: own[name] for name in ("id", "group_id", "local_bkg")})
+        for name in ("x", "y", "flux"):
+            table[f"{name}_init"] = own[f"{name}_fit"]
+        return table
+
+    def make_model_image(
+        self, shape: tuple[int, int] | None = None, *, include_local_bkg: bool = False
+    ) -> np.ndarray:
+        """The stars as they were fitted, all of the image in memory.
+
+        Parameters
+        ----------
+        shape : (ny, nx), optional
+            That of the image, as photutils has it asked for.
+        include_local_bkg : bool, optional
+            Whether the smooth sky is in it. A level that holds beneath one star only
+            (background local, or a column ``local_bkg``) never is.
+
+        Returns
+        -------
+        (ny, nx) array
+            A Quantity if the image has a unit.
+
+        Raises
+        ------
+        InputError
+            If the shape is another one.
+        """
+        if shape is not None and tuple(shape) != self.image.shape:
+            raise InputError(f"shape must be that of the image {self.image.shape}, got {shape}")
+        model = self._drawn(self.field.stars)
+        if include_local_bkg:
+            model += self._drawn(self.field.sky)
+        return model * u.Unit(self.image.unit) if self.image.unit else model
+
+    def make_residual_image(
+        self, data: Any = None, *, include_local_bkg: bool = False
+    ) -> np.ndarray:
+        """Data minus `make_model_image`, all of the image in memory.
+
+        Parameters
+        ----------
+        data : (ny, nx) array or Quantity, optional
+            Other data than those that were measured; plain numbers are in their unit.
+        include_local_bkg : bool, optional
+            Whether the smooth sky is subtracted as well.
+
+        Returns
+        -------
+        (ny, nx) array
+            A Quantity if the image has a unit.
+
+        Raises
+        ------
+        InputError
+            If the data have another shape or unit.
+        """
+        data = np.asarray(self.image.data, dtype=float) if data is None else data
+        model = self.make_model_image(np.shape(data), include_local_bkg=include_local_bkg)
+        unit = getattr(model, "unit", u.one)
+        try:
+            data = data if hasattr(data, "unit") else np.asarray(data, dtype=float) * unit
+            residual = data.to_value(unit) - getattr(model, "value", model)
+        except u.UnitConversionError:
+            raise InputError(
+                f"data must be in {unit or 'no unit'}, as the image, got {data.unit}"
+            ) from None
+        return residual * unit if self.image.unit else residual
+
+    def _drawn(self, draw):
+        image = np.empty(self.image.shape)
+        for tile in self._tiles(self.image.shape, 1024):
+            image[tile.part] = draw(tile)
+        return image
+
     def get_crds_parameters(self) -> dict:
         """Nothing: no reference files are looked up."""
         return {}
@@ -69,10 +173,7 @@ class StarFieldModel:
 
     def residual_image(self) -> np.ndarray:
         """Data without stars and sky, NaN where bad: (ny, nx) array, all in memory."""
-        residual = np.empty(self.image.shape)
-        for tile in self._tiles(self.image.shape, 1024):
-            residual[tile.part] = self.field.residual(tile)
-        return residual
+        return self._drawn(self.field.residual)
 
     def save(
         self, path: PathLike | Callable, dir_path: PathLike | None = None, *args: Any, **kwargs: Any

@@ -24,6 +24,12 @@ from galstep.datamodels.star_field_model import StarFieldModel
 from galstep.datamodels.table_bounds import check_rows
 from galstep.exceptions import InputError, ParameterError
 from galstep.steps.image_step import ImageStep
+from galstep.steps.star_phot_arguments import (
+    RunArguments,
+    as_parameters,
+    checked_bounds,
+    held_by,
+)
 
 __all__ = ["StarPhot"]
 
@@ -59,7 +65,7 @@ class StarPhot(ImageStep):
     fit_shape = integer(min=0, default=0)       # Side of the box in which a star is fitted (odd, pixels; 0: the box with 99.7 percent of the information)
     init_params = input_file(default=None)      # Table of first positions: x, y (0-based pixels) or right ascension and declination; flux, id, group_id, local_bkg if known; these stars are never dropped
     fixed_positions = boolean(default=False)    # Hold the positions of init_params; with finder none: forced photometry
-    xy_bounds = float(min=0.001, default=None)  # Largest distance from the first position on each axis (pixels; default: no bound)
+    xy_bounds = force_list(default=None)        # Largest distance from the first position (pixels; default: no bound): on each axis, or two, on x and on y, of which one may be None
     group_separation = float(min=0.1, default=None)  # Stars closer than this are fitted as a group, others beside each other (pixels; default: all that overlap are fitted together)
     background = option('global', 'local', 'none', default='global')  # Sky: a smooth mesh, a level in a ring about each star, or none
     bkg_boxsize = integer(min=8, default=64)    # Side of the boxes of the mesh (pixels)
@@ -73,6 +79,7 @@ class StarPhot(ImageStep):
     """
 
     def __init__(self, *args: Any, **kws: Any) -> None:
+        kws = as_parameters(kws)
         given = kws.get("init_params")
         if isinstance(given, os.PathLike):
             kws["init_params"] = os.fspath(given)
@@ -81,6 +88,44 @@ class StarPhot(ImageStep):
             kws["init_params"] = None
             self._table = given
         super().__init__(*args, **kws)
+
+    def __repr__(self) -> str:
+        # what differs from the defaults, as it would be written
+        defaults = StarPhot().own_parameters()
+        own = {k: repr(v) for k, v in self.own_parameters().items() if v != defaults[k]}
+        if self._table is not None:
+            own["init_params"] = f"<{type(self._table).__name__}>"
+        return f"StarPhot({', '.join(f'{name}={text}' for name, text in own.items())})"
+
+    @classmethod
+    def call(
+        cls,
+        *args: Any,
+        psf: Any = None,
+        error: Any = None,
+        mask: Any = None,
+        init_params: Any = None,
+        **kws: Any,
+    ) -> StarFieldModel:
+        """Measure an image with these parameters; see ``stpipe.Step.call`` and `run`.
+
+        Parameters
+        ----------
+        *args
+            As for `run`.
+        psf, error, mask, init_params : object, optional
+            As for `run`.
+        **kws
+            Parameters, and ``config_file``.
+
+        Returns
+        -------
+        `galstep.datamodels.star_field_model.StarFieldModel`
+        """
+        if isinstance(init_params, str | os.PathLike):
+            kws["init_params"], init_params = os.fspath(init_params), None
+        given = RunArguments(psf, error, mask, init_params)
+        return super().call(*args, given, **as_parameters(kws))
 
     def run(
         self,
@@ -111,6 +156,10 @@ class StarPhot(ImageStep):
         `galstep.datamodels.star_field_model.StarFieldModel`
         """
         before = self._table
+        if args and isinstance(args[-1], RunArguments):
+            # stpipe's `call` hands on no keywords
+            *args, given = args  # type: ignore[assignment]
+            psf, error, mask, init_params = given
         self._psf, self._error, self._mask = psf, error, mask
         self._table = before if init_params is None else init_params
         try:
@@ -152,9 +201,10 @@ class StarPhot(ImageStep):
         """
         if isinstance(input, GalaxyModel):
             raise InputError("StarPhot measures an image, not a galaxy: give a FITS file")
-        options = self._options()
+        source = self._psf if psf is None else psf
+        options = self._options(held_by(source))
         image = open_image(input, self._error, self._mask, self.extension)
-        psfs = self._psfs(self._psf if psf is None else psf, image)
+        psfs = self._psfs(source, image)
         field = FieldImage(image.data, image.err, image.mask, gain=self.gain or None)
         if not any(field.read(tile)[1].any() for tile in make_tiles(image.shape, self.tile_size)):
             raise InputError(
@@ -163,16 +213,16 @@ class StarPhot(ImageStep):
             )
         found, rows = self._measure(field, psfs, options, self._initial(image))
         catalog = star_catalog(
-            rows, image.unit, image.wcs, pixel_area(image), meta=self._table_meta(image),
+            rows, image.unit, image.wcs, pixel_area(image), meta=self._table_meta(image, source),
             brightness=brightness_of(image),
         )  # fmt: skip
         result = StarFieldModel(image, catalog, rows, found, make_tiles, psfs.mean.fwhm)
         result.save_residual, result.save_regions = self.save_residual, self.save_regions
         self._say_how_well_the_psf_fits(rows)
-        lost = int(np.count_nonzero(np.isnan(rows.flux_fit)))
         self.complete(
-            result, engine=self.engine, stars=len(rows), not_measured=lost,
-            psfs=len(psfs.renderers),
+            result, engine=self.engine, stars=len(rows),
+            not_measured=np.count_nonzero(np.isnan(rows.flux_fit)),
+            not_converged=result.number_flagged("no_convergence"), psfs=len(psfs.renderers),
         )  # fmt: skip
         return result
 
@@ -199,9 +249,17 @@ class StarPhot(ImageStep):
         found = fit_star_field(field, psfs, options, initial)
         return found, rows_of_field(found)
 
-    def _options(self):
+    def _options(self, held):
         from galstep.core.star_field.photometry import StarFieldOptions
 
+        radius, needed = self.aperture_radius, self.engine == "photutils"
+        if needed if radius is None else not math.isfinite(radius):
+            raise ParameterError(f"aperture_radius must be a finite number of pixels, got {radius}")
+        if held and self._given is None:
+            raise ParameterError(
+                "the position of the PSF model is fixed, which needs init_params, the positions "
+                "to be held"
+            )
         if self.fit_shape and self.fit_shape % 2 == 0:
             raise ParameterError(f"fit_shape must be odd (or 0), got {self.fit_shape}")
         if self.fixed_positions and self._given is None:
@@ -213,8 +271,8 @@ class StarPhot(ImageStep):
             threshold=self.threshold,
             n_passes=self.n_passes,
             half_size=self.fit_shape // 2 if self.fit_shape else None,
-            free_positions=not self.fixed_positions,
-            xy_bound=self.xy_bounds,
+            free_positions=not (self.fixed_positions or held),
+            xy_bound=checked_bounds(self.xy_bounds),
             group_separation=self.group_separation,
             background=self.background,
             box_size=self.bkg_boxsize,
@@ -239,19 +297,27 @@ class StarPhot(ImageStep):
             return None
         catalog = read_position_catalog(
             self._given, has_wcs=image.wcs is not None, what="init_params",
-            unit=u.Unit(image.unit) if image.unit else None, sky_first=False,
+            unit=u.Unit(image.unit) if image.unit else u.one, sky_first=False,
         ).on_image(image.wcs, image.shape)  # fmt: skip
+        group_id = catalog.group_id
+        if group_id is not None and (group_id < 1).any():
+            raise InputError(
+                "init_params: column 'group_id' must be 1 or more in every row, got "
+                f"{group_id.min()}"
+            )
         given = GivenStars.of(
             catalog.first, catalog.second, catalog.flux, id=catalog.id,
-            group_id=catalog.group_id, local_bkg=catalog.local_bkg,
+            group_id=group_id, local_bkg=catalog.local_bkg,
         )  # fmt: skip
         inside = np.count_nonzero(given.near(image.shape, 0))
         check_rows(inside, math.prod(image.shape), "init_params")
         return given
 
-    def _table_meta(self, image):
+    def _table_meta(self, image, psf):
         return {
             "image": image.name,
+            "psf": os.fspath(psf) if isinstance(psf, str | os.PathLike) else type(psf).__name__,
+            "parameters": self.own_parameters(),
             "engine": self.engine,
             "position_frame": "0-based pixels, centres at integers",
             "reasons": list(image.reasons),

@@ -10,15 +10,17 @@ from galstep.testing.star_frames import tan_wcs
 
 def rows(n=3):
     values = {name: np.arange(1.0, n + 1) for name in StarRows.__dataclass_fields__}
-    for name in ("id", "group_id", "group_size", "n_pixels_fit", "flags"):
+    for name in ("id", "group_id", "group_size", "iter_detected", "n_pixels_fit", "flags"):
         values[name] = np.arange(1, n + 1)
     return StarRows(**values)
 
 
 def test_columns_are_those_of_photutils():
     table = star_catalog(rows())
-    names = ("id group_id group_size local_bkg x_init y_init flux_init x_fit y_fit flux_fit x_err "
-             "y_err flux_err n_pixels_fit qfit cfit reduced_chi2 flags").split()  # fmt: skip
+    names = (
+        "id group_id group_size iter_detected local_bkg x_init y_init flux_init x_fit y_fit "
+        "flux_fit x_err y_err flux_err n_pixels_fit qfit cfit reduced_chi2 flags"
+    ).split()
     assert table.colnames == names
     assert table["id"].dtype.kind == "i"
     assert str(table["x_fit"].unit) == "pix"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 
 from galstep.exceptions import ParameterError
@@ -26,8 +27,9 @@ class StarFieldOptions:
         Of the box that a star is fitted in; None: 99.7 % of the sum of P^2.
     free_positions : bool
         Whether the stars that are given may move; those that are found always do.
-    xy_bound : float or None
-        Largest distance from the first position, pixels.
+    xy_bound : float, (float or None, float or None) or None
+        Largest distance from the first position, pixels: on each axis, or on x and
+        on y; None: no bound.
     group_separation : float or None
         Stars are fitted together only with those of their group, linked by
         distances below this (pixels); None: with all that overlap.
@@ -50,7 +52,7 @@ class StarFieldOptions:
     n_passes: int = 3
     half_size: int | None = None
     free_positions: bool = True
-    xy_bound: float | None = None
+    xy_bound: float | tuple[float | None, float | None] | None = None
     group_separation: float | None = None
     background: str = "global"
     box_size: int = 64
@@ -72,3 +74,12 @@ class StarFieldOptions:
             raise ParameterError(
                 f"local_radii must be an inner and a larger outer radius, got {self.local_radii}"
             )
+        if not all(bound > 0 for bound in self.bounds):
+            raise ParameterError(f"xy_bounds must be above 0 on both axes, got {self.xy_bound}")
+
+    @property
+    def bounds(self) -> tuple[float, float]:
+        """Largest distance from the first position on x and on y, infinite without a bound."""
+        pair = self.xy_bound if isinstance(self.xy_bound, tuple) else (self.xy_bound,) * 2
+        x, y = (math.inf if bound is None else float(bound) for bound in pair)
+        return x, y

@@ -92,8 +92,19 @@ class StarField:
         residual, _, good, _ = self.model.look(tile, self.state)
         return np.where(good, residual, np.nan)
 
+    def stars(self, tile: Tile) -> np.ndarray:
+        """The stars alone."""
+        return self.model.stars_on(tile, self.state)
+
+    def sky(self, tile: Tile) -> np.ndarray:
+        """The mesh; 0 where each star has a level of its own."""
+        return self.model.sky.image(tile)
+
     def local_bkg(self) -> np.ndarray:
-        """The sky beneath each star: mesh and ring together, or what was given."""
+        """The sky beneath each star: mesh and ring together, or what was given.
+
+        NaN where there was nothing to measure it on; then nothing was subtracted.
+        """
         state = self.state
         level = self.model.sky.at(state.x, state.y) + state.level
         return np.where(np.isfinite(state.own_sky), state.own_sky, level)
@@ -165,6 +176,7 @@ class _FieldRun:
         self.unrest, self.errors = np.zeros(0), np.zeros((0, 3))
         self.rejected = np.zeros((0, 2))
         self.history, self.n_given, self.without_flux = [], 0, np.zeros(0, dtype=bool)
+        self.n_rounds = 0  # of stars that were added: given, or found in a search
         self.given: GivenStars | None = None
 
     # ------------------------------------------------------------------- sky
@@ -218,7 +230,8 @@ class _FieldRun:
         own = given.select(number)
         self.without_flux = ~np.isfinite(own.flux)
         flux = np.where(self.without_flux, 0.0, own.flux)
-        self.state = StarState.start(own.x, own.y, flux, TRUST, number=number)
+        self.n_rounds = 1
+        self.state = StarState.start(own.x, own.y, flux, TRUST, self.n_rounds, number)
         if own.local_bkg is not None:
             self.state = replace(self.state, own_sky=np.array(own.local_bkg, dtype=float))
         self.n_given = len(own)
@@ -282,7 +295,8 @@ class _FieldRun:
     def add(self, found):
         """Put new stars behind those that are there, by y."""
         found = found.select(np.lexsort((found.x, found.y)))
-        new = StarState.start(found.x, found.y, found.flux, TRUST)
+        self.n_rounds += 1
+        new = StarState.start(found.x, found.y, found.flux, TRUST, self.n_rounds)
         self.state = self.state.joined(new)
         self.unrest = np.concatenate([self.unrest, np.full(len(new), np.inf)])
         self.errors = np.concatenate([self.errors, np.full((len(new), 3), np.nan)])
@@ -352,8 +366,8 @@ class _FieldRun:
         old = np.column_stack([x[who], y[who]])
         new = old + moves
         if options.xy_bound is not None:
-            first = np.column_stack([state.x_init[who], state.y_init[who]])
-            new = first + np.clip(new - first, -options.xy_bound, options.xy_bound)
+            first, bounds = np.column_stack([state.x_init[who], state.y_init[who]]), options.bounds
+            new = first + np.clip(new - first, np.negative(bounds), bounds)
         x[who], y[who] = new.T
         flux[who] += step[:, 0]
         taken = np.column_stack([step[:, 0], new - old])
@@ -443,10 +457,15 @@ class _FieldRun:
         equations, self.state = self._equations()
         errors, state = star_errors(equations), self.state
         measured = ~equations.unseen & (equations.blocks[: len(state), 0, 0] > 0)
-        quality = fit_quality(self.model, state, np.where(self._held, 1, 3))
+        n_free = np.where(self._held, 1, 3)
+        quality = fit_quality(self.model, state, n_free)
+        # fewer pixels than unknowns: what the damped steps made of them is no measurement
+        few = measured & (quality.n_pixels_fit < n_free)
+        measured &= ~few
+        state = replace(state, flux=np.where(few, 0.0, state.flux))
         flags = star_flags(
             state, errors, quality, self.model.image.shape, self.model.half_size, still,
-            options.xy_bound,
+            options.bounds,
         )  # fmt: skip
         group_id = self._groups(state)
         if group_id is None:

@@ -32,14 +32,31 @@ __all__ = ["PeerField", "measure_by_photutils", "peer_psf"]
 
 
 class PeerField:
-    """What photutils made of a field: ``rows`` and `residual`."""
+    """What photutils made of a field: ``rows`` and images of all of it.
 
-    def __init__(self, rows: StarRows, image: np.ndarray) -> None:
-        self.rows, self._residual = rows, image
+    Parameters
+    ----------
+    rows : `galstep.core.star_field.rows.StarRows`
+    image : (ny, nx) array
+        The residual.
+    stars : (ny, nx) array
+    sky : `galstep.core.star_field.sky.SkyMesh`
+    """
+
+    def __init__(self, rows: StarRows, image: np.ndarray, stars: np.ndarray, sky: SkyMesh) -> None:
+        self.rows, self._residual, self._stars, self._sky = rows, image, stars, sky
 
     def residual(self, tile: Tile) -> np.ndarray:
         """Data without stars and sky, NaN where bad."""
         return self._residual[tile.part]
+
+    def stars(self, tile: Tile) -> np.ndarray:
+        """The stars alone."""
+        return self._stars[tile.part]
+
+    def sky(self, tile: Tile) -> np.ndarray:
+        """The mesh; 0 where each star has a level of its own."""
+        return self._sky.image(tile)
 
 
 def peer_psf(psfs: PsfField, fixed: bool = False) -> GriddedPSFModel | ImagePSF:
@@ -146,20 +163,27 @@ def measure_by_photutils(
         own = np.flatnonzero(initial.near(image.shape, _half_size(psfs, options)))
     start = _init_table(initial.select(own), mesh, scale) if len(own) else None
     if start is None and options.finder == "none":
-        return _nothing(initial, np.where(good, scale * data, np.nan))
+        rows = _no_rows(initial, image.shape)
+        return _peer_field(rows, data, np.zeros(image.shape), good, mesh, scale)
     with warnings.catch_warnings():
         # what they say of single stars is in the flags
         warnings.simplefilter("ignore", AstropyUserWarning)
         warnings.simplefilter("ignore", NoDetectionsWarning)
         error = np.where(np.isfinite(error), error, 1.0)
         table = phot(data, mask=~good, error=error, init_params=start)
-        residual = data if table is None else phot.make_residual_image(data)
+        stars = np.zeros(image.shape) if table is None else phot.make_model_image(image.shape)
     rows = rows_of_photutils(table, mesh.at)
     if initial is not None:
         number = np.full(len(rows), -1)
         number[: len(own)] = own
         rows = with_given(rows, initial, number, image.shape)
-    return PeerField(_in_image_units(rows, scale), np.where(good, scale * residual, np.nan))
+    return _peer_field(_in_image_units(rows, scale), data, stars, good, mesh, scale)
+
+
+def _peer_field(rows, data, stars, good, mesh, scale):
+    """`PeerField` in image units of images in units of the noise."""
+    sky = SkyMesh(mesh.levels * scale, mesh.x, mesh.y)
+    return PeerField(rows, np.where(good, scale * (data - stars), np.nan), scale * stars, sky)
 
 
 def _in_units_of_the_noise(image, options):
@@ -187,12 +211,10 @@ def _half_size(psfs, options):
     return psfs.matrix_half_size if options.half_size is None else options.half_size
 
 
-def _nothing(initial, residual):
-    """A field without a star that can be fitted."""
+def _no_rows(initial, shape):
+    """The rows of a field without a star that can be fitted."""
     rows = rows_of_photutils(None, lambda x, y: np.zeros(len(x)))
-    if initial is not None:
-        rows = with_given(rows, initial, np.zeros(0, dtype=int), residual.shape)
-    return PeerField(rows, residual)
+    return rows if initial is None else with_given(rows, initial, np.zeros(0, dtype=int), shape)
 
 
 def _photometry(psfs, image, options, sigma, aperture_radius):
@@ -202,7 +224,7 @@ def _photometry(psfs, image, options, sigma, aperture_radius):
     half = _half_size(psfs, options)
     finder = _finder(psfs, image, options, sigma)
     common = dict(
-        xy_bounds=options.xy_bound,
+        xy_bounds=tuple(b if np.isfinite(b) else None for b in options.bounds),
         aperture_radius=aperture_radius,
         local_bkg_estimator=LocalBackground(*options.local_radii)
         if options.background == "local"

@@ -242,7 +242,7 @@ def fit_quality(model: FieldModel, state: StarState, n_free: np.ndarray) -> FitQ
 def _rate(quality, state, own, residual, weight, use, n_free):
     """Fill in the quality of some stars from their boxes."""
     half = residual.shape[-1] // 2
-    rest = np.where(use, residual - state.level[own, None, None], 0.0)
+    rest = np.where(use, residual - state.subtracted_level[own, None, None], 0.0)
     flux = np.where(state.flux[own] == 0, np.nan, state.flux[own])
     n_pixels = use.sum(axis=(1, 2))
     quality.qfit[own] = np.abs(rest).sum(axis=(1, 2)) / flux
@@ -260,7 +260,7 @@ def star_flags(
     shape: tuple[int, int],
     half_size: int,
     still: np.ndarray,
-    bound: float | None,
+    bounds: tuple[float, float],
 ) -> np.ndarray:
     """photutils' flag bits (`photutils.psf.PSF_FLAGS`).
 
@@ -273,8 +273,8 @@ def star_flags(
     half_size : int
     still : (N,) bool array
         Whether the star's fit has converged.
-    bound : float or None
-        Largest distance from the first position, pixels.
+    bounds : (float, float)
+        Largest distance from the first position on x and on y, pixels.
 
     Returns
     -------
@@ -285,15 +285,17 @@ def star_flags(
     ny, nx = shape
     flags = np.zeros(len(state), dtype=int)
     outside = (state.x < -0.5) | (state.y < -0.5) | (state.x > nx - 0.5) | (state.y > ny - 0.5)
-    moved = np.hypot(state.x - state.x_init, state.y - state.y_init)
+    moved = np.abs([state.x - state.x_init, state.y - state.y_init])
+    at_bound = (moved > 0.99 * np.array(bounds)[:, None]).any(axis=0)
     conditions = {
         PSF_FLAGS.N_PIXELS_FIT_PARTIAL: quality.n_pixels_fit < (2 * half_size + 1) ** 2,
         PSF_FLAGS.OUTSIDE_BOUNDS: outside,
         PSF_FLAGS.NEGATIVE_FLUX: state.flux <= 0,
         PSF_FLAGS.NO_CONVERGENCE: ~still,
         PSF_FLAGS.NO_COVARIANCE: ~np.isfinite(errors[:, 0]),
-        PSF_FLAGS.NEAR_BOUND: moved > 0.99 * bound if bound else np.zeros(len(state), dtype=bool),
+        PSF_FLAGS.NEAR_BOUND: at_bound,
         PSF_FLAGS.FULLY_MASKED: quality.n_pixels_fit == 0,
+        PSF_FLAGS.NON_FINITE_LOCALBKG: ~np.isfinite(state.level) & ~np.isfinite(state.own_sky),
     }
     for bit, where in conditions.items():
         flags[where] |= bit

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from galstep.core.star_field.given import next_ids
+from galstep.core.star_field.quality import group_sizes
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -36,6 +37,7 @@ class StarRows:
     id: np.ndarray
     group_id: np.ndarray
     group_size: np.ndarray
+    iter_detected: np.ndarray
     local_bkg: np.ndarray
     x_init: np.ndarray
     y_init: np.ndarray
@@ -65,7 +67,7 @@ def rows_of_field(field: StarField) -> StarRows:
     state, quality = field.state, field.quality
     rows = StarRows(
         np.arange(1, len(state) + 1),
-        field.group_id, field.group_size, field.local_bkg(),
+        field.group_id, field.group_size, state.round, field.local_bkg(),
         state.x_init, state.y_init, state.flux_init,
         state.x, state.y, state.flux,
         field.errors[:, 1], field.errors[:, 2], field.errors[:, 0],
@@ -89,7 +91,9 @@ def _without_numbers(rows, which, held):
         values[own] = np.nan
     flags = rows.flags.copy()
     flags[which] &= ~PSF_FLAGS.NEGATIVE_FLUX
-    flags[which] |= PSF_FLAGS.NON_FINITE_FLUX | PSF_FLAGS.TOO_FEW_PIXELS
+    flags[which] |= PSF_FLAGS.NON_FINITE_FLUX | PSF_FLAGS.NO_COVARIANCE
+    flags[which & ~held] |= PSF_FLAGS.NON_FINITE_POSITION
+    flags[which & (rows.n_pixels_fit > 0)] |= PSF_FLAGS.TOO_FEW_PIXELS
     return replace(rows, **changed, flags=flags)
 
 
@@ -129,15 +133,19 @@ def with_given(
     of_given = ("x_init", "x"), ("y_init", "y"), ("flux_init", "flux")
     for name, own in of_given:
         columns[name][:n_given][lost[:n_given]] = getattr(given, own)[lost[:n_given]]
+    columns["iter_detected"][lost] = 1
     columns["group_size"][lost] = 1
     largest = int(columns["group_id"].max(initial=0))
     columns["group_id"][lost] = np.arange(largest + 1, largest + 1 + np.count_nonzero(lost))
     if given.group_id is not None:
         columns["group_id"][:n_given] = given.group_id
+        columns["group_size"] = group_sizes(columns["group_id"])
     placed = np.append(given.placed(), np.ones(len(found), dtype=bool))
     flags = columns["flags"]
-    flags[lost] = PSF_FLAGS.NON_FINITE_FLUX | PSF_FLAGS.NO_COVARIANCE
-    flags[lost & ~placed] |= PSF_FLAGS.NON_FINITE_POSITION
+    flags[lost] = (
+        PSF_FLAGS.NON_FINITE_FLUX | PSF_FLAGS.NON_FINITE_POSITION
+        | PSF_FLAGS.NO_COVARIANCE | PSF_FLAGS.N_PIXELS_FIT_PARTIAL
+    )  # fmt: skip
     flags[lost & placed] |= PSF_FLAGS.NO_OVERLAP | PSF_FLAGS.OUTSIDE_BOUNDS
     if given.local_bkg is not None:
         flags[:n_given][~np.isfinite(given.local_bkg)] |= PSF_FLAGS.NON_FINITE_LOCALBKG
@@ -155,7 +163,7 @@ def rows_of_photutils(
     level : callable
         ``level(x, y)``: the sky that was subtracted before.
     """
-    integers = ("id", "group_id", "group_size", "n_pixels_fit", "flags")
+    integers = ("id", "group_id", "group_size", "iter_detected", "n_pixels_fit", "flags")
     columns = {}
     for name in StarRows.__dataclass_fields__:
         kind = int if name in integers else float

@@ -188,7 +188,7 @@ def annulus_levels(
     Returns
     -------
     (N,) array
-        0 where a ring has no good pixel.
+        NaN where a ring has no good pixel.
     """
     inner, outer = radii
     reach = int(np.ceil(outer))
@@ -203,4 +203,5 @@ def annulus_levels(
     values = np.where(inside & good[rows, columns], residual[rows, columns], np.nan)
     empty = np.isnan(values).all(axis=1)
     values[empty] = 0.0
-    return np.nanmedian(values, axis=1) if len(values) else np.zeros(0)
+    levels = np.nanmedian(values, axis=1) if len(values) else np.zeros(0)
+    return np.where(empty, np.nan, levels)

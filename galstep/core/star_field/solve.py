@@ -43,10 +43,12 @@ ACCURACY, MAX_CG_STEPS = 1e-10, 500
 class StarState:
     """Stars while they are fitted: arrays of one length, pixels of the field.
 
-    ``level`` is the sky beside each star above the mesh; ``trust`` how far a
+    ``level`` is the sky beside each star above the mesh, NaN where its ring has no
+    good pixel; ``trust`` how far a
     position is let move in one step (pixels); ``step_x``, ``step_y`` the last one;
     ``number`` the place of a star that was given, -1 for the others; ``own_sky`` the
-    level beneath a star that was given with it (mesh included), else NaN.
+    level beneath a star that was given with it (mesh included), else NaN; ``round``
+    the round in which a star came, from 1: stars that are given have one of their own.
     """
 
     x: np.ndarray
@@ -61,6 +63,7 @@ class StarState:
     step_x: np.ndarray
     step_y: np.ndarray
     own_sky: np.ndarray
+    round: np.ndarray
 
     def __len__(self) -> int:
         return len(self.x)
@@ -72,6 +75,7 @@ class StarState:
         y: np.ndarray,
         flux: np.ndarray,
         trust: float,
+        number_of_round: int = 1,
         number: np.ndarray | None = None,
     ) -> StarState:
         """Stars where they were found."""
@@ -81,7 +85,13 @@ class StarState:
             x, y, flux, x.copy(), y.copy(), flux.copy(),
             np.zeros(len(x)), np.full(len(x), float(trust)), number,
             np.zeros(len(x)), np.zeros(len(x)), np.full(len(x), np.nan),
+            np.full(len(x), number_of_round),
         )  # fmt: skip
+
+    @property
+    def subtracted_level(self) -> np.ndarray:
+        """``level``, 0 where there is none."""
+        return np.nan_to_num(self.level)
 
     def select(self, keep: np.ndarray) -> StarState:
         """The stars where ``keep`` (boolean or index array) says so."""
@@ -331,8 +341,8 @@ def _equations_of_boxes(model, state, who, groups, wings):
     pairs = _pairs(free, 2 * model.half_size, None if groups is None else groups[who])
     weighted = boxes.stamps * boxes.weight[:, None]
     residual = boxes.residual
-    if free.level.any():
-        residual = residual - free.level[:, None, None]
+    if free.subtracted_level.any():
+        residual = residual - free.subtracted_level[:, None, None]
     right = np.einsum("napq,npq->na", weighted, residual)
     shape = (len(who), 3, (2 * model.half_size + 1) ** 2)
     own = weighted.reshape(shape) @ boxes.stamps.reshape(shape).transpose(0, 2, 1)
@@ -378,9 +388,10 @@ def _add_tile(model, state, free, own, pairs, frame, local_radii, sums):
     at = np.searchsorted(used, own)
     own_stamps = stamps[at], ix[at], iy[at]
     sums.right[own] = project_stamps((weight * residual)[None], *own_stamps)[:, 0]
-    if sums.level[own].any():
+    level = np.nan_to_num(sums.level[own])
+    if level.any():
         on_level = project_stamps(weight[None], *own_stamps)[:, 0]
-        sums.right[own] -= sums.level[own, None] * on_level
+        sums.right[own] -= level[:, None] * on_level
     sums.own[own] = gram_stamps(weight, stamps, ix, iy, at, at)
     sums.seen[own] = _squares_seen(good, *own_stamps)
     if len(mine):

@@ -184,7 +184,7 @@ def test_flags():
     errors = np.ones((4, 3))
     errors[2] = np.nan
     still = np.array([True, False, True, True])
-    flags = star_flags(state, errors, quality, model.image.shape, 5, still, 0.5)
+    flags = star_flags(state, errors, quality, model.image.shape, 5, still, (0.5, 0.5))
     assert flags.tolist() == [1, 4 + 8, 16 + 32, 1 + 2]
 
 
