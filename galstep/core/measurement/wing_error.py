@@ -9,7 +9,8 @@ the family of profiles. So the outer profile may break at some radii r_k,
 
 with a prior width of the A_k, changes of the profile's logarithmic slope; what the data say
 of them, sky, flux and shape free beside them, narrows that. They are one set of numbers for
-all filters: totals move together, colours hardly.
+all filters, and totals move together, colours hardly; unless the shape changes with wavelength:
+then the wings of each filter are its own.
 """
 
 from __future__ import annotations
@@ -54,7 +55,7 @@ def wing_covariance(
     (n_bands, n_bands) array
     """
     state, evaluation = solution.state, solution.evaluation
-    information, response = np.eye(len(BREAKS)) / SLOPE**2, []
+    information, response = [], []
     for i, band in enumerate(bands):
         images = evaluation.galaxies[i][state.target]
         flux = state.galaxy_flux[i][state.target]
@@ -66,8 +67,14 @@ def wing_covariance(
         response.append(templates.sum(axis=(1, 2)) + beyond * outside)
         columns = [images[:, k] for k in COLUMNS if k < images.shape[1]]
         beside = np.concatenate([*columns, band.basis])
-        information += _information(templates, beside, band.weight / max(noise_corr[i], 1.0) ** 2)
-    return np.array(response) @ np.linalg.inv(information) @ np.array(response).T
+        weight = band.weight / max(noise_corr[i], 1.0) ** 2
+        information.append(_information(templates, beside, weight))
+    prior, response = np.eye(len(BREAKS)) / SLOPE**2, np.array(response)
+    if state.gradients[:, state.target].any():
+        pairs = zip(response, information, strict=True)
+        return np.diag([own @ np.linalg.solve(prior + known, own) for own, known in pairs])
+    root = np.linalg.solve(np.linalg.cholesky(prior + sum(information)), response.T)
+    return root.T @ root
 
 
 def _slopes(band, state, index):

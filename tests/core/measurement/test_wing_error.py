@@ -1,5 +1,7 @@
 """The error that the unknown wings of a galaxy have: where it is small, large, and true."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from engine_scenes import PINNED, gaussian_psf
@@ -96,3 +98,25 @@ def test_a_shape_that_is_held_has_an_error_too():
     start = SceneState.start([band], [galaxy(3.0).to_vector()], [[500.0]])
     fit = fit_scene([band], start, PINNED)
     assert wing_covariance([band], fit, [1.0])[0, 0] >= 0
+
+
+def test_a_shape_that_changes_has_wings_of_its_own_in_each_filter():
+    bands, light = [], galaxy(3.0).to_vector()
+    for i in range(2):
+        band = make_band(str(i), np.zeros(SHAPE), np.zeros(SHAPE, bool), PSF, np.full(SHAPE, 0.1),
+                         log_wavelength=0.3 * i)  # fmt: skip
+        image = 500 * band.galaxy_renderer.image(light)
+        data = image + 0.1 * np.random.default_rng(i).normal(size=SHAPE)
+        bands.append(make_band(str(i), data, np.zeros(SHAPE, bool), PSF, np.full(SHAPE, 0.1),
+                               log_wavelength=0.3 * i))  # fmt: skip
+    start = SceneState.start(bands, [light], [[500.0], [500.0]])
+    fit = fit_scene(bands, start, Freedom(positions=False))
+    one = wing_covariance(bands, fit, [1.0, 1.0])
+    gradients = np.zeros((1, 1, 6))
+    gradients[0, 0, 2] = 1e-3
+    changing = replace(fit, state=replace(fit.state, gradients=gradients))
+    each = wing_covariance(bands, changing, [1.0, 1.0])
+    assert one[0, 1] == pytest.approx(one[0, 0], rel=0.05)
+    assert each[0, 1] == 0
+    # and each knows less than both together
+    assert (np.diag(each) > np.diag(one)).all()
