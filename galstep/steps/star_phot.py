@@ -62,7 +62,7 @@ class StarPhot(ImageStep):
     n_passes = integer(min=1, max=20, default=3)  # Largest number of searches; each looks at what the stars known so far leave
     separation = float(min=0, default=0.5)      # Smallest distance of a new star from a known one (FWHM of the PSF)
     psf_error = float(min=0, max=1, default=0.01)  # Error of the PSF as a share of its light: nothing below it is taken for a star beside a brighter one
-    fit_shape = integer(min=0, default=0)       # Side of the box in which a star is fitted (odd, pixels; 0: the box with 99.7 percent of the information)
+    fit_shape = integer(min=0, max=1001, default=0)       # Side of the box in which a star is fitted (odd, pixels; 0: the box with 99.7 percent of the information)
     init_params = input_file(default=None)      # Table of first positions: x, y (0-based pixels) or right ascension and declination; flux, id, group_id, local_bkg if known; these stars are never dropped
     fixed_positions = boolean(default=False)    # Hold the positions of init_params; with finder none: forced photometry
     xy_bounds = force_list(default=None)        # Largest distance from the first position (pixels; default: no bound): on each axis, or two, on x and on y, of which one may be None
