@@ -15,7 +15,6 @@ from galstep.core.star_field.given import GivenStars
 from galstep.core.star_field.psf import PsfField
 from galstep.core.star_field.tiles import FieldImage, make_tiles
 from galstep.datamodels import GalaxyModel
-from galstep.datamodels.atomic import replacing
 from galstep.datamodels.position_catalog import read_position_catalog
 from galstep.datamodels.psf_field import open_psf_field
 from galstep.datamodels.sky_image import brightness_of, open_image, pixel_area, pixel_side_of
@@ -24,6 +23,7 @@ from galstep.datamodels.star_field_model import StarFieldModel
 from galstep.datamodels.table_bounds import check_rows
 from galstep.exceptions import InputError, ParameterError
 from galstep.steps.image_step import ImageStep
+from galstep.steps.products import save_figure
 from galstep.steps.star_phot_arguments import (
     RunArguments,
     as_parameters,
@@ -336,6 +336,4 @@ class StarPhot(ImageStep):
             return
         from galstep.plotting.star_field import star_field_figure
 
-        with replacing(path) as temporary:
-            star_field_figure(model).savefig(temporary)
-        self._logger.info("Saved %s", path)
+        save_figure(lambda: star_field_figure(model), path)
