@@ -41,7 +41,8 @@ def galaxy_flux(scene, step, with_error):
 
 
 @pytest.mark.parametrize(
-    ("step", "with_error"), [(1.0, True), (1.0, False), (2.0, True), (2.0, False), (5.0, True)]
+    ("step", "with_error"),
+    [(1.0, True), (1.0, False), (2.0, True), (2.0, False), (5.0, True), (5.0, False)],
 )
 def test_a_galaxy(scene, step, with_error):
     for name, found in galaxy_flux(scene, step, with_error).items():
