@@ -73,7 +73,7 @@ CORE = {
     "engine": {"imaging", "psf"},
     "noise": {"imaging", "psf", "engine"},
     "population": {"imaging", "engine"},
-    "measurement": {"imaging", "psf", "engine", "noise", "population"},
+    "measurement": {"imaging", "psf", "engine", "noise"},
     "detection": {"imaging", "psf", "engine", "noise", "measurement", "population"},
     "fitting": {"imaging", "psf", "engine", "noise", "measurement", "population", "detection"},
     "calibration": {"imaging", "psf", "engine", "noise", "measurement", "detection", "fitting"},

@@ -25,7 +25,6 @@ PARAMETERS = [
     (StarPhot, "gain"),
     (StarPhot, "separation"),
     (StarPhot, "psf_error"),
-    (StarPhot, "xy_bounds"),
     (StarPhot, "aperture_radius"),
     (TweakReg, "tolerance"),
     (TweakReg, "searchrad"),
