@@ -32,7 +32,7 @@ _WORDS = {
     # a capital S is a siemens to astropy, and never that in an image
     **dict.fromkeys(("s", "sec", "secs", "second", "seconds"), "s"),
     **dict.fromkeys(("pix", "pixel", "pixels"), "pix"),
-    **dict.fromkeys(("sr", "ster", "steradian", "steradians"), "sr"),
+    **dict.fromkeys(("sr", "ster", "sterad", "steradian", "steradians"), "sr"),
     **dict.fromkeys(("arcsec", "arcsecs", "arcsecond", "arcseconds", "asec"), "arcsec"),
     **dict.fromkeys(("beam", "beams"), "beam"),
     **dict.fromkeys(("hz", "hertz"), "Hz"),
@@ -42,8 +42,8 @@ _WORDS = {
     "cm": "cm",
 }
 _PREFIXES = {"micro": "u", "milli": "m", "nano": "n", "kilo": "k", "mega": "M", "giga": "G"}
-# letters that mean one thing in either case; of the letter m only the case tells
-_LETTERS = {"u": "u", "\u00b5": "u", "\u03bc": "u", "n": "n", "k": "k", "g": "G", "p": "p"}
+# letters that mean one thing in either case; of the letters m and p only the case tells
+_LETTERS = {"u": "u", "\u00b5": "u", "\u03bc": "u", "n": "n", "k": "k", "g": "G"}
 _JANSKY = re.compile(
     rf"({'|'.join(_PREFIXES)}|[munkgp\u00b5\u03bc])?[ -]?(jy|jansky|janskys|janskies)",
     re.IGNORECASE,
@@ -113,8 +113,11 @@ def _word(word, text, what):
         return word
     prefix = jansky[1] or ""
     name = prefix.lower()
-    if name == "m" and word == word.lower():
+    # a keyword in capitals is MJy, as archives write it; nobody has an image in petajansky
+    if (name == "m" and word.islower()) or (name == "p" and word.isupper()):
+        factor = "1e9" if name == "m" else "1e27"
         raise InputError(
-            f"{what}: unit {text!r} may be mJy or MJy, which differ by 1e9: write the one meant"
+            f"{what}: unit {text!r} may be {name}Jy or {name.upper()}Jy, which differ by {factor}: "
+            "write the one meant"
         )
     return _PREFIXES.get(name, _LETTERS.get(name, prefix)) + "Jy"

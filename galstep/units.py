@@ -2,8 +2,8 @@
 
 A flux is a sum over pixels: image unit x pixel. For a surface brightness
 (``MJy/sr``) the pixel's solid angle makes it a flux density; for a unit that is
-a flux density per pixel already (``Jy``, ``Jy/pix``) nothing is missing. Other
-units (counts) have no magnitude without a calibration.
+a flux density per pixel already (``Jy``, ``Jy/pix``, ``nmgy``) nothing is missing.
+Other units (counts) have no magnitude without a calibration.
 
 AB magnitudes (Oke & Gunn 1983, ApJ 266, 713): m = -2.5 log10 f - 48.60, f in
 erg/s/cm2/Hz. `astropy.units.ABflux` holds the zero point.
@@ -35,6 +35,8 @@ __all__ = [
 
 #: Magnitudes per unit of natural logarithm of the flux: 2.5 / ln 10.
 MAG_PER_LN = 2.5 / np.log(10.0)
+# images of SDSS and the Legacy Surveys: one maggy is the flux density of magnitude 0
+_MAGGIES = u.zero_point_flux(1.0 * u.ABflux)
 
 
 def check_unit(unit: Any, what: str) -> str:
@@ -80,8 +82,8 @@ def jansky_per_flux(unit: str, pixel_area_sr: float) -> float:
         (per_pixel, 1.0),
         (per_pixel * u.pix, 1.0),
     ):
-        if brightness.is_equivalent(u.Jy):
-            return float(brightness.to(u.Jy)) * factor
+        if brightness.is_equivalent(u.Jy, _MAGGIES):
+            return float(brightness.to(u.Jy, equivalencies=_MAGGIES)) * factor
     return np.nan
 
 

@@ -71,7 +71,8 @@ class FileHashes:
             ) from error
 
     def _of_file(self, path):
-        if os.path.exists(path):
+        # what is not there is an OSError, a name that no file can have is not
+        if os.path.exists(path) or "\0" in os.fspath(path):
             check_regular(path, "input")
         status = os.stat(path)
         # the change time as well: a copy may come with the modification time of another

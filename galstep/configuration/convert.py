@@ -14,6 +14,7 @@ from stpipe import config_parser
 from galstep.configuration.parameters import PIPELINE
 from galstep.configuration.sphot_keys import KEYS, SECTIONS, found_targets
 from galstep.configuration.writer import write_parameter_file
+from galstep.datamodels.regular_file import check_regular
 from galstep.exceptions import InputError, ParameterError
 from galstep.pipeline import GalPipeline
 from galstep.steps.validation import explained, suggestion
@@ -99,11 +100,13 @@ def convert_config(source: PathLike, target: PathLike, overwrite: bool = False) 
 
 
 def _read(source):
+    check_regular(source, "configuration")
     try:
         content = tomllib.loads(source.read_text(encoding="utf-8"))
     except OSError as error:
         raise InputError(f"{source}: cannot be read ({error.strerror})") from error
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+    # a number of thousands of digits is a ValueError, as what is no TOML and no text
+    except (ValueError, RecursionError) as error:
         raise InputError(f"{source}: not valid TOML: {error}") from error
     for section, entries in content.items():
         if section not in SECTIONS or not isinstance(entries, dict):

@@ -145,6 +145,8 @@ def numbers(table: QTable, name: str, where: str, *units: Any) -> np.ndarray:
     values = getattr(column, "unmasked", column)
     mask = np.ma.getmaskarray(column) if values is column else np.asarray(column.mask)
     values = getattr(values, "value", values)
+    if np.iscomplexobj(values):
+        raise InputError(f"{where}: column {name!r} must hold numbers (got complex ones)")
     try:
         values = np.array(np.ma.getdata(values), dtype=float) * factor
     except (ValueError, TypeError) as error:

@@ -49,7 +49,8 @@ def star_field_figure(field: StarFieldModel) -> Figure:
         field.rows.x_fit[bright], field.rows.y_fit[bright],
         s=12, facecolors="none", edgecolors="w", linewidths=0.4,
     )  # fmt: skip
-    axes[0].set_title(f"{field.image.name}: {len(field)} stars")
+    # a $ in a name begins no formula
+    axes[0].set_title(f"{field.image.name}: {len(field)} stars", parse_math=False)
     axes[1].set_title(f"residual, -5 to 5 sigma (sigma {sigma:.3g})")
     _errors(axes[2], field.rows)
     for axis in axes[:2]:

@@ -10,6 +10,7 @@ import astropy.units as u
 import numpy as np
 from astropy.coordinates import SkyCoord
 
+from galstep.datamodels.region_files import read_regions
 from galstep.exceptions import InputError, ParameterError
 from galstep.records import SersicParams
 
@@ -134,20 +135,7 @@ def _in_crop(params, band):
 
 def _of_regions(path, band):
     """The companions of a ds9 region file."""
-    if not path.is_file():
-        raise InputError(f"companions: no region file {path}")
-    try:
-        from regions import Regions
-    except ImportError as error:
-        raise ParameterError(
-            f"companions: {path} needs the package 'regions': pip install 'galstep[regions]'"
-        ) from error
-    try:
-        regions = Regions.read(str(path), format="ds9")
-    except (ValueError, OSError) as error:
-        raise InputError(f"companions: {path} is no ds9 region file: {error}") from error
-    if not len(regions):
-        raise InputError(f"companions: {path} has no region")
+    regions = read_regions(path, "companions")
     return [_of_region(region, path, band) for region in regions]
 
 

@@ -7,7 +7,7 @@ import logging
 import os
 import warnings
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from galstep.datamodels.atomic import replacing
 from galstep.datamodels.drawn_names import with_plain_names
@@ -15,13 +15,14 @@ from galstep.datamodels.products import write_products
 from galstep.exceptions import ParameterError
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
 
     from astropy.table import Table
 
     from galstep.datamodels import GalaxyModel
+    from galstep.hints import PathLike
 
-__all__ = ["PICTURES", "chosen_pictures", "write_beside"]
+__all__ = ["PICTURES", "chosen_pictures", "save_figure", "write_beside"]
 
 log = logging.getLogger("stpipe.galstep.products")
 
@@ -104,10 +105,21 @@ def _write_picture(model, picture, path, magnitudes):
     from galstep.plotting import FIGURES
 
     options = {"magnitudes": magnitudes} if picture == "sed" else {}
+    save_figure(lambda: FIGURES[picture](with_plain_names(model), **options), path)
+
+
+def save_figure(draw: Callable[[], Any], path: PathLike) -> None:
+    """Draw a picture and write it, whole or not at all.
+
+    Parameters
+    ----------
+    draw : callable
+        Makes the figure.
+    path : path-like
+    """
     with replacing(path) as temporary, warnings.catch_warnings():
         # a script that the font lacks is drawn as boxes
         warnings.filterwarnings("ignore", "Glyph .* missing from", UserWarning)
         # packing the pixels harder takes as long as drawing them, for 10 % of the size
-        figure = FIGURES[picture](with_plain_names(model), **options)
-        figure.savefig(temporary, pil_kwargs={"compress_level": 2})
+        draw().savefig(temporary, pil_kwargs={"compress_level": 2})
     log.info("Saved %s", path)

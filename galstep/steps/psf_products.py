@@ -11,8 +11,9 @@ import numpy as np
 
 from galstep.core.calibration.psf_stack import encircled_energy, kernel_image, stack_stars
 from galstep.core.psf.effective import EffectivePSF
-from galstep.datamodels.atomic import replacing
+from galstep.datamodels.drawn_names import with_plain_names
 from galstep.records import PsfKernel
+from galstep.steps.products import save_figure
 from galstep.steps.scenes import effective_psf
 
 if TYPE_CHECKING:
@@ -70,10 +71,12 @@ def write_psf_figure(model: GalaxyModel, stacks: Mapping[str, StarStack], path: 
         return
     from galstep.plotting.psf_figure import psf_figure
 
-    views = {name: _view(band, stacks.get(name)) for name, band in model.bands.items()}
-    with replacing(path) as temporary:
-        psf_figure(model, views).savefig(temporary, pil_kwargs={"compress_level": 2})
-    log.info("Saved %s", path)
+    plain = with_plain_names(model)
+    views = {
+        drawn: _view(model.bands[name], stacks.get(name))
+        for name, drawn in zip(model.bands, plain.bands, strict=True)
+    }
+    save_figure(lambda: psf_figure(plain, views), path)
 
 
 def stacked_stars(

@@ -15,7 +15,6 @@ from galstep.core.star_field.given import GivenStars
 from galstep.core.star_field.psf import PsfField
 from galstep.core.star_field.tiles import FieldImage, make_tiles
 from galstep.datamodels import GalaxyModel
-from galstep.datamodels.atomic import replacing
 from galstep.datamodels.position_catalog import read_position_catalog
 from galstep.datamodels.psf_field import open_psf_field
 from galstep.datamodels.sky_image import brightness_of, open_image, pixel_area, pixel_side_of
@@ -24,6 +23,7 @@ from galstep.datamodels.star_field_model import StarFieldModel
 from galstep.datamodels.table_bounds import check_rows
 from galstep.exceptions import InputError, ParameterError
 from galstep.steps.image_step import ImageStep
+from galstep.steps.products import save_figure
 from galstep.steps.star_phot_arguments import (
     RunArguments,
     as_parameters,
@@ -62,7 +62,7 @@ class StarPhot(ImageStep):
     n_passes = integer(min=1, max=20, default=3)  # Largest number of searches; each looks at what the stars known so far leave
     separation = float(min=0, default=0.5)      # Smallest distance of a new star from a known one (FWHM of the PSF)
     psf_error = float(min=0, max=1, default=0.01)  # Error of the PSF as a share of its light: nothing below it is taken for a star beside a brighter one
-    fit_shape = integer(min=0, default=0)       # Side of the box in which a star is fitted (odd, pixels; 0: the box with 99.7 percent of the information)
+    fit_shape = integer(min=0, max=1001, default=0)       # Side of the box in which a star is fitted (odd, pixels; 0: the box with 99.7 percent of the information)
     init_params = input_file(default=None)      # Table of first positions: x, y (0-based pixels) or right ascension and declination; flux, id, group_id, local_bkg if known; these stars are never dropped
     fixed_positions = boolean(default=False)    # Hold the positions of init_params; with finder none: forced photometry
     xy_bounds = force_list(default=None)        # Largest distance from the first position (pixels; default: no bound): on each axis, or two, on x and on y, of which one may be None
@@ -336,6 +336,4 @@ class StarPhot(ImageStep):
             return
         from galstep.plotting.star_field import star_field_figure
 
-        with replacing(path) as temporary:
-            star_field_figure(model).savefig(temporary)
-        self._logger.info("Saved %s", path)
+        save_figure(lambda: star_field_figure(model), path)

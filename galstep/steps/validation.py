@@ -55,6 +55,15 @@ def _problems(config, spec, whole_spec, where):
             yield f"parameter {path}: a single value is needed, got the mapping {dict(value)!r}"
         elif isinstance(check, dict):
             yield from _problems(value, check, whole_spec, (*where, str(key)))
+        elif check.lstrip().startswith("float") and _holds_nan(value):
+            # no bound of a specification stops it: every comparison is false
+            yield f"parameter {path}: a number is needed, got {value!r}"
+
+
+def _holds_nan(value):
+    """Whether a number, a list of them, or the text of either holds a NaN."""
+    parts = value if isinstance(value, list | tuple) else str(value).split(",")
+    return any(str(part).strip().lower().lstrip("+-") == "nan" for part in parts)
 
 
 def _hint(key, spec, whole_spec):

@@ -112,6 +112,9 @@ class TestErrors:
         path = written(tmp_path, {"x": ["a", "b"], "y": [1.0, 2]})
         with pytest.raises(InputError, match="column 'x' must hold numbers"):
             read_position_catalog(path)
+        table = Table({"x": [1 + 1j], "y": [1.0]})
+        with pytest.raises(InputError, match=r"column 'x' must hold numbers \(got complex ones\)"):
+            read_position_catalog(table)
         path = written(tmp_path, {"ra": ["a", "b"], "dec": [1.0, 2]}, "b.ecsv")
         with pytest.raises(InputError, match="column 'ra' must hold angles"):
             read_position_catalog(path)

@@ -112,9 +112,9 @@ class TestRegions:
             given_companions([path], band())
 
     def test_no_region(self, tmp_path):
-        with pytest.raises(InputError, match="has no region"):
+        with pytest.raises(InputError, match="there is no region in it"):
             given_companions([self.write(tmp_path)], band())
-        with pytest.raises(InputError, match="no region file"):
+        with pytest.raises(InputError, match="none.reg: there is no such file"):
             given_companions([str(tmp_path / "none.reg")], band())
 
     def test_off_the_frame(self, tmp_path):

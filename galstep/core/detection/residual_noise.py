@@ -68,7 +68,7 @@ def _binned_variance(residual, light, scale):
             continue
         values = residual[inside]
         values = values if uniform else values / scale[inside]
-        kept = np.abs(values) <= CLIP * mad_std(thinned(values))
+        kept = np.abs(values) <= CLIP * _scatter(values)
         if kept.sum() < MIN_BIN_PIXELS // 2 or not values[kept].any():
             continue
         variance.append(np.mean(values[kept] ** 2))
@@ -77,6 +77,12 @@ def _binned_variance(residual, light, scale):
         mean.append(np.sqrt(np.mean(own**2)))
         count.append(kept.sum())
     return np.array(variance), np.array(mean), np.array(count)
+
+
+def _scatter(values):
+    """Robust scatter; the rms where most values are one, as those of a rounded image are."""
+    values = thinned(values)
+    return mad_std(values) or float(values.std())
 
 
 def variance_model(
@@ -116,7 +122,7 @@ def variance_model(
         eps_squared = _excess(values, mean, count)
         return np.where(mask, 1.0, base) + eps_squared * stars**2
     faint = light[good] <= quantile(thinned(light[good]), 0.6)
-    floor = mad_std(thinned(residual[good][faint])) ** 2
+    floor = _scatter(residual[good][faint]) ** 2
     if len(values) < 3:
         return np.full(mask.shape, max(floor, np.finfo(float).tiny))
     weight = np.sqrt(count) / values

@@ -7,7 +7,10 @@ from dataclasses import dataclass
 
 from galstep.exceptions import ParameterError
 
-__all__ = ["StarFieldOptions"]
+__all__ = ["MAX_RING_RADIUS", "StarFieldOptions"]
+
+# a ring of this radius holds 3e6 pixels, and each star has one
+MAX_RING_RADIUS = 1000.0
 
 
 @dataclass(frozen=True)
@@ -70,9 +73,10 @@ class StarFieldOptions:
                 raise ParameterError(
                     f"{name} must be one of {', '.join(allowed)}, got {getattr(self, name)!r}"
                 )
-        if not 0 <= self.local_radii[0] < self.local_radii[1]:
+        if not 0 <= self.local_radii[0] < self.local_radii[1] <= MAX_RING_RADIUS:
             raise ParameterError(
-                f"local_radii must be an inner and a larger outer radius, got {self.local_radii}"
+                "local_radii must be an inner and a larger outer radius of at most "
+                f"{MAX_RING_RADIUS:g} pixels, got {self.local_radii}"
             )
         if not all(bound > 0 for bound in self.bounds):
             raise ParameterError(f"xy_bounds must be above 0 on both axes, got {self.xy_bound}")

@@ -23,6 +23,10 @@ CLIP, N_CLIPS = 3.0, 5
 LEAST_SHARE = 0.1
 # From a median and the scatter about it in at most so many pixels of a box.
 MAX_PER_BOX = 20_000
+# Values of which so many are the median itself are steps wider than 0.6 of their scatter, as
+# few photons are: neither a median nor the distances from it tell what lies between steps.
+# Beyond 3 sigma of few photons are the photons themselves.
+STEPPED_SHARE, STEPPED_CLIP = 0.25, 5.0
 
 
 class SkyMesh:
@@ -94,10 +98,12 @@ class SkyMesh:
 
 
 def clipped_level(values: np.ndarray) -> tuple[float, float]:
-    """Median and robust scatter of values, clipped at 3 sigma."""
+    """Median and robust scatter of values, clipped at 3 sigma; mean and scatter of steps."""
     step = max(1, len(values) // MAX_PER_BOX)
     # in order, what is kept is a slice
     values = np.sort(values[::step])
+    if _are_steps(values):
+        return _mean_level(values)
     level = scatter = np.nan
     for _ in range(N_CLIPS):
         level = _middle(values)
@@ -108,6 +114,24 @@ def clipped_level(values: np.ndarray) -> tuple[float, float]:
             break
         values = values[low:high]
     return level, scatter
+
+
+def _are_steps(ordered):
+    """Whether the median of values in order is many of them, but not all."""
+    level = ordered[len(ordered) // 2]
+    low, high = (np.searchsorted(ordered, level, side=side) for side in ("left", "right"))
+    return STEPPED_SHARE * len(ordered) < high - low < len(ordered)
+
+
+def _mean_level(values):
+    """Mean and standard deviation, clipped at 5 sigma."""
+    for _ in range(N_CLIPS):
+        level, scatter = values.mean(), values.std()
+        kept = values[np.abs(values - level) <= STEPPED_CLIP * scatter]
+        if len(kept) == len(values) or not kept.std() > 0:
+            break
+        values = kept
+    return float(level), float(scatter)
 
 
 def _middle(ordered):
@@ -174,7 +198,7 @@ def measure_mesh(
 def annulus_levels(
     residual: np.ndarray, good: np.ndarray, x: np.ndarray, y: np.ndarray, radii: tuple[float, float]
 ) -> np.ndarray:
-    """Median of the residual in a ring about each star.
+    """Median of the residual in a ring about each star; of steps, their mean.
 
     Parameters
     ----------
@@ -203,5 +227,12 @@ def annulus_levels(
     values = np.where(inside & good[rows, columns], residual[rows, columns], np.nan)
     empty = np.isnan(values).all(axis=1)
     values[empty] = 0.0
-    levels = np.nanmedian(values, axis=1) if len(values) else np.zeros(0)
+    if not len(values):
+        return np.zeros(0)
+    levels = np.nanmedian(values, axis=1)
+    ties = np.count_nonzero(values == levels[:, None], axis=1)
+    for number in np.flatnonzero(
+        ties > STEPPED_SHARE * np.count_nonzero(~np.isnan(values), axis=1)
+    ):
+        levels[number], _ = clipped_level(values[number][~np.isnan(values[number])])
     return np.where(empty, np.nan, levels)

@@ -1,0 +1,100 @@
+"""Images whose values are steps, and counts with true zeros, are measured as any other."""
+
+import numpy as np
+import pytest
+from astropy.nddata import NDData, StdDevUncertainty
+from astropy.table import Table
+
+from galstep.datamodels import GalaxyModel
+from galstep.pipeline import GalPipeline
+from galstep.records import SersicParams
+from galstep.steps import StarPhot
+from galstep.testing import make_scene
+from galstep.testing.psfs import GaussianMixturePSF
+from galstep.testing.star_frames import star_frame
+
+FILTERS = ("F150W", "F277W")
+
+
+@pytest.fixture(scope="module")
+def scene():
+    shape = SersicParams(30.3, 30.8, 4.5, 1.2, 0.3, 0.7)
+    return make_scene(
+        3, (61, 61), 8, FILTERS, sersic=shape, psf_size=61, snr=300, star_snr=(40, 300)
+    )
+
+
+def galaxy_flux(scene, step, with_error):
+    """(flux, error) of the galaxy in both filters, in images of steps of so many sigma."""
+    images = {}
+    for name in FILTERS:
+        sigma = scene.truth.noise_sigma[name]
+        data = step * sigma * np.rint(scene.data[name] / (step * sigma))
+        # rounding is noise of its own
+        error = np.hypot(scene.err[name], step * sigma / np.sqrt(12))
+        images[name] = NDData(data, StdDevUncertainty(error) if with_error else None, unit="MJy/sr")
+    psf = {name: (scene.psf_arrays[name], scene.truth.oversample) for name in FILTERS}
+    pipeline = GalPipeline()
+    pipeline.save_results = False
+    model = pipeline.run(GalaxyModel.open(images, psf_file=psf, pixel_scale=0.03))
+    return {name: model.bands[name].fit.sersic[0] for name in FILTERS}
+
+
+@pytest.mark.parametrize(
+    ("step", "with_error"),
+    [(1.0, True), (1.0, False), (2.0, True), (2.0, False), (5.0, True), (5.0, False)],
+)
+def test_a_galaxy(scene, step, with_error):
+    for name, found in galaxy_flux(scene, step, with_error).items():
+        truth = scene.truth.fluxes[name]
+        assert np.isfinite(found.flux_err) and found.flux_err < 0.2 * truth
+        assert found.flux == pytest.approx(truth, abs=5 * found.flux_err)
+
+
+@pytest.mark.parametrize("step", [1.0, 5.0, 10.0])
+@pytest.mark.parametrize("finder", ["galstep", "none"])
+def test_stars(step, finder):
+    star = GaussianMixturePSF.gaussian(1.3)
+    x, y, flux = np.array([20.3, 50.6]), np.array([20.2, 30.9]), np.array([900.0, 2600.0])
+    data = star_frame((71, 71), star, x, y, flux) + np.random.default_rng(1).normal(size=(71, 71))
+    given = Table({"x": x, "y": y}) if finder == "none" else None
+    run = StarPhot(finder=finder).run
+    rows = run(step * np.rint(data / step), (star.sampled(4, 61), 4), init_params=given).rows
+    for x_0, truth in zip(x, flux, strict=True):
+        (own,) = np.flatnonzero(np.abs(rows.x_fit - x_0) < 1)
+        assert rows.flux_fit[own] == pytest.approx(truth, abs=6 * np.sqrt(1 + step**2 / 12) * 4)
+
+
+@pytest.mark.parametrize("sky", [0.1, 0.5, 3.0])
+def test_counts_have_true_zeros(sky):
+    """No pixel of photon counts is masked because nothing came, and the sky is what it is."""
+    star = GaussianMixturePSF.gaussian(1.3)
+    light = star_frame((81, 81), star, [40.3], [39.8], [8000.0])
+    counts = np.random.default_rng(2).poisson(np.maximum(light, 0) + sky)
+    assert (counts == 0).any()
+    table = Table({"x": [40.3], "y": [39.8]})
+    result = StarPhot(finder="none", gain=1.0).run(
+        counts, (star.sampled(4, 61), 4), init_params=table
+    )
+    assert result.rows.flux_fit[0] == pytest.approx(8000.0, abs=5 * result.rows.flux_err[0])
+    assert result.rows.local_bkg[0] == pytest.approx(sky, abs=0.06 + 0.1 * sky)
+    band = GalaxyModel.open(
+        {"F150W": counts}, psf_file={"F150W": (star.sampled(4, 61), 4)}, unit="MJy/sr"
+    ).bands["F150W"]
+    assert not band.mask.any()
+
+
+@pytest.mark.parametrize("background", ["global", "local"])
+@pytest.mark.parametrize("sky", [0.1, 0.5, 1.0, 3.0])
+def test_fluxes_in_counts_are_true(sky, background):
+    """Stars of 150 photons, whose flux a sky of 0 under them would put off by two errors."""
+    star = GaussianMixturePSF.gaussian(1.3)
+    x, y = (v.ravel() + 0.3 for v in np.meshgrid(np.arange(15, 116, 20), np.arange(15, 116, 20)))
+    light = star_frame((131, 131), star, x, y, np.full(len(x), 150.0))
+    counts = np.random.default_rng(3).poisson(np.maximum(light, 0) + sky)
+    step = StarPhot(finder="none", gain=1.0, background=background, fixed_positions=True)
+    rows = step.run(counts, (star.sampled(4, 61), 4), init_params=Table({"x": x, "y": y})).rows
+    pulls = (rows.flux_fit - 150) / rows.flux_err
+    assert abs(pulls.mean()) < 3.5 / np.sqrt(len(x))
+    assert 0.7 < pulls.std() < 1.4
+    assert np.mean(rows.local_bkg) == pytest.approx(sky, abs=0.03 + 0.03 * sky)

@@ -1,0 +1,48 @@
+"""A frame with stars and no galaxy: what is measured as one is flagged as none."""
+
+import numpy as np
+import pytest
+from astropy.nddata import NDData, StdDevUncertainty
+
+from galstep.datamodels import GalaxyModel
+from galstep.flags import BandFlag
+from galstep.pipeline import GalPipeline
+from galstep.testing.psfs import GaussianMixturePSF
+from galstep.testing.star_frames import star_frame
+
+SHAPE, NOISE = (71, 71), 0.5
+STAR = GaussianMixturePSF.gaussian(1.3)
+PSF = {"F150W": (STAR.sampled(4, 101), 4)}
+SCENES = {
+    "in the middle": [(35.3, 34.8, 3000.0), (15, 55, 900.0), (55, 15, 800.0)],
+    "beside it": [(27.3, 43.8, 3000.0), (15, 15, 900.0), (55, 15, 800.0)],
+    "one alone": [(35.3, 34.8, 3000.0)],
+}
+
+
+def measured(stars, unit="MJy/sr", k=1.0):
+    x, y, flux = (np.array(v, dtype=float) for v in zip(*stars, strict=True))
+    noise = np.random.default_rng(4).normal(0, NOISE, SHAPE)
+    data = k * (star_frame(SHAPE, STAR, x, y, flux) + noise)
+    image = NDData(data, StdDevUncertainty(np.full(SHAPE, k * NOISE)), unit=unit)
+    pipeline = GalPipeline()
+    pipeline.save_results = False
+    return pipeline.run(GalaxyModel.open({"F150W": image}, psf_file=PSF)).bands["F150W"]
+
+
+@pytest.mark.parametrize("scene", SCENES)
+@pytest.mark.parametrize("k", [1.0, 1e-12])
+def test_a_star_is_no_galaxy(scene, k):
+    band = measured(SCENES[scene], k=k)
+    assert band.all_flags & BandFlag.UNRESOLVED
+    (reason,) = (reason for reason in band.reasons if reason.startswith("unresolved: "))
+    assert "10 % are needed to tell it from one" in reason
+
+
+def test_noise_is_no_galaxy():
+    data = np.random.default_rng(0).normal(0, NOISE, SHAPE)
+    image = NDData(data, StdDevUncertainty(np.full(SHAPE, NOISE)), unit="MJy/sr")
+    pipeline = GalPipeline()
+    pipeline.save_results = False
+    band = pipeline.run(GalaxyModel.open({"F150W": image}, psf_file=PSF)).bands["F150W"]
+    assert band.all_flags & BandFlag.FAINT
