@@ -124,8 +124,11 @@ class TestSummary:
         covariance = summary.flux_covariance
         np.testing.assert_allclose(covariance, covariance.T, rtol=1e-12)
         assert np.linalg.eigvalsh(covariance).min() > 0
-        errors = [galaxy(joint, name).flux_err for name in FILTERS]
-        np.testing.assert_allclose(np.sqrt(np.diag(covariance)), errors, rtol=1e-10)
+        errors = [joint.bands[name].fit.total_flux_err for name in FILTERS]
+        # up to the error of structure that is too small to be modelled
+        np.testing.assert_allclose(np.sqrt(np.diag(covariance)), errors, rtol=1e-4)
+        # the wings, which are no part of the error along the profile
+        assert (np.array([galaxy(joint, name).flux_err for name in FILTERS]) < errors).all()
 
     def test_colours_are_better_known_than_fluxes(self, joint, scene):
         flux = np.array([galaxy(joint, name).flux for name in FILTERS])

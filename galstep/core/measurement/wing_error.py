@@ -55,7 +55,7 @@ def wing_covariance(
     (n_bands, n_bands) array
     """
     state, evaluation = solution.state, solution.evaluation
-    information, response = [], []
+    information, rows = [], []
     for i, band in enumerate(bands):
         images = evaluation.galaxies[i][state.target]
         flux = state.galaxy_flux[i][state.target]
@@ -64,12 +64,12 @@ def wing_covariance(
         templates = light * slopes
         # the light beyond the frame goes with its edge
         outside = max(float(flux.sum() - light.sum()), 0.0)
-        response.append(templates.sum(axis=(1, 2)) + beyond * outside)
+        rows.append(templates.sum(axis=(1, 2)) + beyond * outside)
         columns = [images[:, k] for k in COLUMNS if k < images.shape[1]]
         beside = np.concatenate([*columns, band.basis])
         weight = band.weight / max(noise_corr[i], 1.0) ** 2
         information.append(_information(templates, beside, weight))
-    prior, response = np.eye(len(BREAKS)) / SLOPE**2, np.array(response)
+    prior, response = np.eye(len(BREAKS)) / SLOPE**2, np.array(rows)
     if state.gradients[:, state.target].any():
         pairs = zip(response, information, strict=True)
         return np.diag([own @ np.linalg.solve(prior + known, own) for own, known in pairs])
