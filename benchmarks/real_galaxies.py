@@ -67,7 +67,7 @@ def fitted(data, galaxy, output):
 def summary_row(galaxy, model):
     """Shape, stars, kernels and flags in one line of a markdown table."""
     base = model.bands[model.meta.base_filter]
-    shape = base.fit.sersic[-1]
+    shape = base.fit.target[-1]  # companions have rows of their own
     kernels = [_kernel_sigma(model.bands[name]) for name in FILTERS if name in model.bands]
     flags = sorted({name for band in model.bands.values() for name in decode(band.all_flags)})
     return (
