@@ -150,7 +150,7 @@ def check_rows(galaxy, model):
         fits[name] = refitted(model, keep=keep)
     for name, fit in fits.items():
         own = fit.bands[fit.meta.base_filter].fit
-        shape = own.sersic[-1]
+        shape = own.target[-1]
         yield (
             f"| {galaxy} | {name} | {shape.params.r_eff:.2f} +- {shape.r_eff_err:.2f} | "
             f"{shape.params.n:.2f} +- {shape.n_err:.2f} | {own.flux:.5g} +- {own.flux_err:.2g} | "

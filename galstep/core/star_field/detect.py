@@ -206,7 +206,13 @@ def _significance(matched, residual, weight):
     signal = matched.correlate(weight * residual)
     information = matched.correlate(weight, power=2)
     # by pixels that are there, whatever their noise: a bright star's own is no gap
-    seen = matched.correlate((weight > 0).astype(float), power=2)
+    there = weight > 0
+    whole = there.all()
+    seen = (
+        matched.uniform_root(weight.shape) ** 2
+        if whole
+        else matched.correlate(there.astype(float), power=2)
+    )
     covered = (seen > LEAST_COVERAGE * (kernel**2).sum()) & (information > 0)
     root = np.sqrt(np.where(covered, information, 0.0))
     return np.divide(signal, root, out=np.zeros(signal.shape), where=covered), root
