@@ -102,6 +102,7 @@ def with_shape_share(
         fit,
         sersic=tuple(components),
         flux_err=float(np.hypot(fit.flux_err, np.sqrt(total))),
+        total_flux_err=float(np.hypot(fit.total_flux_err, np.sqrt(total))),
         matched_flux_err=float(np.hypot(fit.matched_flux_err, np.sqrt(matched))),
     )
 

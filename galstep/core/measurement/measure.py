@@ -249,9 +249,13 @@ def measure_scene(
 
 @dataclass(frozen=True, eq=False)
 class _GalaxyNumbers:
-    """Fluxes of the galaxy in all bands: in total and inside one ellipse."""
+    """Fluxes of the galaxy in all bands: in total and inside one ellipse.
+
+    The total's covariance along the profiles alone, and with what no profile knows.
+    """
 
     total: np.ndarray
+    profile_covariance: np.ndarray
     total_covariance: np.ndarray
     matched: np.ndarray
     matched_covariance: np.ndarray
@@ -261,8 +265,9 @@ class _GalaxyNumbers:
     def of(cls, bands, state, layout, quantities, matrix, base_index, wings):
         sums = quantities.total_fluxes()
         matched = matched_fluxes(bands, state, layout, quantities, matrix, base_index)
-        covariance = sums @ matrix @ sums.T + wings
-        return cls(state.galaxy_flux[:, state.target].sum(axis=1), covariance, *matched)
+        profile = sums @ matrix @ sums.T
+        total = state.galaxy_flux[:, state.target].sum(axis=1)
+        return cls(total, profile, profile + wings, *matched)
 
     def of_band(self, band):
         """Fields of `galstep.records.BandFit`."""
@@ -273,7 +278,7 @@ class _GalaxyNumbers:
 
         return dict(
             flux=float(self.total[band]),
-            flux_err=error(self.total_covariance),
+            flux_err=error(self.profile_covariance),
             matched_flux=float(self.matched[band]),
             matched_flux_err=error(self.matched_covariance),
             matched_radius=self.radius,

@@ -66,3 +66,13 @@ def test_the_components_error_is_the_totals(band):
     unknown = replace(base_with(GALAXY.to_vector()).sersic[0], covariance=np.full((7, 7), np.nan))
     base = replace(base_with(GALAXY.to_vector()), sersic=(unknown,))
     assert forced(band, base).flux_err < own.flux_err
+
+
+def test_the_total_has_the_shapes_error_too(band):
+    covariance = np.zeros((7, 7))
+    covariance[2, 2] = 0.05**2
+    known = forced(band, base_with(GALAXY.to_vector(), covariance))
+    exact = forced(band, base_with(GALAXY.to_vector(), np.zeros((7, 7))))
+    share = known.flux_err**2 - exact.flux_err**2
+    assert share > 0
+    assert known.total_flux_err**2 - exact.total_flux_err**2 == pytest.approx(share, rel=1e-3)
