@@ -238,7 +238,8 @@ class BandFit:
     base. ``sersic`` holds the profiles of all galaxies, the target's first (`target`,
     `companions`). ``flux`` is the total of the target's components; ``total_flux`` adds its
     ``knots``, sources that are point-like and count as its light, which together hold
-    ``knot_flux``; its error knows what the division into stars and knots cannot know.
+    ``knot_flux``; its error knows what the division into stars and knots cannot know, and
+    what no profile knows of the wings, which ``flux_err``, that along the profiles, does not.
     ``stars`` lists stars only. ``core_star_share`` is the light of the point-like sources
     within the galaxy beyond what the rest of the frame predicts, over the total:
     ``n_core_found`` were found there, ``n_core_expected`` are (NaN where nobody looked).

@@ -68,7 +68,7 @@ _SERSIC = (
     *_with_error("ellip", "", "ellipticity 1 - b/a"),
     *_with_error("theta", "rad", "angle of the major axis, counter-clockwise from +x"),
     *_with_error("amplitude", "image", "surface brightness at r_eff"),
-    *_with_error("flux", FLUX, "total to infinity"),
+    *_with_error("flux", FLUX, "total to infinity, its error along the profile"),
     *_with_error("mag_ab", "mag", f"total, {_MAG_TEXT}"),
     Column("mag_ab_limit", "mag", f"upper limit, {_LIMIT_TEXT}"),
     Column("chi2_reduced", "", "reduced chi-squared of the fit of this filter"),
