@@ -13,8 +13,6 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-import numpy as np
-
 from galstep.core.detection.core_star import ladder_cost
 from galstep.core.detection.ladder import run_ladder
 from galstep.core.fitting.companions import target_first, with_companions, with_wide_peaks
@@ -29,6 +27,8 @@ from galstep.core.fitting.wide_peaks import wide_peaks
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    import numpy as np
+
     from galstep.core.detection.ladder_options import LadderOptions, LadderResult
     from galstep.core.engine.bounds import ShapeBounds
     from galstep.core.engine.freedom import Freedom
@@ -42,9 +42,6 @@ CLOSED = 0.1
 # Nothing so near to the centre (FWHM) is taken for a star in that scene: a bulge of one
 # FWHM that a disc's profile leaves is as sharp as a star.
 CORE_IN_FWHM = 1.5
-# A centre that has moved by more asks for a ladder that was never closed: of 48 galaxies of
-# the truth sets one irregular and one faint galaxy under stars do.
-AWAY_IN_FWHM = 1.1
 # Passes of the ladders that go on from there.
 RESUMED = 4
 # r_eff, ellipticity (two) and n of a second component, and its flux in the one band.
@@ -96,14 +93,9 @@ def galaxy_then_stars(
         if renamed is not state:
             closed = run_ladder(closed.bands, renamed, freedom, closed_options, bounds, base)
     # what is bright outside is known by now
-    every = options
     options = replace(options, thresholds=options.thresholds[-RESUMED:])
     given = freedom, options, bounds, base
     one = run_ladder(closed.bands, closed.solution.state, *given)
-    if _drawn_away(bands[0], start, one.solution.state):
-        opened = run_ladder(bands, start, freedom, every, bounds, base)
-        cost = ladder_cost(opened, one.bands, freedom)
-        one = opened if cost < ladder_cost(one, one.bands, freedom) else one
     if two != "auto" or start.target.sum() != 1:
         return one
     fit = with_second_component(closed.bands, closed.solution, freedom, bounds)
@@ -114,12 +106,3 @@ def galaxy_then_stars(
         return one
     price = ladder_cost(other, one.bands, freedom) + PENALTY * N_COMPONENT
     return other if price < ladder_cost(one, one.bands, freedom) else one
-
-
-def _drawn_away(band, start, state):
-    """Whether the target's centre is no longer where the robust fit had it.
-
-    Bright stars that a closed scene leaves within a faint galaxy draw it to themselves.
-    """
-    moved = np.hypot(*(state.shapes[0, :2] - start.shapes[0, :2]))
-    return bool(moved > AWAY_IN_FWHM * band.fwhm_in_scene)

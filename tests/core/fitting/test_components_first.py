@@ -4,9 +4,7 @@ import numpy as np
 import pytest
 from engine_scenes import bands_of, effective_psf
 
-from galstep.core.detection.ladder import LadderOptions, run_ladder
 from galstep.core.engine.scene import make_band
-from galstep.core.fitting import components_first
 from galstep.core.fitting.fits import fit_base
 from galstep.core.fitting.galaxy_first import robust_galaxy_fit
 from galstep.core.psf.effective import EffectivePSF
@@ -79,24 +77,3 @@ def test_a_sersic_galaxy_keeps_its_one_profile(seed):
     assert fit.sersic[0].flux == pytest.approx(
         synthetic.truth.fluxes[NAME], abs=4 * fit.sersic[0].flux_err
     )
-
-
-@pytest.mark.parametrize("away", [False, True])
-def test_a_target_that_was_drawn_away_is_fitted_in_an_open_scene_too(monkeypatch, away):
-    """Stars that a closed scene leaves within a faint galaxy may draw it to themselves."""
-    synthetic = make_scene(2, (81, 81), 8, (NAME,), snr=150.0)
-    (band,) = bands_of(synthetic)
-    begun = []
-
-    def noted(bands, state, freedom, options, *others):
-        begun.append((state.n_stars, options.structure))
-        return run_ladder(bands, state, freedom, options, *others)
-
-    monkeypatch.setattr(components_first, "run_ladder", noted)
-    monkeypatch.setattr(components_first, "AWAY_IN_FWHM", -1.0 if away else np.inf)
-    first = robust_galaxy_fit(band.data, band.mask, band.sigma, band.star_renderer.psf)
-    (fit,) = fit_base(band, first).fits
-    without_stars = [structure for n_stars, structure in begun if n_stars == 0]
-    assert without_stars[0] == components_first.CLOSED
-    assert (LadderOptions().structure in without_stars) == away
-    assert fit.flux == pytest.approx(synthetic.truth.fluxes[NAME], rel=0.1)
