@@ -121,3 +121,28 @@ def test_a_scene_without_sources_is_left_alone(clumpy):
     assert scene_membership(none) is None
     measured = measure_scene(none, PINNED_GALAXY, "jointfit", BOUNDS)
     assert with_knots(measured, none) is measured
+
+
+def test_what_lies_far_from_the_target_is_no_piece_of_it():
+    """Another galaxy in the corner, without a profile: bright there, where the target is not."""
+    small = replace(GALAXY, r_eff=4.0)
+    synthetic = make_scene(
+        7, (91, 91), 10, FILTERS, sersic=small, snr=500, star_separation=5, star_snr=(25, 200)
+    )
+    bands = bands_of(synthetic)
+    state, fluxes = true_state(synthetic, bands), []
+    rng = np.random.default_rng(3)
+    x, y = 80 + 6 * rng.normal(size=25), 10 + 6 * rng.normal(size=25)
+    yy, xx = np.indices((91, 91))
+    blob = np.exp(-((xx - 80) ** 2 + (yy - 10) ** 2) / (2 * 8.0**2))
+    for i, band in enumerate(bands):
+        flux = np.full(25, 60 * band.sigma * np.sqrt(band.star_renderer.psf.noise_area))
+        image = 40 * band.sigma * blob + band.star_renderer.render(band.shape, x, y, flux)
+        bands[i] = replace(band, data=band.data + image, log_wavelength=[-0.5, 0.0, 0.6][i])
+        fluxes.append(flux)
+    n_stars = state.n_stars
+    state = state.with_stars(x, y, np.array(fluxes))
+    result = run_ladder(bands, state, PINNED_GALAXY, LISTED, BOUNDS)
+    membership = scene_membership(result)
+    assert not membership.inside[n_stars:].any()
+    assert (membership.star_probability[n_stars:] == 1).all()
