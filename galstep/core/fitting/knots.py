@@ -123,14 +123,14 @@ def _target_light(band, index, result):
     ring = np.digitize(radius, edges) - 1
     profile = np.array([median(light[good & (ring == k)]) for k in range(len(edges))])
     known = np.isfinite(profile)
+    # farther out what is bright is another galaxy's
+    near = radius < REACH * np.exp(state.shapes_in(band)[own, 2].max()) * band.scale
     if not known.any():
-        return np.maximum(model, 0.0)
+        return np.where(near, np.maximum(model, 0.0), 0.0)
     far = good & (radius > np.quantile(radius, FAR))
     level = max(median(light[far]), 0.0) if far.any() else 0.0
     profile = np.interp(radius, edges[known] + step / 2, profile[known] - level)
-    # farther out what is bright is another galaxy's
-    reach = REACH * np.exp(state.shapes_in(band)[own, 2].max()) * band.scale
-    return np.where(radius < reach, np.maximum(np.maximum(model, profile), 0.0), 0.0)
+    return np.where(near, np.maximum(np.maximum(model, profile), 0.0), 0.0)
 
 
 def _membership(bands, state, errors, lights, evidence):

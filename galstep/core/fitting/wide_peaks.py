@@ -10,6 +10,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 import numpy as np
+from astropy.stats import gaussian_fwhm_to_sigma
 from scipy.ndimage import gaussian_filter, maximum_filter, median_filter
 
 from galstep.core.fitting.galaxy_first import guess_galaxy
@@ -26,7 +27,6 @@ __all__ = ["wide_peaks"]
 # A median over a square of two FWHM leaves little of a star's peak, below a tenth (the bright
 # ones' wings), and half of that of a galaxy with an r_eff of 1.5 FWHM and more.
 MEDIAN_FWHM, MIN_LEFT = 2.0, 0.35
-FWHM_OF_SIGMA = np.sqrt(8 * np.log(2))
 # What is left is smoothed by a Gaussian of this sigma; a peak stands out by so many of its
 # scatters, and above its surroundings of so many FWHM.
 SMOOTH_FWHM, PEAK_SIGMA, APART_FWHM = 1.0, 8.0, 4.0
@@ -63,7 +63,7 @@ def wide_peaks(band: SceneBand, state: SceneState, sought: Sequence[float]) -> l
     side = 2 * int(np.ceil(0.5 * MEDIAN_FWHM * fwhm)) + 1
     rest = np.where(band.mask, 0.0, rest)
     smooth = gaussian_filter(median_filter(rest, side), SMOOTH_FWHM * fwhm)
-    sharp = maximum_filter(gaussian_filter(rest, fwhm / FWHM_OF_SIGMA), side)
+    sharp = maximum_filter(gaussian_filter(rest, fwhm * gaussian_fwhm_to_sigma), side)
     ground = smooth[~band.mask]
     smooth = smooth - median(ground)
     around = 2 * int(np.ceil(0.5 * APART_FWHM * fwhm)) + 1
