@@ -188,17 +188,22 @@ class _BandProblem:
         if not len(self.modes):
             return None
         image = self.modes.image(self.coefficients)
-        error = self._flux_error()
         return BandStructure(
-            self.modes.order, self.coefficients, self.precision, self.n_determined, image, error
+            self.modes.order,
+            self.coefficients,
+            self.precision,
+            self.n_determined,
+            image,
+            *self._flux_response(),
         )
 
-    def _flux_error(self):
-        """What the modes add to the error of the flux, the shapes as they are.
+    def _flux_response(self):
+        """What the data say of the modes, and how the flux goes with them, the shapes as they are.
 
         With A the modes' matrix and its prior, C that of modes and other linear columns, D
         these alone, and g and h the sums of both, the variance of g c + h F is that of the
-        others alone plus u' (A - C D^-1 C')^-1 u, u = g - C D^-1 h.
+        others alone plus u' (A - C D^-1 C')^-1 u, u = g - C D^-1 h. The prior is added to A
+        later (`BandStructure.flux_error`).
         """
         own = self.others[self.linear != 0]
         weighted = own * self.weighted
@@ -210,5 +215,4 @@ class _BandProblem:
         solved = np.linalg.solve(inner, np.column_stack([across, flux]))
         matrix = self.modes.products(self.weighted) - across.T @ solved[:, :-1]
         sums = self.modes.sums(np.ones((1, len(self.residual))))[0] - across.T @ solved[:, -1]
-        variance = sums @ np.linalg.solve(matrix + np.diag(self.precision), sums)
-        return float(np.sqrt(max(variance, 0.0)))
+        return matrix, sums

@@ -2,19 +2,9 @@
 
 A galaxy that no profile stands for is taken for a clump of stars, 40 to 60 of them if it
 is large, and drives the target's own fit if it is near. So before anything else is made of
-a scene, each clump of its stars is tried as a galaxy (`galstep.core.fitting.local_galaxy`).
-It is one if
-
-* one profile, of seven parameters, leaves a *lower* chi2 than all the stars it replaces, of
-  three each. Stars that are stars do not let themselves be replaced: their light is in
-  points. In 24 frames of known truth nothing outside the target did but galaxies;
-* what the parameters must be worth is paid, by chi2 and by how improbable so many stars so
-  close together are (both are logarithms of a probability);
-* it is resolved, and neither a needle (two stars) nor all cusp or as large as the frame;
-* it lies outside the target's own light: beyond 1.5 r_eff, and there it outshines the
-  target. What the target has within, arms, rings and knots, is its structure. Up to 3 r_eff
-  the target's outskirts may clump too, and the evidence must be beyond doubt: that of a
-  galaxy as large as the pair's second is thirty times what is asked for there.
+a scene, each clump of its stars is tried as a galaxy
+(`galstep.core.fitting.companion_trials`), and what passes is fitted with the frame, which
+decides.
 """
 
 from __future__ import annotations
@@ -24,12 +14,14 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from galstep.core.detection.core_star import PER_STAR, scene_cost
+from galstep.core.detection.core_star import scene_cost
 from galstep.core.detection.ladder import run_ladder
-from galstep.core.fitting.local_galaxy import galaxy_for_stars
-from galstep.core.fitting.model_choice import PENALTY
-from galstep.core.fitting.star_clumps import star_clumps, target_radius
-from galstep.core.measurement.near_companions import REACH
+from galstep.core.fitting.companion_trials import (
+    MAX_COMPANIONS,
+    PRICE,
+    companion_clumps,
+    has_a_shape,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -38,12 +30,9 @@ if TYPE_CHECKING:
     from galstep.core.engine.bounds import ShapeBounds
     from galstep.core.engine.freedom import Freedom
     from galstep.core.engine.scene import SceneBand, SceneState
-    from galstep.core.engine.solve import Solution
-    from galstep.core.fitting.local_galaxy import LocalGalaxy
     from galstep.records import SersicParams
 
 __all__ = [
-    "companion_clumps",
     "target_first",
     "with_companions",
     "with_given",
@@ -51,113 +40,11 @@ __all__ = [
     "with_wide_peaks",
 ]
 
-# Radii of a clump in FWHM: of a galaxy of about that size, and of a large one.
-RADII_FWHM = (2.5, 6.0)
-# No clump so close to the target (r_eff): a ring, arms, a bar's ends.
-OUTSIDE_R_EFF = 1.5
-# So close the evidence must be worth more than a star.
-NEAR_R_EFF, NEAR_EVIDENCE = REACH, PER_STAR
-# A star in the middle of a clump that is tried has at least this S/N.
-MIN_STAR_SNR = 6.0
-# The least r_eff of a companion (FWHM): below it a galaxy is a pair of stars.
-MIN_R_EFF_FWHM = 0.4
-# Modulus of (e1, e2): 0.8 is an axis ratio of 0.11.
-MAX_ELLIPTICITY = 0.8
-MIN_SNR = 10.0
 # A companion's flux must be known to be there after the fit of the frame too.
 MIN_FITTED_SNR = 5.0
-# Shape (six) and flux.
-N_PARAMETERS = 7
-MAX_TRIALS, MAX_COMPANIONS = 40, 8
 # So often clumps are looked for: what a bright companion hid is seen beside it. And so often
 # the frame is fitted each time, the galaxies that did not last left out.
 MAX_ROUNDS, MAX_FITS = 3, 2
-# -2 ln of a probability per -log10 of it.
-PER_DEX = 2 * np.log(10)
-
-
-def companion_clumps(band: SceneBand, solution: Solution, bounds: ShapeBounds) -> list[LocalGalaxy]:
-    """Clumps of a scene's stars that are galaxies.
-
-    Parameters
-    ----------
-    band : `galstep.core.engine.scene.SceneBand`
-        In the scene's frame; the one in which companions are looked for.
-    solution : `galstep.core.engine.solve.Solution`
-    bounds : `galstep.core.engine.bounds.ShapeBounds`
-        Of the galaxies.
-
-    Returns
-    -------
-    list of `galstep.core.fitting.local_galaxy.LocalGalaxy`
-        What is clearest first, at most 8, no star in two of them.
-    """
-    state, residual = solution.state, solution.evaluation.residuals[0]
-    own = bounds.of_companions
-    trials = []
-    for clump, radius in _clumps(band, state):
-        trial = galaxy_for_stars(
-            band, residual, state, clump.members, (clump.x, clump.y), radius, own, clump.chance
-        )
-        if _is_galaxy(trial, band, solution, own):
-            trials.append(trial)
-    return _apart(sorted(trials, key=_evidence, reverse=True))
-
-
-def _clumps(band, state):
-    """(clump, radius) to be tried, the least probable first."""
-    noise = band.sigma * np.sqrt(band.noise_area_in_scene)
-    bright = state.star_flux[0] > MIN_STAR_SNR * noise
-    allowed = bright & (target_radius(state, state.x, state.y) > OUTSIDE_R_EFF)
-    n_pixels = np.count_nonzero(~band.mask)
-    found = {}
-    for radius in RADII_FWHM:
-        reach = radius * band.fwhm_in_scene
-        for clump in star_clumps(state, allowed, n_pixels, reach):
-            found.setdefault(clump.members.tobytes(), (clump, reach))
-    return sorted(found.values(), key=lambda pair: -pair[0].chance)[:MAX_TRIALS]
-
-
-def _evidence(trial):
-    """What is left of the evidence when all parameters are paid, in chi2."""
-    price = PENALTY * N_PARAMETERS - PER_STAR * len(trial.replaced)
-    return trial.gain - price + PER_DEX * trial.chance
-
-
-def _is_galaxy(trial, band, solution, bounds):
-    x, y = trial.shape[:2]
-    ny, nx = band.shape
-    if not (0 <= x < nx and 0 <= y < ny and trial.gain > 0 and trial.snr > MIN_SNR):
-        return False
-    galaxies = solution.evaluation.galaxies[0][:, 0]
-    light = np.tensordot(solution.state.galaxy_flux[0], galaxies, axes=1)
-    radius = float(target_radius(solution.state, x, y))
-    least = 0.0 if radius > NEAR_R_EFF else NEAR_EVIDENCE
-    outshines = trial.brightness > light[int(np.rint(y)) % ny, int(np.rint(x)) % nx]
-    convincing = radius > OUTSIDE_R_EFF and outshines and _evidence(trial) > least
-    cusp = trial.shape[5] > np.log(bounds.n[1]) - 1e-3
-    return bool(convincing and not cusp and _has_a_shape(trial.shape, band, bounds))
-
-
-def _has_a_shape(shape, band, bounds):
-    """Whether a profile is resolved, no needle, and does not fill the frame."""
-    smallest = np.log(MIN_R_EFF_FWHM * band.fwhm_in_scene)
-    resolved = smallest < shape[2] < np.log(bounds.r_eff[1]) - 1e-3
-    return bool(resolved and np.hypot(*shape[3:5]) < MAX_ELLIPTICITY)
-
-
-def _apart(trials):
-    """Of trials that share stars, or a centre, the first."""
-    kept, taken = [], np.zeros(0, dtype=int)
-    for trial in trials:
-        near = any(
-            np.hypot(*(trial.shape[:2] - other.shape[:2])) < 2 * np.exp(other.shape[2])
-            for other in kept
-        )
-        if not near and not np.isin(trial.replaced, taken).any():
-            kept.append(trial)
-            taken = np.concatenate([taken, trial.replaced])
-    return kept[:MAX_COMPANIONS]
 
 
 def with_profiles(state: SceneState, shapes: np.ndarray, flux: np.ndarray) -> SceneState:
@@ -299,8 +186,7 @@ def with_wide_peaks(
         )
         last = _lasting(other, len(peaks), bounds) & _outshining(other, len(peaks))
         if last.all():
-            price = PENALTY * N_PARAMETERS * len(peaks)
-            after = scene_cost(bands, other.solution.state, freedom) + price
+            after = scene_cost(bands, other.solution.state, freedom) + PRICE * len(peaks)
             return other if after < before else result
         peaks = [own for own, kept in zip(peaks, last, strict=True) if kept]
     return result
@@ -341,15 +227,21 @@ def with_companions(
         The same one where there is none. Each has a ``galaxy_id`` of its own.
     """
     for _ in range(MAX_ROUNDS):
-        found = companion_clumps(result.bands[0], result.solution, bounds)
         room = MAX_COMPANIONS + 1 - len(np.unique(result.solution.state.galaxy_id))
-        if not found[:room]:
+        found = _at_most(companion_clumps(result.bands[0], result.solution, bounds), room)
+        if not found:
             return result
-        other = _fitted(result, found[:room], freedom, options, bounds, base)
+        other = _fitted(result, found, freedom, options, bounds, base)
         if other is None:
             return result
         result = other
     return result
+
+
+def _at_most(found, count):
+    """The first of some trials that have no more profiles than this together."""
+    total = np.cumsum([len(trial) for trial in found])
+    return [trial for trial, n in zip(found, total, strict=True) if n <= count]
 
 
 def _fitted(result, found, freedom, options, bounds, base):
@@ -358,18 +250,17 @@ def _fitted(result, found, freedom, options, bounds, base):
     before = scene_cost(bands, state, freedom)
     for _ in range(MAX_FITS):
         gone = np.isin(np.arange(state.n_stars), np.concatenate([own.replaced for own in found]))
-        start = with_profiles(
-            state.select_stars(~gone),
-            np.array([own.shape for own in found]),
-            np.array([[own.flux for own in found]]),
-        )
+        shapes = np.concatenate([own.shapes for own in found])
+        flux = np.concatenate([own.flux for own in found])
+        start = with_profiles(state.select_stars(~gone), shapes, flux[None])
         other = run_ladder(bands, start, freedom, options, bounds, base)
-        last = _lasting(other, len(found), bounds)
+        last = _lasting(other, len(shapes), bounds)
         if last.all():
-            price = PENALTY * N_PARAMETERS * len(found)
-            after = scene_cost(bands, other.solution.state, freedom) + price
+            after = scene_cost(bands, other.solution.state, freedom) + PRICE * len(shapes)
             return other if after < before else None
-        found = [own for own, kept in zip(found, last, strict=True) if kept]
+        ends = np.cumsum([len(own) for own in found])
+        kept = [part.all() for part in np.split(last, ends[:-1])]
+        found = [own for own, lasted in zip(found, kept, strict=True) if lasted]
         if not found:
             return None
     return None
@@ -386,5 +277,5 @@ def _lasting(result, count, bounds):
         image = flux * solution.evaluation.galaxies[0][g, 0]
         snr = np.sign(flux) * np.sqrt(np.vdot(band.weight, image**2))
         on_frame = -0.5 <= shape[0] < nx - 0.5 and -0.5 <= shape[1] < ny - 0.5
-        last.append(on_frame and snr > MIN_FITTED_SNR and _has_a_shape(shape, band, own))
+        last.append(on_frame and snr > MIN_FITTED_SNR and has_a_shape(shape, band, own))
     return np.array(last)

@@ -1,7 +1,7 @@
-"""One galaxy in the place of some stars, tried on a cutout of one band.
+"""Galaxies in the place of some stars, tried on a cutout of one band.
 
 What surrounds the place, the target and all far stars, is taken off as it was fitted. Of
-the cutout two models are fitted: all stars, and a free Sersic profile with the stars that
+the cutout two models are fitted: all stars, and free Sersic profiles with the stars that
 remain. That costs milliseconds where a fit of the frame costs a second.
 """
 
@@ -20,7 +20,7 @@ from galstep.core.engine.solve import fit_scene
 if TYPE_CHECKING:
     from galstep.core.engine.scene import SceneBand
 
-__all__ = ["LocalGalaxy", "galaxy_for_stars"]
+__all__ = ["LocalFit", "galaxies_for_stars"]
 
 # The cutout reaches so many FWHM beyond the stars that are replaced.
 MARGIN_FWHM = 5.0
@@ -32,46 +32,49 @@ FIRST_ITERATIONS, HOPELESS = 4, 60.0
 
 
 @dataclass(frozen=True, eq=False)
-class LocalGalaxy:
-    """A galaxy that was fitted in the place of stars.
+class LocalFit:
+    """One galaxy or more that were fitted in the place of stars.
 
     Parameters
     ----------
-    shape : (6,) array
-        Shape vector in the scene's frame.
-    flux : float
-    snr : float
-        Of that flux by itself.
+    shapes : (k, 6) array
+        Shape vectors in the scene's frame.
+    flux : (k,) array
+    snr : (k,) array
+        Of each flux by itself.
+    brightness : (k,) array
+        Light of each one's brightest pixel (image units).
     gain : float
         By how much chi2 is lower than with the stars.
     replaced : (n,) int array
         The stars.
     chance : float
         See `galstep.core.fitting.star_clumps.Clump`.
-    brightness : float
-        Light of its brightest pixel (image units).
     """
 
-    shape: np.ndarray
-    flux: float
-    snr: float
+    shapes: np.ndarray
+    flux: np.ndarray
+    snr: np.ndarray
+    brightness: np.ndarray
     gain: float
     replaced: np.ndarray
     chance: float
-    brightness: float
+
+    def __len__(self) -> int:
+        return len(self.shapes)
 
 
-def galaxy_for_stars(
+def galaxies_for_stars(
     band: SceneBand,
     residual: np.ndarray,
     state: SceneState,
     replaced: np.ndarray,
-    place: tuple[float, float],
+    places: np.ndarray,
     radius: float,
     bounds: ShapeBounds,
     chance: float = 0.0,
-) -> LocalGalaxy:
-    """Fit a galaxy in the place of some stars.
+) -> LocalFit:
+    """Fit galaxies in the place of some stars.
 
     Parameters
     ----------
@@ -81,46 +84,56 @@ def galaxy_for_stars(
         Data less the model of ``state``.
     state : `galstep.core.engine.scene.SceneState`
     replaced : int array
-        Indices of the stars that the galaxy replaces.
-    place : (x, y)
-        Where it starts.
+        Indices of the stars that the galaxies replace.
+    places : (k, 2) array
+        x and y where each starts.
     radius : float
-        How far the stars reach (pixels).
+        How far the stars reach from their places (pixels).
     bounds : `galstep.core.engine.bounds.ShapeBounds`
     chance : float, optional
         Handed on.
 
     Returns
     -------
-    LocalGalaxy
+    LocalFit
     """
-    half = int(np.ceil(radius + MARGIN_FWHM * band.fwhm_in_scene))
-    cut, stars, near, corner = _cutout(band, residual, state, place, half)
+    places = np.reshape(np.asarray(places, dtype=float), (-1, 2))
+    middle = places.mean(axis=0)
+    apart = np.hypot(*(places - middle).T).max()
+    half = int(np.ceil(apart + radius + MARGIN_FWHM * band.fwhm_in_scene))
+    cut, stars, near, corner = _cutout(band, residual, state, middle, half)
     gone = np.isin(near, replaced)
     with_stars = fit_scene([cut], stars, max_iterations=STAR_ITERATIONS, tolerance=TOLERANCE)
-    x, y = np.asarray(place) - corner
-    r_eff = min(START_R_EFF, 0.4 * radius)
-    shape = bounds.clip(np.array([x, y, np.log(r_eff), 0.0, 0.0, np.log(START_N)]))
-    kept = stars.select_stars(~gone)
-    start = SceneState.start([cut], [shape], [[stars.star_flux[0, gone].sum()]])
-    start = start.with_stars(kept.x, kept.y, kept.star_flux)
+    start = _start(cut, stars, gone, places - corner, radius, bounds)
     how: dict[str, Any] = dict(bounds=bounds, tolerance=TOLERANCE)
     fit = fit_scene([cut], start, max_iterations=FIRST_ITERATIONS, **how)
     if fit.chi2 < with_stars.chi2 + HOPELESS:
         reuse = fit.state, fit.evaluation
         fit = fit_scene([cut], fit.state, max_iterations=ITERATIONS, reuse=reuse, **how)
-    own, flux = fit.state.shapes[0].copy(), float(fit.state.galaxy_flux[0, 0])
-    image = flux * fit.evaluation.galaxies[0][0, 0]
-    own[:2] += corner
-    return LocalGalaxy(
-        shape=own,
-        flux=flux,
-        snr=float(np.sign(flux) * np.sqrt(np.vdot(cut.weight, image**2))),
+    flux = fit.state.galaxy_flux[0]
+    images = flux[:, None, None] * fit.evaluation.galaxies[0][:, 0]
+    shapes = fit.state.shapes.copy()
+    shapes[:, :2] += corner
+    return LocalFit(
+        shapes=shapes,
+        flux=flux.copy(),
+        snr=np.sign(flux) * np.sqrt((cut.weight * images**2).sum(axis=(1, 2))),
+        brightness=images.max(axis=(1, 2)),
         gain=float(with_stars.chi2 - fit.chi2),
         replaced=np.asarray(replaced),
         chance=chance,
-        brightness=float(image.max()),
     )
+
+
+def _start(cut, stars, gone, places, radius, bounds):
+    """Round galaxies at these places of the cutout, which share the light of the stars gone."""
+    r_eff = min(START_R_EFF, 0.4 * radius)
+    shapes = np.array(
+        [bounds.clip(np.array([x, y, np.log(r_eff), 0.0, 0.0, np.log(START_N)])) for x, y in places]
+    )
+    kept, light = stars.select_stars(~gone), stars.star_flux[0, gone].sum()
+    start = SceneState.start([cut], shapes, [np.full(len(shapes), light / len(shapes))])
+    return start.with_stars(kept.x, kept.y, kept.star_flux)
 
 
 def _cutout(band, residual, state, place, half):

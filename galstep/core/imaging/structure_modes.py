@@ -145,9 +145,11 @@ class BandStructure:
         How many coefficients the data determine, the prior not.
     image : (ny, nx) array
         The light that they add, image units.
-    flux_err : float
-        By how much the modes add to the error of the target's flux, profiles and modes
-        together, 1 sigma in quadrature; the noise of the pixels taken as independent.
+    information : (n_modes, n_modes) array
+        What the data say of the coefficients, everything else solved for: the inverse of
+        their covariance without the prior, the noise of the pixels taken as independent.
+    response : (n_modes,) array
+        By how much the target's flux, profiles and modes together, goes with each.
     """
 
     order: np.ndarray
@@ -155,7 +157,21 @@ class BandStructure:
     precision: np.ndarray
     n_determined: float
     image: np.ndarray
-    flux_err: float = 0.0
+    information: np.ndarray
+    response: np.ndarray
+
+    def flux_error(self, noise_corr: float = 1.0) -> float:
+        """By how much the modes add to the error of the target's flux, 1 sigma in quadrature.
+
+        Parameters
+        ----------
+        noise_corr : float, optional
+            Error of a sum of pixels over that in independent noise: the data say so much
+            less of the coefficients, and the prior bounds them then.
+        """
+        known = self.information / max(noise_corr, 1.0) ** 2 + np.diag(self.precision)
+        variance = self.response @ np.linalg.solve(known, self.response)
+        return float(np.sqrt(max(variance, 0.0)))
 
 
 def _radii(fwhm, outer):

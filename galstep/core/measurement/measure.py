@@ -143,12 +143,21 @@ def _core_seen(fit):
     return fit.matched_flux > FAINT_SNR * fit.matched_flux_err
 
 
-def _with_structure(fit, band):
+def _structure_errors(bands, noise_corr):
+    """What the structure adds to the error of each band's total.
+
+    Its modes are as wide as what correlates the pixels.
+    """
+    return np.array(
+        [
+            0.0 if band.structure is None else band.structure.flux_error(correlation)
+            for band, correlation in zip(bands, noise_corr, strict=True)
+        ]
+    )
+
+
+def _with_structure(fit, band, error):
     """A fit whose total holds the light of the structure, and its error that of the modes."""
-    if band.structure is None:
-        return fit
-    # the modes are as wide as what correlates the pixels
-    error = band.structure.flux_err * max(fit.noise_corr, 1.0)
     return replace(
         fit,
         total_flux=fit.flux + float(band.structure_light.sum()),
@@ -194,8 +203,9 @@ def measure_scene(
     star_id = state.numbered(first_star_id).star_id
     scaled = scaled_residuals(bands, evaluation)
     quantities, matrix, white = galaxy_covariance(bands, solution, covariance)
-    noise_corr = [_noise_correlation(quantities.flux(i), matrix, white) for i in range(len(bands))]
+    noise_corr = [_noise_correlation(quantities, i, matrix, white) for i in range(len(bands))]
     wings = wing_covariance(bands, solution, noise_corr)
+    structure_errors = _structure_errors(bands, noise_corr)
     layout = covariance.layout
     galaxy = _GalaxyNumbers.of(bands, state, layout, quantities, matrix, base_index, wings)
     flux_errors = _star_flux_errors(bands, state, covariance)
@@ -220,7 +230,7 @@ def measure_scene(
             pixel_map=band.pixel_map,
             **galaxy.of_band(i),
         )
-        fit = _with_structure(fit, band)
+        fit = _with_structure(fit, band, structure_errors[i])
         at_bound = _at_bound(bounds, state, band) if any(freedom.shape) else []
         flags, reason = _band_flags(
             state, i, fit, _masked_share(band, own), at_bound, solution.converged, result.limited
@@ -236,7 +246,7 @@ def measure_scene(
         ],
         stars=list(evaluation.stars),
         sky=[np.tensordot(state.sky[i], b.basis, axes=1) for i, b in enumerate(bands)],
-        flux_covariance=galaxy.total_covariance,
+        flux_covariance=galaxy.total_covariance + np.diag(structure_errors**2),
         matched_covariance=galaxy.matched_covariance,
         matched_radius=galaxy.radius,
         chi2=solution.chi2,
@@ -293,8 +303,9 @@ def _at_bound(bounds, state, band):
     return list(dict.fromkeys(name for shape in shapes for name in bounds.at_bound(shape)))
 
 
-def _noise_correlation(rows, matrix, white):
-    """Quoted over white error of the galaxy's flux, of its brightest-known component."""
+def _noise_correlation(quantities, band, matrix, white):
+    """Quoted over white error of the target's flux, of its brightest-known component."""
+    rows = np.arange(len(white))[quantities.flux(band)][quantities.target]
     variance = np.diag(matrix)[rows]
     return float(np.sqrt(np.max(np.maximum(variance, 0.0) / white[rows])))
 

@@ -82,6 +82,14 @@ class TestArms:
         total = again.state.galaxy_flux[0, 0] + found.image.sum()
         assert total == pytest.approx(light, rel=0.01)
 
+    def test_its_error_is_bounded_by_the_prior(self, arms):
+        _, _, (_, _, (found,)) = arms
+        errors = [found.flux_error(corr) for corr in (0.5, 1.0, 2.0, 16.0, 1e6)]
+        prior = np.sqrt((found.response**2 / found.precision).sum())
+        assert errors[0] == errors[1] < errors[2] < errors[3] < errors[4]
+        assert errors[2] < 2 * errors[1]
+        assert errors[4] == pytest.approx(prior, rel=1e-6)
+
     def test_a_structure_can_be_solved_again(self, arms):
         # the modes see the data as they were, with what was taken off put back
         synthetic, truth, (bands, fit, (found,)) = arms
