@@ -36,6 +36,7 @@ __all__ = [
     "target_first",
     "with_companions",
     "with_given",
+    "with_lasting",
     "with_profiles",
     "with_wide_peaks",
 ]
@@ -236,6 +237,43 @@ def with_companions(
             return result
         result = other
     return result
+
+
+def with_lasting(
+    result: LadderResult,
+    known: Sequence[int],
+    freedom: Freedom,
+    options: LadderOptions,
+    bounds: ShapeBounds,
+    base: Sequence[np.ndarray | None],
+) -> LadderResult:
+    """A fit of one band without the companions of which the open scene has left nothing.
+
+    Parameters
+    ----------
+    result : `galstep.core.detection.ladder.LadderResult`
+    known : sequence of int
+        ``galaxy_id`` of the target and of the galaxies that were given, which stay.
+    freedom, options, bounds, base
+        What it was made with, see `galstep.core.detection.ladder.run_ladder`.
+
+    Returns
+    -------
+    LadderResult
+        The same one where all of them last.
+    """
+    state = result.solution.state
+    kept = np.isin(state.galaxy_id, known) | _lasting(result, len(state.shapes), bounds)
+    if kept.all():
+        return result
+    start = replace(
+        state,
+        shapes=state.shapes[kept],
+        galaxy_flux=state.galaxy_flux[:, kept],
+        gradients=state.gradients[:, kept],
+        galaxy_id=state.galaxy_id[kept],
+    )
+    return run_ladder(result.bands, start, freedom, options, bounds, base)
 
 
 def _at_most(found, count):

@@ -13,9 +13,16 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
+import numpy as np
+
 from galstep.core.detection.core_star import ladder_cost
 from galstep.core.detection.ladder import run_ladder
-from galstep.core.fitting.companions import target_first, with_companions, with_wide_peaks
+from galstep.core.fitting.companions import (
+    target_first,
+    with_companions,
+    with_lasting,
+    with_wide_peaks,
+)
 from galstep.core.fitting.model_choice import (
     PENALTY,
     ordered,
@@ -26,8 +33,6 @@ from galstep.core.fitting.wide_peaks import wide_peaks
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
-
-    import numpy as np
 
     from galstep.core.detection.ladder_options import LadderOptions, LadderResult
     from galstep.core.engine.bounds import ShapeBounds
@@ -96,12 +101,19 @@ def galaxy_then_stars(
     options = replace(options, thresholds=options.thresholds[-RESUMED:])
     given = freedom, options, bounds, base
     one = run_ladder(closed.bands, closed.solution.state, *given)
-    if two != "auto" or start.target.sum() != 1:
+    best = one if two != "auto" else _as_many_components(one, closed, start, *given)
+    return with_lasting(best, np.unique(start.galaxy_id), *given)
+
+
+def _as_many_components(one, closed, start, freedom, options, bounds, base):
+    """The fit with one component, or that with two if it is worth its parameters."""
+    if start.target.sum() != 1:
         return one
     fit = with_second_component(closed.bands, closed.solution, freedom, bounds)
     if plays_the_sky(fit.state, bounds):
         return one
-    other = run_ladder(closed.bands, ordered(fit.state), *given)
+    state = ordered(fit.state)
+    other = run_ladder(closed.bands, state, freedom, options, bounds, base)
     if plays_the_sky(other.solution.state, bounds):
         return one
     price = ladder_cost(other, one.bands, freedom) + PENALTY * N_COMPONENT

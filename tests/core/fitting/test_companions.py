@@ -4,12 +4,19 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from engine_scenes import bands_of, with_galaxy
+from engine_scenes import bands_of, true_state, with_galaxy
 from scipy.stats import poisson
 
+from galstep.core.detection.ladder import run_ladder
+from galstep.core.detection.ladder_options import LadderOptions
 from galstep.core.engine.bounds import ShapeBounds
-from galstep.core.engine.scene import SceneState
-from galstep.core.fitting.companions import target_first, with_given, with_profiles
+from galstep.core.engine.scene import Freedom, SceneState
+from galstep.core.fitting.companions import (
+    target_first,
+    with_given,
+    with_lasting,
+    with_profiles,
+)
 from galstep.core.fitting.fits import fit_base, shape_bounds
 from galstep.core.fitting.galaxy_first import robust_galaxy_fit
 from galstep.core.fitting.star_clumps import star_clumps, target_radius
@@ -138,6 +145,21 @@ class TestGiven:
         assert list(started.galaxy_id) == [0, 1, 2]
         assert list(started.target) == [True, False, False]
         assert np.exp(started.shapes[2, 2]) == pytest.approx(0.1 * SHAPE[0])
+
+
+def test_what_the_open_scene_leaves_nothing_of_is_dropped(synthetic):
+    """A profile where nothing is goes; the target stays, and a galaxy that was given."""
+    (band,) = bands_of(synthetic)
+    start = true_state(synthetic, [band])
+    nothing = np.array([SersicParams(20.0, 80.0, 4.0, 1.0, 0.0, 0.0).to_vector()])
+    state = with_profiles(start, nothing, np.array([[-1e-3]]))
+    options = LadderOptions(thresholds=(), floor_passes=0)
+    how = Freedom(), options, shape_bounds(SHAPE), [None]
+    result = run_ladder([band], state, *how)
+    assert with_lasting(result, [0, 1], *how) is result
+    left = with_lasting(result, [0], *how).solution.state
+    assert left.galaxy_id.tolist() == [0]
+    assert left.shapes[0, :2] == pytest.approx([TARGET.x_0, TARGET.y_0], abs=0.1)
 
 
 class TestBounds:
