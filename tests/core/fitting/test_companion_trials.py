@@ -58,7 +58,7 @@ class TestTwoThatTouch:
         assert fit.flux == pytest.approx(np.array(SHARES) * touching[2], rel=0.12)
         for shape, truth in zip(fit.shapes, (FIRST, SECOND), strict=True):
             assert shape[:2] == pytest.approx([truth.x_0, truth.y_0], abs=0.1)
-            assert np.exp(shape[2]) == pytest.approx(truth.r_eff, rel=0.15)
+            assert np.exp(shape[2]) == pytest.approx(truth.r_eff, rel=0.2)
 
     def test_one_alone_spreads_over_the_other(self, touching):
         alone = tried(touching, [(FIRST.x_0, FIRST.y_0)], np.arange(50))
