@@ -60,6 +60,10 @@ class BandFlag(_DescribedFlag):
     UNRESOLVED = 16777216, "no wider than a star: a star may have been measured as a galaxy"
     SATURATED = 33554432, "pixels cut off at one value were found and masked"
     ELSEWHERE = 67108864, "the galaxy ended far from where it was looked for: another one, perhaps"
+    MODEL_DIFFERS = (
+        134217728,
+        "the model leaves a tenth of the light in the aperture, or has too much; see aper_flux",
+    )
 
 
 class StarFlag(_DescribedFlag):

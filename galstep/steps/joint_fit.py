@@ -47,7 +47,7 @@ class JointFit(GalStep):
     star_density = float(min=0, max=1, default=0.2)  # Largest number of stars per noise area of the sharpest PSF (1 / sum of P squared)
     star_colour_prior = boolean(default=True)   # Hold the stars within 2 r_eff of the galaxy to the colours of the frame's other stars, where there are 20 or more of these in three filters or more
     shape_freedom = option('pinned', 'r_eff', 'n', 'r_eff+n', 'all', 'auto', default='auto')  # What of the galaxy's shape changes with wavelength, linearly in its logarithm (all: ellipticity and angle too); auto: what lowers chi-squared, in the noise that there is, by more than 11 per parameter
-    fit_complex_model = option('false', 'true', 'auto', default='false')  # Give a galaxy that has one Sersic component a second with the same centre; auto: if it lowers chi-squared, in the noise that there is, by more than 11 per parameter. A galaxy to which BaseFit gave two keeps them
+    fit_complex_model = option('false', 'true', 'auto', default='false')  # Give a galaxy that has one Sersic component a second with the same centre; auto: if it lowers chi-squared, in the noise that there is, by more than 11 per parameter. A galaxy to which BaseFit gave two keeps them, unless all filters together show that one of them stands in for the sky: most of its light off the frame
     """
         + PRIOR_SPEC
     )

@@ -15,7 +15,12 @@ from galstep.core.fitting.fits import shape_bounds
 from galstep.core.fitting.galaxy_first import robust_galaxy_fit
 from galstep.core.fitting.gls import gls_result
 from galstep.core.fitting.knots import scene_membership, with_knots
-from galstep.core.fitting.model_choice import run_again, with_components, with_gradient
+from galstep.core.fitting.model_choice import (
+    run_again,
+    with_components,
+    with_gradient,
+    without_sky_player,
+)
 from galstep.core.fitting.registration_prior import registration_width
 from galstep.core.measurement.measure import measure_scene
 from galstep.core.noise.errors import pixel_sigma
@@ -177,6 +182,8 @@ def fit_joint(
     )
     first = replace(options, colour_prior=False, final=False)
     result = run_ladder(bands, state, freedom, first, bounds, base)
+    if two != "true":
+        result = without_sky_player(result, freedom, first, bounds, base)
     freedom = replace(freedom, registration_prior=registration_width(result))
     result = _with_colours_of_stars(result, freedom, options, bounds, base)
     result = with_components(result, freedom, options, bounds, base, two)

@@ -46,6 +46,7 @@ __all__ = [
     "with_components",
     "with_gradient",
     "with_second_component",
+    "without_sky_player",
 ]
 
 # Each parameter must lower chi2 by more than this: one in a thousand does by chance.
@@ -175,10 +176,51 @@ def plays_the_sky(state: SceneState, bounds: ShapeBounds) -> bool:
     Such a component stands in for an error of the sky, not for a part of the galaxy. The
     largest r_eff allowed is half of the frame (`ShapeBounds`), which is where it counts.
     """
+    return bool(min(_seen(state, bounds)) < MIN_IN_FRAME)
+
+
+def _seen(state, bounds):
+    """Share of the light of each of the target's components that the frame could show."""
     reach = bounds.r_eff[1]
     own = state.shapes[state.target]
-    seen = [enclosed_fraction(reach / np.exp(s[2]), np.exp(s[5])) for s in own]
-    return bool(min(seen) < MIN_IN_FRAME)
+    return [float(enclosed_fraction(reach / np.exp(s[2]), np.exp(s[5]))) for s in own]
+
+
+def without_sky_player(
+    result: LadderResult,
+    freedom: Freedom,
+    options: LadderOptions,
+    bounds: ShapeBounds,
+    base: Sequence[np.ndarray | None],
+) -> LadderResult:
+    """A fit whose target has no component that plays the sky beside another.
+
+    One band may show two components where all of them together, whose skies are free, show
+    one: see `plays_the_sky`.
+
+    Parameters
+    ----------
+    result, freedom, options, bounds, base
+        As for `with_components`.
+
+    Returns
+    -------
+    LadderResult
+        The same one, or the fit made again without the component.
+    """
+    state = result.solution.state
+    if state.target.sum() < 2 or not plays_the_sky(state, bounds):
+        return result
+    gone = np.flatnonzero(state.target)[int(np.argmin(_seen(state, bounds)))]
+    kept = np.arange(len(state.shapes)) != gone
+    state = replace(
+        state,
+        shapes=state.shapes[kept],
+        galaxy_flux=state.galaxy_flux[:, kept],
+        gradients=state.gradients[:, kept],
+        galaxy_id=state.galaxy_id[kept],
+    )
+    return run_again(result, state, freedom, options, bounds, base)
 
 
 def _split(state, start, bounds):

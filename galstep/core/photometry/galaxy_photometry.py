@@ -11,6 +11,7 @@ from galstep.core.photometry.aperture_covariance import flux_covariances
 from galstep.core.photometry.aperture_light import GalaxyLight
 from galstep.core.photometry.aperture_photometry import ApertureImages, BandPhotometer
 from galstep.core.photometry.psf_matching import blurred_correction
+from galstep.core.photometry.unmodelled_light import with_unmodelled_light
 from galstep.exceptions import GalstepError
 from galstep.pixel_map import PixelMap
 from galstep.records import BandFit
@@ -113,7 +114,10 @@ def measure_galaxy(
                 correction, reason = _by_kernel(bands[reference], band, ellipse, settings)
             found = photometer.measure(aperture, kind, correction)
             measured[name].append(_with_reason(found, reason))
-        measured[name] = _never_falling(measured[name])
+        measured[name] = [
+            replace(found, flux=with_unmodelled_light(found.flux, band.images))
+            for found in _never_falling(measured[name])
+        ]
     components = {name: band.fit.sersic for name, band in bands.items()}
     maps = {name: band.pixel_map for name, band in bands.items()}
     result = {name: [] for name in bands}

@@ -16,6 +16,7 @@ from galstep.core.fitting.model_choice import (
     gradient_of,
     with_components,
     with_gradient,
+    without_sky_player,
 )
 from galstep.exceptions import ParameterError
 from galstep.records import SersicParams
@@ -134,6 +135,31 @@ class TestTwoComponents:
         ]
         pixels = 3 * 81 * 81
         assert chi2[1] == pytest.approx(pixels, rel=0.03) and chi2[0] > 1.1 * pixels
+
+    def test_one_that_plays_the_sky_is_left_out(self):
+        synthetic = scene("pinned")
+        result, base = fitted(synthetic)
+        state = result.solution.state
+        sky = replace(GALAXY, r_eff=BOUNDS.r_eff[1], n=4.0).to_vector()
+        flux = state.galaxy_flux
+        state = replace(
+            state,
+            shapes=np.concatenate([state.shapes, [sky]]),
+            galaxy_flux=np.concatenate([flux, 2 * flux], axis=1),
+            gradients=np.zeros((0, 2, 6)),
+            galaxy_id=np.zeros(2, dtype=int),
+        )
+        solution = replace(result.solution, state=state)
+        how = Freedom(), AS_LISTED, BOUNDS, base
+        left = without_sky_player(replace(result, solution=solution), *how).solution.state
+        assert left.target.tolist() == [True]
+        assert np.exp(left.shapes[0, 2]) == pytest.approx(GALAXY.r_eff, rel=0.05)
+        truth = [synthetic.truth.fluxes[name] for name in FILTERS]
+        assert left.galaxy_flux[:, 0] == pytest.approx(truth, rel=0.02)
+
+    def test_two_within_the_frame_stay_two(self, both):
+        _, two, _ = both
+        assert without_sky_player(two, Freedom(), AS_LISTED, BOUNDS, None) is two
 
     @pytest.mark.parametrize("seed", range(4))
     def test_one_component_stays_one(self, seed):
