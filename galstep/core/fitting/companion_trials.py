@@ -34,7 +34,7 @@ if TYPE_CHECKING:
     from galstep.core.engine.solve import Solution
     from galstep.core.fitting.local_galaxy import LocalFit
 
-__all__ = ["MAX_COMPANIONS", "PRICE", "companion_clumps", "has_a_shape"]
+__all__ = ["MAX_COMPANIONS", "PRICE", "companion_clumps", "has_a_shape", "near_frame"]
 
 # Radii of a clump in FWHM: of a galaxy of about that size, and of a large one.
 RADII_FWHM = (2.5, 6.0)
@@ -47,6 +47,9 @@ MIN_STAR_SNR = 6.0
 # The least r_eff of a companion (FWHM): below it a galaxy is a pair of stars. One of two that
 # touch may be all cusp, if it is resolved: what its neighbour hides bends its outer profile.
 MIN_R_EFF_FWHM, MIN_CUSP_FWHM = 0.4, 0.7
+# Mean light within the r_eff of a galaxy that fills the frame, in sigma of a pixel: no error of
+# the sky comes near it.
+BRIGHT_SIGMA = 3.0
 # Modulus of (e1, e2): 0.8 is an axis ratio of 0.11.
 MAX_ELLIPTICITY = 0.8
 MIN_SNR = 10.0
@@ -148,29 +151,50 @@ def _are_galaxies(trial, band, solution, bounds):
     galaxies = solution.evaluation.galaxies[0][:, 0]
     light = np.tensordot(solution.state.galaxy_flux[0], galaxies, axes=1)
     ny, nx = band.shape
-    for shape, snr, brightness in zip(trial.shapes, trial.snr, trial.brightness, strict=True):
-        x, y = shape[:2]
-        if not (0 <= x < nx and 0 <= y < ny and snr > MIN_SNR):
+    each = zip(trial.shapes, trial.flux, trial.snr, trial.brightness, strict=True)
+    for shape, flux, snr, brightness in each:
+        if not (near_frame(shape, band) and snr > MIN_SNR):
             return False
+        x, y = shape[:2]
         radius = float(target_radius(solution.state, x, y))
         least = 0.0 if radius > NEAR_R_EFF else NEAR_EVIDENCE
-        outshines = brightness > light[int(np.rint(y)) % ny, int(np.rint(x)) % nx]
+        ix, iy = (int(np.clip(np.rint(v), 0, n - 1)) for v, n in ((x, nx), (y, ny)))
+        outshines = brightness > light[iy, ix]
         convincing = radius > OUTSIDE_R_EFF and outshines and _evidence(trial) > least
         cusp = shape[5] > np.log(bounds.n[1]) - 1e-3
         if len(trial) > 1:
             cusp = cusp and shape[2] < np.log(MIN_CUSP_FWHM * band.fwhm_in_scene)
-        if not convincing or cusp or not has_a_shape(shape, band, bounds):
+        if not convincing or cusp or not has_a_shape(shape, flux, band, bounds):
             return False
     return True
 
 
-def has_a_shape(shape: np.ndarray, band: SceneBand, bounds: ShapeBounds) -> bool:
-    """Whether a profile is resolved, no needle, and does not fill the frame.
+def near_frame(shape: np.ndarray, band: SceneBand) -> bool:
+    """Whether a profile's centre is on the frame, or off it by less than its r_eff.
 
     Parameters
     ----------
     shape : (6,) array
         Shape vector.
+    band : `galstep.core.engine.scene.SceneBand`
+
+    Returns
+    -------
+    bool
+    """
+    x, y, reach = shape[0], shape[1], np.exp(shape[2])
+    ny, nx = band.shape
+    return bool(-reach < x < nx - 1 + reach and -reach < y < ny - 1 + reach)
+
+
+def has_a_shape(shape: np.ndarray, flux: float, band: SceneBand, bounds: ShapeBounds) -> bool:
+    """Whether a profile is resolved, no needle, and does not play the sky.
+
+    Parameters
+    ----------
+    shape : (6,) array
+        Shape vector.
+    flux : float
     band : `galstep.core.engine.scene.SceneBand`
     bounds : `galstep.core.engine.bounds.ShapeBounds`
         Of companions.
@@ -178,10 +202,14 @@ def has_a_shape(shape: np.ndarray, band: SceneBand, bounds: ShapeBounds) -> bool
     Returns
     -------
     bool
+        One of the largest r_eff allowed is no sky if half of its light is bright.
     """
-    smallest = np.log(MIN_R_EFF_FWHM * band.fwhm_in_scene)
-    resolved = smallest < shape[2] < np.log(bounds.r_eff[1]) - 1e-3
-    return bool(resolved and np.hypot(*shape[3:5]) < MAX_ELLIPTICITY)
+    r_eff, e = np.exp(shape[2]), np.hypot(*shape[3:5])
+    area = np.pi * r_eff**2 * (1 - e) / (1 + e)
+    wide = shape[2] >= np.log(bounds.r_eff[1]) - 1e-3
+    bright = flux / 2 > BRIGHT_SIGMA * band.sigma * area
+    resolved = r_eff > MIN_R_EFF_FWHM * band.fwhm_in_scene
+    return bool(resolved and (bright or not wide) and e < MAX_ELLIPTICITY)
 
 
 def _apart(trials):

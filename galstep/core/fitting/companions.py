@@ -21,6 +21,7 @@ from galstep.core.fitting.companion_trials import (
     PRICE,
     companion_clumps,
     has_a_shape,
+    near_frame,
 )
 
 if TYPE_CHECKING:
@@ -308,12 +309,11 @@ def _lasting(result, count, bounds):
     """Which of the last profiles are galaxies after the fit of the frame."""
     band, solution = result.bands[0], result.solution
     state, own = solution.state, bounds.of_companions
-    ny, nx = band.shape
     last = []
     for g in range(len(state.shapes) - count, len(state.shapes)):
         shape, flux = state.shapes[g], state.galaxy_flux[0, g]
         image = flux * solution.evaluation.galaxies[0][g, 0]
         snr = np.sign(flux) * np.sqrt(np.vdot(band.weight, image**2))
-        on_frame = -0.5 <= shape[0] < nx - 0.5 and -0.5 <= shape[1] < ny - 0.5
-        last.append(on_frame and snr > MIN_FITTED_SNR and has_a_shape(shape, band, own))
+        seen = near_frame(shape, band) and snr > MIN_FITTED_SNR
+        last.append(seen and has_a_shape(shape, flux, band, own))
     return np.array(last)

@@ -182,12 +182,14 @@ def fit_joint(
     )
     first = replace(options, colour_prior=False, final=False)
     result = run_ladder(bands, state, freedom, first, bounds, base)
-    if two != "true":
-        result = without_sky_player(result, freedom, first, bounds, base)
     freedom = replace(freedom, registration_prior=registration_width(result))
     result = _with_colours_of_stars(result, freedom, options, bounds, base)
+    if two != "true":
+        result = without_sky_player(result, freedom, options, bounds, base)
     result = with_components(result, freedom, options, bounds, base, two)
     result, freedom, name = with_gradient(result, freedom, options, bounds, base, shape_freedom)
+    if two != "true":
+        result = without_sky_player(result, freedom, options, bounds, base)
     if gls:
         result = gls_result(result, freedom, bounds)
     first_star_id = int(star_id.max(initial=0)) + 1

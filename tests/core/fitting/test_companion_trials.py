@@ -9,7 +9,7 @@ from engine_scenes import bands_of, truth_without_stars, with_galaxy
 from galstep.core.engine.bounds import ShapeBounds
 from galstep.core.engine.solve import fit_scene
 from galstep.core.fitting import companion_trials
-from galstep.core.fitting.companion_trials import companion_clumps, has_a_shape
+from galstep.core.fitting.companion_trials import companion_clumps, has_a_shape, near_frame
 from galstep.core.fitting.local_galaxy import galaxies_for_stars
 from galstep.records import SersicParams
 from galstep.testing import make_scene
@@ -97,5 +97,18 @@ def test_what_has_a_shape():
     needle = replace(good, ellip=0.95)
     point = replace(good, r_eff=0.3 * band.fwhm_in_scene)
     wide = replace(good, r_eff=BOUNDS.r_eff[1])
-    answers = [has_a_shape(p.to_vector(), band, BOUNDS) for p in (good, needle, point, wide)]
-    assert answers == [True, False, False, False]
+    shapes = [p.to_vector() for p in (good, needle, point, wide)]
+    sky = 1.0 * band.sigma * np.pi * wide.r_eff**2
+    assert [has_a_shape(v, sky, band, BOUNDS) for v in shapes] == [True, False, False, False]
+    # a bright galaxy that is as large as allowed is one all the same
+    assert has_a_shape(shapes[-1], 10 * sky, band, BOUNDS)
+
+
+@pytest.mark.parametrize(
+    ("x", "y", "near"),
+    [(0.0, 30.0, True), (-4.0, 30.0, True), (-6.0, 30.0, False), (30.0, 64.0, True)],
+)
+def test_near_the_frame(x, y, near):
+    """Its centre may be off by less than its r_eff, which is 5 pixels here."""
+    (band,) = bands_of(make_scene(5, (61, 61), 0, ("F150W",), snr=50.0))
+    assert near_frame(replace(FIRST, x_0=x, y_0=y).to_vector(), band) is near
