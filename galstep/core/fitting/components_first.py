@@ -18,8 +18,8 @@ from galstep.core.detection.ladder import run_ladder
 from galstep.core.fitting.companions import target_first, with_companions, with_wide_peaks
 from galstep.core.fitting.model_choice import (
     PENALTY,
+    is_no_part,
     ordered,
-    plays_the_sky,
     with_second_component,
 )
 from galstep.core.fitting.wide_peaks import wide_peaks
@@ -99,10 +99,10 @@ def galaxy_then_stars(
     if two != "auto" or start.target.sum() != 1:
         return one
     fit = with_second_component(closed.bands, closed.solution, freedom, bounds)
-    if plays_the_sky(fit.state, bounds):
+    if is_no_part(fit.state, bounds):
         return one
     other = run_ladder(closed.bands, ordered(fit.state), *given)
-    if plays_the_sky(other.solution.state, bounds):
+    if is_no_part(other.solution.state, bounds):
         return one
     price = ladder_cost(other, one.bands, freedom) + PENALTY * N_COMPONENT
     return other if price < ladder_cost(one, one.bands, freedom) else one
