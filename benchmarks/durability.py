@@ -336,6 +336,8 @@ def main(arguments=None):
     parser.add_argument("--quick", action="store_true", help="every fourth write")
     parser.add_argument("--ext", nargs="*", default=[".asdf", ".h5"], help="of the model")
     options = parser.parse_args(arguments)
+    # in the background of a shell an interrupt is ignored
+    signal.signal(signal.SIGINT, signal.default_int_handler)
     good = True
     for ext in options.ext:
         with tempfile.TemporaryDirectory() as temporary:

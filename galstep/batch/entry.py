@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
 
+from galstep.batch.nested import merged, without
 from galstep.batch.words import join_words
 from galstep.datamodels.regular_file import printable
 
@@ -21,7 +22,9 @@ class Entry:
     input : str or list of str
         Absolute path of the data, or of the images of one galaxy.
     parameters : dict, optional
-        Its own parameters, nested.
+        Its own parameters in the list, nested.
+    of_file : dict, optional
+        Those of the parameter file that the list names in place of data.
     problem : str, optional
         Why it cannot be measured.
     """
@@ -29,7 +32,27 @@ class Entry:
     name: str
     input: str | list[str]
     parameters: dict = field(default_factory=dict)
+    of_file: dict = field(default_factory=dict)
     problem: str = ""
+
+    def parameters_with(self, common: dict, config: dict) -> dict:
+        """What it is measured with, beside the file for all.
+
+        As with ``strun``, which reads parameters that come with the data first, then the
+        file that it is given, then the command line.
+
+        Parameters
+        ----------
+        common : dict
+            Nested parameters for all: win over those of its file.
+        config : dict
+            What the file for all says: in this its own file has no say.
+
+        Returns
+        -------
+        dict
+        """
+        return merged(merged(without(self.of_file, config), common), self.parameters)
 
     @property
     def paths(self) -> list[str]:

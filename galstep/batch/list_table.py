@@ -12,9 +12,8 @@ import numpy as np
 from astropy.table import Table
 
 from galstep.batch.entry import Entry
+from galstep.batch.nested import merged, nested
 from galstep.batch.parameters import (
-    merged,
-    nested,
     parameter_path,
     read_value,
     with_absolute_paths,

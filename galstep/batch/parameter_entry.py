@@ -10,7 +10,7 @@ import os
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from galstep.batch.parameters import RUN_AS_CODE, SAID_OTHERWISE, merged, with_absolute_paths
+from galstep.batch.parameters import RUN_AS_CODE, SAID_OTHERWISE, with_absolute_paths
 from galstep.exceptions import InputError
 from galstep.pipeline import GalPipeline
 from galstep.steps.parameter_files import load_parameters, plain
@@ -32,8 +32,7 @@ def entry_of_parameter_file(entry: Entry) -> Entry:
     Returns
     -------
     Entry
-        Its input is the file's ``input_file``; its parameters are those of the file,
-        and win over that.
+        Its input is the file's ``input_file``, its ``of_file`` what else the file says.
 
     Raises
     ------
@@ -57,7 +56,7 @@ def entry_of_parameter_file(entry: Entry) -> Entry:
         raise InputError(f"input {path}: a parameter file, which names no data (input_file)")
     for name in SAID_OTHERWISE:
         parameters.pop(name, None)
-    return replace(entry, input=data, parameters=merged(parameters, entry.parameters))
+    return replace(entry, input=data, of_file=parameters)
 
 
 def _check_class(name, key, expected, path):

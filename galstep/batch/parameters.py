@@ -13,7 +13,7 @@ from galstep.batch.hashing import text_hash
 from galstep.exceptions import ParameterError
 from galstep.pipeline import GalPipeline
 from galstep.steps import LoadCrop
-from galstep.steps.parameter_files import absolute_paths, plain
+from galstep.steps.parameter_files import absolute_paths, load_parameters, plain
 from galstep.steps.validation import suggestion
 
 if TYPE_CHECKING:
@@ -25,10 +25,9 @@ __all__ = [
     "RUN_AS_CODE",
     "SAID_OTHERWISE",
     "make_pipeline",
-    "merged",
-    "nested",
     "parameter_path",
     "parameters_hash",
+    "parameters_in",
     "read_value",
     "with_absolute_paths",
 ]
@@ -112,26 +111,6 @@ def read_value(name: str, text: str) -> str | list[str]:
         raise ParameterError(f"{name}: the value {text!r} cannot be read") from error
 
 
-def nested(values: dict) -> dict:
-    """``{("steps", "basefit", "th_min"): 4}`` as ``{"steps": {"basefit": {"th_min": 4}}}``."""
-    result = {}
-    for path, value in values.items():
-        section = result
-        for part in path[:-1]:
-            section = section.setdefault(part, {})
-        section[path[-1]] = value
-    return result
-
-
-def merged(first: dict, second: dict) -> dict:
-    """Nested parameters, those of ``second`` winning."""
-    result = dict(first)
-    for key, value in second.items():
-        both = isinstance(value, dict) and isinstance(result.get(key), dict)
-        result[key] = merged(result[key], value) if both else value
-    return result
-
-
 def with_absolute_paths(parameters: dict, folder: PathLike) -> dict:
     """Nested parameters with the relative paths among them taken from ``folder``."""
     config = config_parser.ConfigObj()
@@ -169,6 +148,11 @@ def parameters_hash(config_file: PathLike | None, parameters: dict, file_hash: C
     values = _content(pipeline.get_pars(), pipeline.load_spec_file(), file_hash)
     steps = {key: _source(getattr(pipeline, key), file_hash) for key in pipeline.step_defs}
     return text_hash([values, steps])
+
+
+def parameters_in(config_file: PathLike | None) -> dict:
+    """What a parameter file says, nested; nothing for None."""
+    return {} if config_file is None else plain(load_parameters(config_file))
 
 
 def make_pipeline(config_file: PathLike | None, parameters: dict) -> GalPipeline:

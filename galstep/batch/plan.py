@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 from galstep import __version__
 from galstep.batch.hashing import FileHashes, text_hash
 from galstep.batch.job import FAILED, OK, Job
-from galstep.batch.parameters import merged, parameters_hash
+from galstep.batch.parameters import parameters_hash, parameters_in
 from galstep.batch.summary import pending_row
 from galstep.batch.words import split_words
 from galstep.datamodels.messages import one_line
@@ -65,8 +65,8 @@ def make_plan(
     config_file : path-like, optional
         A parameter file for all.
     parameters : dict, optional
-        Nested parameters for all; an entry's own win over them, and both over
-        the file.
+        Nested parameters for all; an entry's own in the list win over them, both over
+        the file, and that over the parameter file that an entry may be.
     earlier : dict of str to dict, optional
         Rows of an earlier run.
 
@@ -76,8 +76,9 @@ def make_plan(
     """
     hashes, known = FileHashes(), {}
     jobs, rows, weights = [], {}, {}
+    config = parameters_in(config_file)
     for entry in entries:
-        own = merged(parameters or {}, entry.parameters)
+        own = entry.parameters_with(parameters or {}, config)
         row = pending_row(entry.name, entry.source)
         rows[entry.name] = row
         job = Job(

@@ -127,7 +127,8 @@ def _say(line):
 
 def _parameters(settings, psf_file=None):
     """``NAME=VALUE`` of the command line, and the PSF file, as nested parameters."""
-    from galstep.batch.parameters import nested, parameter_path, read_value
+    from galstep.batch.nested import nested
+    from galstep.batch.parameters import parameter_path, read_value
     from galstep.exceptions import ParameterError
 
     values = {} if psf_file is None else {("steps", "loadcrop", "psf_file"): psf_file}

@@ -136,7 +136,7 @@ def _read_facts(file, name, where):
 def _positive_number(value, what):
     number = np.ravel(value)
     if number.size != 1 or number.dtype.kind not in "fiu" or not 0 < number[0] < np.inf:
-        raise InputError(f"{what} must be a positive number (arcsec), got {value!r}")
+        raise InputError(f"{what} must be a positive number (arcsec), got {value}")
     return float(number[0])
 
 

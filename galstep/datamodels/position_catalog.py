@@ -7,6 +7,7 @@ VizieR, in any case of letters. Units, masks and sexagesimal text are astropy's.
 
 from __future__ import annotations
 
+import logging
 import os
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
@@ -26,9 +27,13 @@ from galstep.exceptions import InputError, ParameterError
 from galstep.sky_frame import pixels_of_sky
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
+
     from astropy.units import UnitBase
 
 __all__ = ["CatalogColumns", "PositionCatalog", "read_position_catalog"]
+
+log = logging.getLogger("stpipe.galstep.catalog")
 
 # of photutils' init_params in its order of preference, then of other programs
 _AXIS = (
@@ -51,6 +56,8 @@ _FLUX = (
     "flux", "flux_fit", "fluxfit", "flux_init", "fluxinit", "flux_0", "flux0", "source_sum",
     "segment_flux", "kron_flux", "flux_auto", "flux_psf",
 )  # fmt: skip
+# what else a row may say of how its star is measured; a step takes it or says that it does not
+_SAYS_HOW = ("group_id", "local_bkg", "weight")
 _PARAMETERS = {"x": "catalog_x", "y": "catalog_y", "ra": "catalog_ra", "dec": "catalog_dec"}
 
 
@@ -154,6 +161,7 @@ def read_position_catalog(
     table_format: str | None = None,
     sky_first: bool = True,
     measured_first: bool = True,
+    takes: Iterable[str] = _SAYS_HOW,
 ) -> PositionCatalog:
     """Read a catalogue of positions.
 
@@ -176,6 +184,9 @@ def read_position_catalog(
         Whether the sky comes before pixels where there are both.
     measured_first : bool, optional
         Whether ``x_fit`` comes before ``x_init`` where there are both.
+    takes : iterable of str, optional
+        Which of the columns ``group_id``, ``local_bkg`` and ``weight`` the caller makes use
+        of. One of the others that the table has is named in the log, and not read.
 
     Returns
     -------
@@ -194,14 +205,22 @@ def read_position_catalog(
         table, columns, has_wcs, where, sky_first, measured_first
     )
     flux = _flux(table, unit, where)
-    group, level = found_column(table, ("group_id",)), found_column(table, ("local_bkg",))
-    weight = found_column(table, ("weight",))
+    group, level, weight = (
+        found_column(table, (own,)) if own in takes else None for own in _SAYS_HOW
+    )
+    _say_what_is_left(table, takes, where)
     return PositionCatalog(
         name, first, second, on_sky, text, flux, ids,
         None if group is None else _whole(table, group, where),
         None if level is None else numbers(table, level, where, *_units(unit)),
         None if weight is None else numbers(table, weight, where),
     )  # fmt: skip
+
+
+def _say_what_is_left(table, takes, where):
+    found = [found_column(table, (own,)) for own in _SAYS_HOW if own not in takes]
+    if left := [name for name in found if name is not None]:
+        log.warning("%s: not used here: column %s", where, ", ".join(left))
 
 
 def _positions(table, columns, has_wcs, where, sky_first, measured_first):

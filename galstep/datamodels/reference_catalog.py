@@ -30,8 +30,9 @@ def read_pixel_catalog(
         If it cannot be read or has no x and y.
     """
     catalog = read_position_catalog(
-        path, has_wcs=False, what="catalogue", table_format=table_format, sky_first=False
-    )
+        path, has_wcs=False, what="catalogue", table_format=table_format, sky_first=False,
+        takes=(),
+    )  # fmt: skip
     x, y = catalog.first, catalog.second
     good = np.isfinite(x) & np.isfinite(y)
     return x[good], y[good], catalog.flux[good]
@@ -60,16 +61,17 @@ def read_sky_catalog(name: PathLike | Table) -> Table:
     """
     from astropy.table import Table
 
-    if str(name).upper() in _NAMED:
+    if isinstance(name, str) and name.upper() in _NAMED:
         raise ParameterError(
             f"abs_refcat: {str(name).upper()} would have to be downloaded, which is not done: "
             "save the part of it that covers the images to a file with columns RA and DEC "
             "(degrees) and give that file's name"
         )
-    catalog = read_position_catalog(name, what="abs_refcat")
+    catalog = read_position_catalog(name, what="abs_refcat", takes=("weight",))
     if not catalog.on_sky:
+        where = f"abs_refcat {name}" if isinstance(name, str) else "abs_refcat"
         raise InputError(
-            f"abs_refcat {name}: columns of right ascension and declination are needed, "
+            f"{where}: columns of right ascension and declination are needed, "
             f"it has {catalog.columns}"
         )
     found = Table({"RA": catalog.first, "DEC": catalog.second})

@@ -20,6 +20,7 @@ from galstep.datamodels.atomic import replacing
 from galstep.exceptions import InputError, ParameterFileError
 from galstep.steps import parameter_files, validation
 from galstep.steps.command_line import check_not_cut
+from galstep.steps.given_tables import as_text
 
 if TYPE_CHECKING:
     from configobj import ConfigObj, Section
@@ -44,10 +45,15 @@ class ConfigurableStep(Step):
         _validate_kwds: bool = True,
         **kws: Any,
     ) -> None:
-        spec = self.load_spec_file()
+        spec, kws = self.load_spec_file(), as_text(kws)
         with validation.explained(spec, kws if _validate_kwds else None):
             super().__init__(name, parent, config_file, _validate_kwds, **kws)
         self._parameter_files = []
+
+    def __setattr__(self, name: str, value: Any) -> None:
+        # a parameter that is set later is given like the others
+        is_parameter = not name.startswith("_")
+        super().__setattr__(name, as_text({name: value})[name] if is_parameter else value)
 
     @classmethod
     def _get_config_from_parameters(cls, crds_parameters, crds_observatory):
@@ -151,7 +157,7 @@ class ConfigurableStep(Step):
                 config_file = os.path.abspath(config_file)
                 config_parser.merge_config(config, cls._load_own_parameters(config_file))
             keywords = config_parser.ConfigObj()
-            config_parser.merge_config(keywords, kwargs)
+            config_parser.merge_config(keywords, as_text(kwargs))
             # a file called "here" makes the current folder what paths are relative to
             keywords = cls.merge_config(keywords, os.path.join(os.getcwd(), "here"))
             config_parser.merge_config(config, keywords)

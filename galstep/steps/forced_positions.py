@@ -13,6 +13,7 @@ from galstep.datamodels.position_catalog import CatalogColumns, read_position_ca
 from galstep.datamodels.table_bounds import bounded_positions, check_rows
 from galstep.exceptions import ParameterError, PrerequisiteError
 from galstep.records import StarList
+from galstep.steps.given_tables import table_of
 from galstep.steps.scenes import effective_psf
 
 if TYPE_CHECKING:
@@ -155,7 +156,9 @@ class TargetFinder:
 
     def _read(self, path, columns):
         """Names, x, y (the base's pixels), new ids of a catalogue's rows, and its source."""
-        catalog = read_position_catalog(path, columns, self.base.wcs is not None)
+        catalog = read_position_catalog(
+            table_of(path), columns, self.base.wcs is not None, takes=()
+        )
         x, y = catalog.first, catalog.second
         if catalog.on_sky:
             x, y = self.base.pixels_of_sky(x, y)

@@ -86,14 +86,14 @@ _STAR_SPEC = """
 #: Section of a spec, to stand after all single parameters.
 FINDER_SPEC = """
     [finder_kwargs]                             # Keywords of photutils' DAOStarFinder, for finder = dao
-    sharpness_range = float_list(min=2, max=2, default=list(0.2, 1.0))  # Least and largest sharpness: a star's peak over its surroundings
-    roundness_range = float_list(min=2, max=2, default=list(-1.0, 1.0))  # Least and largest roundness, 0 = round
+    sharpness_range = float_list(min=2, max=2, default=list(0.2, 1.0))  # Least and largest sharpness: a star's peak over its surroundings (-inf, inf: no bound)
+    roundness_range = float_list(min=2, max=2, default=list(-1.0, 1.0))  # Least and largest roundness, 0 = round (-inf, inf: no bound)
     ratio = float(min=0.01, max=1, default=1)   # Minor over major axis of the Gaussian kernel, whose FWHM is that of the PSF
     theta = float(default=0)                    # Angle of its major axis, counter-clockwise from +x (degrees)
     sigma_radius = float(min=0.1, default=1.5)  # Where the kernel ends (its sigma)
     exclude_border = boolean(default=False)     # No star within half a kernel of the frame's border
     n_brightest = integer(min=1, default=None)  # Keep only so many in each pass (default: all)
-    peak_max = float(default=None)              # No star whose peak is higher, saturated ones say (image unit; default: any)
+    peak_max = float(default=None)              # No star whose peak is higher, saturated ones say (image unit; default, or inf: any)
     min_separation = float(min=0, default=0)    # Smallest distance between two stars of a pass (pixels)
 """
 

@@ -298,6 +298,7 @@ class StarPhot(ImageStep):
         catalog = read_position_catalog(
             self._given, has_wcs=image.wcs is not None, what="init_params",
             unit=u.Unit(image.unit) if image.unit else u.one, sky_first=False,
+            takes=("group_id", "local_bkg"),
         ).on_image(image.wcs, image.shape)  # fmt: skip
         group_id = catalog.group_id
         if group_id is not None and (group_id < 1).any():

@@ -21,6 +21,7 @@ from galstep.exceptions import InputError, ParameterError
 from galstep.flags import BandFlag
 from galstep.records import Registration
 from galstep.steps.base_filter import choose_base_filter
+from galstep.steps.given_tables import GivenTable, table_of
 from galstep.steps.image_step import ImageStep, needs_package
 from galstep.steps.scenes import effective_psf
 from galstep.steps.tweak_reg_catalogs import custom_catalogs, user_positions
@@ -59,12 +60,12 @@ class TweakReg(ImageStep):
     kernel_fwhm = float(default=2.5)            # FWHM of the Gaussian kernel (pixels); dao, iraf and the smoothing of segmentation
     minsep_fwhm = float(min=0, default=0.0)     # Minimum separation between detected objects (FWHM); dao and iraf
     sigma_radius = float(min=0.1, default=1.5)  # Truncation radius of the Gaussian kernel (sigma); dao and iraf
-    sharplo = float(default=0.2)                # Lower bound on sharpness; dao and iraf
-    sharphi = float(default=1.0)                # Upper bound on sharpness; dao and iraf
-    roundlo = float(default=-1.0)               # Lower bound on roundness; dao and iraf
-    roundhi = float(default=1.0)                # Upper bound on roundness; dao and iraf
+    sharplo = float(default=0.2)                # Lower bound on sharpness (-inf: none); dao and iraf
+    sharphi = float(default=1.0)                # Upper bound on sharpness (inf: none); dao and iraf
+    roundlo = float(default=-1.0)               # Lower bound on roundness (-inf: none); dao and iraf
+    roundhi = float(default=1.0)                # Upper bound on roundness (inf: none); dao and iraf
     brightest = integer(min=1, default=200)     # Number of the brightest objects that are kept; dao and iraf
-    peakmax = float(default=None)               # Objects with pixel values above this are left out (image units); dao and iraf
+    peakmax = float(default=None)               # Objects with pixel values above this are left out (image units; inf: none); dao and iraf
     npixels = integer(min=1, default=10)        # Minimum number of connected pixels; segmentation
     connectivity = integer(min=4, max=8, default=8)  # Neighbours of a pixel: 4 (by edges) or 8 (by corners as well); segmentation
     nlevels = integer(min=1, default=32)        # Number of thresholds for deblending; segmentation
@@ -189,7 +190,7 @@ class TweakReg(ImageStep):
         if is_one and not (self._absolute or self.save_catalogs):
             raise InputError("TweakReg needs two images or more, or abs_refcat: got one image")
         # a catalogue that cannot be had is to be known before the work, not after it
-        catalog = read_sky_catalog(self.abs_refcat) if self._absolute else None
+        catalog = read_sky_catalog(table_of(self.abs_refcat)) if self._absolute else None
         own = custom_catalogs(images, self.use_custom_catalogs, self.catfile)
         entries = [
             AlignImage(f"{i}", image.shape, image.wcs, stars, image.wcsinfo, image.group_id)
@@ -250,7 +251,9 @@ class TweakReg(ImageStep):
                     table = catalog_table(entry.stars, image.wcs)
                     result.tables[f"{image.name}_cat"] = (table, self.catalog_format)
         if self.save_abs_catalog and catalog is not None:
-            result.tables[f"fit_{Path(self.abs_refcat).stem}_ref"] = (catalog, "ecsv")
+            given = isinstance(self.abs_refcat, GivenTable)
+            stem = "given" if given else Path(self.abs_refcat).stem
+            result.tables[f"fit_{stem}_ref"] = (catalog, "ecsv")
         if not self.save_results:  # which writes them as well
             for stem, (table, table_format) in result.tables.items():
                 write_table(table, self._output_folder / stem, table_format)
@@ -330,7 +333,7 @@ class TweakReg(ImageStep):
             AlignImage(f"{i}", band.shape, band.wcs, own)
             for i, (band, own) in enumerate(zip(bands, stars, strict=True))
         ]
-        catalog = read_sky_catalog(self.abs_refcat) if self._absolute else None
+        catalog = read_sky_catalog(table_of(self.abs_refcat)) if self._absolute else None
         relative, absolute = self._align(entries, catalog)
         for i, (band, own) in enumerate(zip(bands, stars, strict=True)):
             found = [a for a in (relative[i], absolute[i]) if a is not None]

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import difflib
 import logging
+import math
 import re
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
@@ -24,6 +25,9 @@ if TYPE_CHECKING:
 __all__ = ["check_structure", "explained", "reported", "suggestion"]
 
 log = logging.getLogger("stpipe.galstep.parameters")
+
+# the help of a parameter says what infinity means, or it means nothing
+_TAKES_INFINITY = re.compile(r"\binf\b")
 
 
 def check_structure(config: Mapping, spec: Mapping) -> None:
@@ -55,15 +59,35 @@ def _problems(config, spec, whole_spec, where):
             yield f"parameter {path}: a single value is needed, got the mapping {dict(value)!r}"
         elif isinstance(check, dict):
             yield from _problems(value, check, whole_spec, (*where, str(key)))
-        elif check.lstrip().startswith("float") and _holds_nan(value):
-            # no bound of a specification stops it: every comparison is false
-            yield f"parameter {path}: a number is needed, got {value!r}"
+        elif check.lstrip().startswith("float"):
+            yield from _not_numbers(path, value, _help(key, spec))
 
 
-def _holds_nan(value):
-    """Whether a number, a list of them, or the text of either holds a NaN."""
+def _not_numbers(path, value, text):
+    """NaN, and infinity where the help has no word for it.
+
+    No bound of a specification stops a NaN, since every comparison is false, and a
+    parameter without a largest value takes infinity.
+    """
     parts = value if isinstance(value, list | tuple) else str(value).split(",")
-    return any(str(part).strip().lower().lstrip("+-") == "nan" for part in parts)
+    numbers = [number for number in map(_number, parts) if number is not None]
+    if any(math.isnan(number) for number in numbers):
+        yield f"parameter {path}: a number is needed, got {value!r}"
+    elif any(math.isinf(number) for number in numbers) and not _TAKES_INFINITY.search(text):
+        yield f"parameter {path}: a finite number is needed, got {value!r}"
+
+
+def _number(part):
+    try:
+        return float(part)
+    except (TypeError, ValueError, OverflowError):
+        return None  # what it is instead is for the specification to say
+
+
+def _help(key, spec):
+    """The comment on a parameter in its specification."""
+    comments = getattr(spec, "inline_comments", {})
+    return comments.get(key) or comments.get("__many__") or ""
 
 
 def _hint(key, spec, whole_spec):

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from galstep.datamodels import GalaxyModel
+from galstep.datamodels.safe_name import safe_name
 from galstep.datamodels.tables import make_tables
 from galstep.exceptions import GalstepError
 from galstep.flags import BandFlag
@@ -63,7 +64,7 @@ def measure_odd(
         Anything that is no `GalstepError` is a defect and passes through.
     """
     images, psfs = odd.write(folder)
-    name = getattr(odd, "name", "odd")
+    name = safe_name(getattr(odd, "name", "odd"))
     products = folder / "products"
     before = set(folder.rglob("*"))
     steps = QUICK if steps is None else steps

@@ -5,7 +5,8 @@ import pytest
 from galstep import __version__
 from galstep.batch.entry import Entry
 from galstep.batch.hashing import FileHashes, text_hash
-from galstep.batch.parameters import merged, nested, parameters_hash, read_value
+from galstep.batch.nested import merged, nested, without
+from galstep.batch.parameters import parameters_hash, read_value
 from galstep.batch.plan import make_plan
 from galstep.exceptions import InputError, ParameterError
 
@@ -152,3 +153,9 @@ def test_values_are_read_as_on_the_command_line(text, value):
 def test_value_that_cannot_be_read():
     with pytest.raises(ParameterError, match="x: the value '\"a' cannot be read"):
         read_value("x", '"a')
+
+
+def test_without():
+    first = {"a": 1, "b": {"c": 2, "d": 3}, "e": {"f": 4}}
+    assert without(first, {"a": 5, "b": {"c": 6}}) == {"b": {"d": 3}, "e": {"f": 4}}
+    assert without(first, {}) == first

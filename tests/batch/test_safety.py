@@ -16,6 +16,7 @@ from galstep.batch.hashing import FileHashes
 from galstep.batch.inputs import read_list
 from galstep.batch.job import Job
 from galstep.batch.measure import measure
+from galstep.batch.parameters import make_pipeline
 from galstep.batch.plan import make_plan
 from galstep.batch.words import join_words, split_words
 from galstep.exceptions import GalstepError, InputError, ParameterError
@@ -84,9 +85,8 @@ def test_parameter_file_as_a_galaxy(galaxies, config, tmp_path):
         "- {class: galstep.steps.LoadCrop, name: loadcrop, parameters: {sigma_guess: 7.0}}\n",
     )
     (entry,) = read_list([own])
-    assert entry == Entry(
-        "own", str(folder / "a.h5"), {"steps": {"loadcrop": {"sigma_guess": 7.0}}}
-    )
+    said = {"steps": {"loadcrop": {"sigma_guess": 7.0}}}
+    assert entry == Entry("own", str(folder / "a.h5"), of_file=said)
     rows = run_batch([own], tmp_path / "out", BatchOptions(config, workers=0))
     assert rows["own"]["status"] == "ok"
     assert (tmp_path / "out" / "own" / "own_gal.asdf").exists()
@@ -95,6 +95,37 @@ def test_parameter_file_as_a_galaxy(galaxies, config, tmp_path):
     with open(folder / "a.h5", "ab") as stream:
         stream.write(b"x")
     assert len(make_plan([entry], tmp_path / "out", config, earlier=rows).jobs) == 1
+
+
+ORDER = ("its own file", "--config", "--set", "the table")
+
+
+@pytest.mark.parametrize("last", range(len(ORDER)), ids=ORDER)
+def test_command_line_over_config_over_own_file(galaxies, tmp_path, last):
+    """As with strun; each says another value, and the last that speaks has it."""
+    folder = galaxies("a")
+    loadcrop = "- {class: galstep.steps.LoadCrop, name: loadcrop, parameters: {sigma_guess: %s}}\n"
+    own = parameter_file(folder / "own.asdf", "gal_pipeline", "{input_file: a.h5}", loadcrop % 1)
+    all_of_them = parameter_file(folder / "all.asdf", "gal_pipeline", steps=loadcrop % 2)
+    (folder / "list.csv").write_text("input,loadcrop.sigma_guess\nown.asdf,4\n")
+    (entry,) = read_list([folder / "list.csv"] if last == 3 else [own])
+    common = {"steps": {"loadcrop": {"sigma_guess": 3}}} if last >= 2 else {}
+    (job,) = make_plan([entry], tmp_path, all_of_them if last >= 1 else None, common).jobs
+    pipeline = make_pipeline(job.config_file, job.parameters)
+    assert pipeline.loadcrop.sigma_guess == 1 + last
+
+
+def test_own_file_fills_what_the_others_leave(galaxies, tmp_path):
+    folder = galaxies("a")
+    step = "- {class: galstep.steps.LoadCrop, name: loadcrop, parameters: {%s}}\n"
+    own = parameter_file(
+        folder / "own.asdf", "gal_pipeline", "{input_file: a.h5}",
+        step % "sigma_guess: 1, auto_crop_factor: 5",
+    )  # fmt: skip
+    config = parameter_file(folder / "all.asdf", "gal_pipeline", steps=step % "sigma_guess: 2")
+    (job,) = make_plan(read_list([own]), tmp_path, config).jobs
+    loadcrop = make_pipeline(job.config_file, job.parameters).loadcrop
+    assert (loadcrop.sigma_guess, loadcrop.auto_crop_factor) == (2, 5)
 
 
 @pytest.mark.parametrize(

@@ -18,6 +18,15 @@ SCENES = {
     "beside it": [(27.3, 43.8, 3000.0), (15, 15, 900.0), (55, 15, 800.0)],
     "one alone": [(35.3, 34.8, 3000.0)],
 }
+# FWHM 3.06 pixels
+BLENDS = {
+    "two alike": [(34.0, 35.3, 3000.0), (36.0, 35.3, 3000.0)],
+    "two alike, further apart": [(33.75, 35.3, 3000.0), (36.25, 35.3, 3000.0)],
+    "a faint one in the core": [(34.5, 35.3, 3000.0), (35.5, 35.3, 300.0)],
+    "a faint one beside it": [(33.75, 35.3, 3000.0), (36.25, 35.3, 300.0)],
+    "three in a row": [(33.5, 35.3, 3000.0), (35.0, 35.3, 900.0), (36.7, 35.3, 2000.0)],
+    "three about a point": [(34.2, 34.4, 2000.0), (36.0, 34.9, 1500.0), (34.9, 36.4, 2500.0)],
+}
 
 
 def measured(stars, unit="MJy/sr", k=1.0):
@@ -37,6 +46,16 @@ def test_a_star_is_no_galaxy(scene, k):
     assert band.all_flags & BandFlag.UNRESOLVED
     (reason,) = (reason for reason in band.reasons if reason.startswith("unresolved: "))
     assert "10 % are needed to tell it from one" in reason
+
+
+@pytest.mark.parametrize("scene", BLENDS)
+def test_blended_stars_are_no_galaxy(scene):
+    """No components of either sign that only their sum keeps small, and a flag with a reason."""
+    band = measured(BLENDS[scene])
+    assert band.all_flags & (BandFlag.UNRESOLVED | BandFlag.FAINT)
+    assert any(r.startswith("unresolved: ") for r in band.reasons) or "flux" in band.fit.reason
+    total = sum(star[2] for star in BLENDS[scene])
+    assert all(abs(component.flux) < 1.2 * total for component in band.fit.target)
 
 
 def test_noise_is_no_galaxy():

@@ -262,3 +262,61 @@ def test_what_is_read_is_said(true, catalog, caplog):
     with caplog.at_level(logging.INFO, logger="stpipe.galstep"):
         run(true, catalog=str(catalog))
     assert any("stars.ecsv (pixels x, y): 15 positions" in text for text in caplog.messages)
+
+
+# ------------------------------------------------------ what is given from Python
+
+
+FORMS = {
+    "text": str,
+    "path": lambda path: path,
+    "table": Table.read,
+    "columns": lambda path: dict(Table.read(path)),
+    "array": lambda path: Table.read(path).as_array(),
+}
+
+
+@pytest.mark.parametrize("form", FORMS)
+@pytest.mark.parametrize("how", ["step", "call", "per filter", "attribute"])
+def test_a_catalogue_in_any_form(true, catalog, form, how):
+    """As a file, a path or a table, in each way in which a parameter is given."""
+    given = FORMS[form](catalog)
+    if how == "call":
+        found = ForcedScaleFit.call(true, filters=[NAME], catalog=given, configure_log=False)
+    elif how == "per filter":
+        found = run(true, per_filter={NAME: {"catalog": given}})
+    elif how == "attribute":
+        step = ForcedScaleFit(filters=[NAME])
+        step.catalog = given
+        found = step.run(true)
+    else:
+        found = run(true, catalog=given)
+    assert found.bands[NAME].forced.name[: len(Table.read(catalog))] == tuple(
+        Table.read(catalog)["name"]
+    )
+
+
+def test_two_tables_of_one_length_are_two(true, scene):
+    stars = scene.truth.stars
+    here = {name: dict(x=stars["x"][i : i + 1], y=stars["y"][i : i + 1], id=[f"s{i}"])
+            for i, name in enumerate(["F150W", NAME])}  # fmt: skip
+    step = ForcedScaleFit(
+        filters=list(here), positions_from="none",
+        per_filter={name: {"catalog": Table(table)} for name, table in here.items()},
+    )  # fmt: skip
+    found = step.run(true)
+    assert [found.bands[name].forced.name for name in here] == [("s0",), ("s1",)]
+
+
+def test_what_is_no_table_is_refused(true):
+    with pytest.raises(InputError, match="catalog must be a file, a table with named columns"):
+        run(true, catalog=np.zeros((3, 2)))
+
+
+@pytest.mark.parametrize("column", ["local_bkg", "group_id", "weight"])
+def test_a_column_without_an_effect_is_told(true, catalog, column, caplog):
+    table = Table.read(catalog)
+    table[column] = np.ones(len(table), dtype=int)
+    caplog.set_level(logging.WARNING)
+    run(true, catalog=table)
+    assert f"catalog: not used here: column {column}" in caplog.text

@@ -5,6 +5,7 @@ The behaviours of jwst's tests of its step, on frames of our own.
 
 import json
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -299,6 +300,24 @@ def test_one_group_and_a_catalogue(frames, sky, tmp_path, elsewhere):
     north = result.summary["abs_shift_north"].to_value("arcsec")
     assert north == pytest.approx([0.31, 0.31], abs=0.003)
     assert [image.meta.cal_step.tweakreg for image in result] == ["COMPLETE"] * 2
+
+
+@pytest.mark.parametrize("how", ["table", "path", "call", "SkyCoord"])
+def test_catalogue_from_python(frames, sky, tmp_path, how, elsewhere):
+    """A table, a path or coordinates do what the name of a file does."""
+    path = write_catalogue(tmp_path / "s.ecsv", sky, 0.31)
+    given = {
+        "path": Path(path),
+        "SkyCoord": SkyCoord(sky[0] * u.deg, (sky[1] + 0.31 / 3600) * u.deg),
+    }.get(how, Table.read(path))
+    options = dict(abs_refcat=given, abs_searchrad=1.0, **OPTIONS)
+    image = exposure(frames[0], "a")
+    if how == "call":
+        result = TweakReg.call(image, configure_log=False, skip=False, **options)
+    else:
+        result = TweakReg(**options).run(image)
+    north = result.summary["abs_shift_north"].to_value("arcsec")
+    assert north == pytest.approx([0.31], abs=0.003)
 
 
 @pytest.mark.parametrize("kind", ["GLON, GLAT", "FK4", "sky_centroid", "ALPHA_J2000", "hours"])

@@ -25,8 +25,8 @@ from galstep.core.fitting.companions import (
 )
 from galstep.core.fitting.model_choice import (
     PENALTY,
+    is_no_part,
     ordered,
-    plays_the_sky,
     with_second_component,
 )
 from galstep.core.fitting.wide_peaks import wide_peaks
@@ -110,11 +110,11 @@ def _as_many_components(one, closed, start, freedom, options, bounds, base):
     if start.target.sum() != 1:
         return one
     fit = with_second_component(closed.bands, closed.solution, freedom, bounds)
-    if plays_the_sky(fit.state, bounds):
+    if is_no_part(fit.state, bounds):
         return one
     state = ordered(fit.state)
     other = run_ladder(closed.bands, state, freedom, options, bounds, base)
-    if plays_the_sky(other.solution.state, bounds):
+    if is_no_part(other.solution.state, bounds):
         return one
     price = ladder_cost(other, one.bands, freedom) + PENALTY * N_COMPONENT
     return other if price < ladder_cost(one, one.bands, freedom) else one

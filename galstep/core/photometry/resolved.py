@@ -26,6 +26,9 @@ LEAST_EXCESS = 0.1
 WIDE = 3.0  # FWHM: a galaxy of larger r_eff needs no test
 REACH = 8.0  # FWHM: half a side of the image in which light is counted
 N_RADII = 24
+# A line within one FWHM and without width (its half-light ellipse this many FWHM across, which
+# widens a star by 2 %) is two stars rather than a disc seen from its edge.
+NO_WIDTH = 0.1
 
 
 def half_light_excess(components: Sequence[SersicFit], psf: EffectivePSF) -> float:
@@ -76,12 +79,26 @@ def unresolved_reason(components: Sequence[SersicFit], psf: EffectivePSF) -> str
     Returns
     -------
     str
-        "" if its half-light radius exceeds a star's by more than a tenth.
+        "" if its half-light radius exceeds a star's by more than a tenth, and it is no
+        short line without a width, as two blended stars are.
     """
     excess = half_light_excess(components, psf)
     if excess > LEAST_EXCESS:
-        return ""
+        return _line_reason(components, psf)
     return (
         f"half of the light lies within {100 * max(excess, 0):.0f} % more than a star's radius, "
         f"{100 * LEAST_EXCESS:.0f} % are needed to tell it from one"
+    )
+
+
+def _line_reason(components, psf):
+    """Why a galaxy that is longer than a star may be two of them."""
+    params = [c.params for c in components]
+    long = max(p.r_eff for p in params) / psf.fwhm
+    across = max(p.r_eff * (1 - p.ellip) for p in params) / psf.fwhm
+    if long > 1 or across > NO_WIDTH:
+        return ""
+    return (
+        f"a line of half-light radius {long:.2f} FWHM and {across:.2f} across, as two blended "
+        "stars are"
     )

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from scipy.spatial import cKDTree
 
+from galstep.core.star_field.blends import moved_in_blends
 from galstep.core.star_field.detect import (
     MAX_KERNEL_HALF_SIZE,
     MatchedFilter,
@@ -55,7 +56,7 @@ __all__ = ["StarField", "StarFieldOptions", "fit_star_field"]
 log = logging.getLogger("stpipe.galstep.star_field")
 
 # The longest step of a position, and how well a position is taken to be known at each step.
-MAX_MOVE, TRUST, LEAST_TRUST = 0.4, 0.3, 0.02
+MAX_MOVE, TRUST, LEAST_TRUST, MOST_TRUST = 0.4, 0.3, 0.02, 1e3
 # A star stands still when its step is below this share of its error, in a pass and at the end.
 STILL, FINAL_STILL = 0.2, 0.001
 STEPS_PER_PASS, FINAL_STEPS, FINAL_FITS = 4, 25, 4
@@ -372,10 +373,12 @@ class _FieldRun:
         flux[who] += step[:, 0]
         taken = np.column_stack([step[:, 0], new - old])
         self.unrest[who] = (np.abs(taken) * np.sqrt(information)).max(axis=1)
-        # one that goes to and fro takes smaller steps
+        # one that goes to and fro takes smaller steps, one that goes on in one direction larger
+        # ones: held back, a blend whose stars hardly know their places creeps, and seems to stand
         trust, last = state.trust.copy(), [state.step_x.copy(), state.step_y.copy()]
-        back = (taken[:, 1] * last[0][who] + taken[:, 2] * last[1][who]) < 0
-        trust[who] = np.maximum(np.where(back, trust[who] / 2, trust[who]), LEAST_TRUST)
+        along = taken[:, 1] * last[0][who] + taken[:, 2] * last[1][who]
+        factor = np.where(along < 0, 0.5, np.where(along > 0, 2.0, 1.0))
+        trust[who] = np.clip(factor * trust[who], LEAST_TRUST, MOST_TRUST)
         last[0][who], last[1][who] = taken[:, 1], taken[:, 2]
         self.state = replace(
             state, x=x, y=y, flux=flux, trust=trust, step_x=last[0], step_y=last[1]
@@ -455,7 +458,7 @@ class _FieldRun:
         still, options = self.unrest[order] <= FINAL_STILL, self.options
         # those of the steps lack neighbours that stood still
         equations, self.state = self._equations()
-        errors, state = star_errors(equations), self.state
+        errors, state = self._with_blends(star_errors(equations)), self.state
         measured = ~equations.unseen & (equations.blocks[: len(state), 0, 0] > 0)
         n_free = np.where(self._held, 1, 3)
         quality = fit_quality(self.model, state, n_free)
@@ -474,3 +477,19 @@ class _FieldRun:
             state, errors, quality, flags, group_id, group_sizes(group_id), self.model,
             self.history, measured, self._held, self.given,
         )  # fmt: skip
+
+    def _with_blends(self, errors):
+        """Errors, of stars that moved within a blend not below those where they began."""
+        state, moved = self.state, moved_in_blends(self.state, self.fwhm)
+        if not moved.any():
+            return errors
+        begun = replace(state, x=state.x_init, y=state.y_init)
+        who = np.flatnonzero(self._near(moved))
+        equations, _ = field_equations(
+            self.model, begun, who, self._groups(state), self._local_radii
+        )
+        first = star_errors(held(equations, self._held[who]), moved[who])
+        larger = errors.copy()
+        larger[who] = np.fmax(errors[who], first)
+        larger[~np.isfinite(errors)] = np.nan
+        return larger

@@ -39,3 +39,13 @@ def test_two_components():
 
 def test_wide_galaxies_need_no_image():
     assert half_light_excess([galaxy(1e6)], PSF) == np.inf
+
+
+@pytest.mark.parametrize("r_eff, ellip, line", [
+    (1.1, 0.95, True), (1.5, 0.95, True), (2.5, 0.95, True), (3.5, 0.95, False),
+    (2.5, 0.8, False), (2.0, 0.5, False),
+])  # fmt: skip
+def test_a_short_line_without_width_is_two_stars(r_eff, ellip, line):
+    """FWHM 3.06: longer than a star, but as two stars are; a disc from its edge is longer."""
+    one = SersicFit(SersicParams(30.3, 41.7, r_eff, 0.5, ellip, 0.3), 10.0)
+    assert ("two blended" in unresolved_reason([one], PSF)) == line
