@@ -9,8 +9,8 @@ import galstep
 
 ROOT = Path(galstep.__file__).parent
 COMMON = {
-    "exceptions", "filters", "flags", "hints", "pixel_map", "psf_array", "records", "sky_frame",
-    "unit_bounds",
+    "exceptions", "filters", "flags", "hints", "options", "pixel_map", "psf_array", "records",
+    "sky_frame", "unit_bounds",
     "unit_names", "units",
 }  # fmt: skip
 # what the modules of a part of the package may import of galstep, themselves aside

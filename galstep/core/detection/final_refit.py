@@ -13,14 +13,15 @@ use of it.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
 
 from galstep.core.detection.nonnegative import fit_nonnegative
+from galstep.core.detection.option_values import odd_square_side, of_psf_sigma
 from galstep.core.detection.star_fitters import StarFitter
 from galstep.exceptions import ParameterError
+from galstep.options import option, options
 
 if TYPE_CHECKING:
     from galstep.core.detection.ladder import Ladder
@@ -31,39 +32,9 @@ __all__ = ["REFIT_METHODS", "FinalRefit", "catastrophic_star", "refit_stars"]
 REFIT_METHODS = ("iterative", "nnls", "none")
 
 
-@dataclass(frozen=True)
+@options
 class FinalRefit:
     """How a ladder ends. Distances are in FWHM of the sharpest band.
-
-    Parameters
-    ----------
-    method : {"iterative", "nnls", "none"}
-    together : bool
-        Whether all stars are fitted at once, with galaxy and sky; otherwise
-        group by group, the rest held (`galstep.core.detection.star_groups`).
-    reach : float, optional
-        Largest distance (pixels) from where a star was before the refit; 0:
-        positions are pinned, None: free.
-    window : int
-        Side (pixels, odd) of the square in whose pixels each star is refitted;
-        0: all that its PSF reaches.
-    iterations : int
-        Largest number of rounds of ``iterative``.
-    threshold, separation : float
-        Of leftovers in ``iterative``: in units of the map's scatter, and from
-        known stars and each other.
-    residual_tol : float
-        The rounds end when one lowers the residual's scatter (MAD) by less than
-        this share.
-    catastrophic_factor : float
-        A round is undone if a star's flux, counted as the noise of a lone star at
-        least, changes by more than this factor; 0: never.
-    leftover_iterations : int
-        Largest number of searches after the first solution of ``nnls``.
-    leftover_threshold, leftover_separation : float
-        As ``threshold`` and ``separation``, of ``nnls``.
-    leftover_box : int
-        Side (pixels) of the square in which a leftover is the highest.
 
     Raises
     ------
@@ -71,19 +42,99 @@ class FinalRefit:
         If the method is unknown.
     """
 
-    method: str = "none"
-    together: bool = True
-    reach: float | None = None
-    window: int = 0
-    iterations: int = 5
-    threshold: float = 4.0
-    separation: float = 0.85
-    residual_tol: float = 0.01
-    catastrophic_factor: float = 20.0
-    leftover_iterations: int = 3
-    leftover_threshold: float = 5.0
-    leftover_separation: float = 0.64
-    leftover_box: int = 3
+    method: str = option(
+        "iterative",
+        "After the ladder: iterative, look for leftovers and fit everything again until the "
+        "residual stops improving; nnls, positions held and fluxes not negative, then leftovers; "
+        "none, only the fit to convergence",
+        name="final_refit_method",
+        choices=REFIT_METHODS,
+    )
+    together: bool = option(
+        True,
+        "iterative: all stars at once with galaxy and sky; otherwise group by group, the others "
+        "held",
+        name="final_joint_refit",
+    )
+    reach: float | None = option(
+        None,
+        "iterative: largest distance of a star from where the ladder has it (pixels; 0: positions "
+        "are pinned, as sphot has it; default: free, as in the ladder)",
+        name="final_refit_xy_bounds",
+        kind="float",
+        least=0,
+    )
+    iterations: int = option(
+        5,
+        "iterative: largest number of rounds",
+        name="final_refit_iterations",
+        least=0,
+    )
+    threshold: float = option(
+        4.0,
+        "iterative: threshold of leftovers (sigma of the matched-filter map); th_min decides "
+        "which stay",
+        name="final_refit_detect_th",
+        least=1,
+    )
+    separation: float = option(
+        2.0,
+        "iterative: smallest distance of a leftover from known stars and other leftovers (sigma "
+        "of the PSF)",
+        name="final_refit_dedup_psfsigma",
+        least=0,
+        read=of_psf_sigma,
+    )
+    residual_tol: float = option(
+        0.01,
+        "iterative: the rounds end when one lowers the residual's median absolute deviation by "
+        "less than this share",
+        name="final_refit_residual_tol",
+        least=0,
+        most=1,
+    )
+    catastrophic_factor: float = option(
+        20.0,
+        "iterative: a round in which a star's flux, counted as the noise of a lone star at least, "
+        "changes by more than this factor is undone, and ends the refit (0: never)",
+        name="final_refit_catastrophic_flux_factor",
+        least=0,
+    )
+    window: int = option(
+        (0, 0),
+        "iterative: square in which stars are refitted, two equal odd sides, galaxy and sky held "
+        "meanwhile (pixels; 0, 0: all that the PSF reaches, everything at once; sphot has 11, 11)",
+        name="final_refit_fit_shape",
+        least=2,
+        most=2,
+        read=odd_square_side,
+    )
+    leftover_iterations: int = option(
+        3,
+        "nnls: largest number of searches for leftovers",
+        name="leftover_max_iterations",
+        least=0,
+    )
+    leftover_threshold: float = option(
+        5.0,
+        "nnls: threshold of leftovers (sigma of the matched-filter map)",
+        name="leftover_detect_k_sigma",
+        least=1,
+    )
+    leftover_separation: float = option(
+        1.5,
+        "nnls: smallest distance of a leftover from known stars and other leftovers (sigma of the "
+        "PSF)",
+        name="leftover_dedup_psfsigma",
+        least=0,
+        read=of_psf_sigma,
+    )
+    leftover_box: int = option(
+        3,
+        "nnls: square in which a leftover is the highest pixel of the matched-filter map (pixels)",
+        name="leftover_box_size",
+        least=2,
+    )
 
     def __post_init__(self) -> None:
         if self.method not in REFIT_METHODS:

@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from galstep.core.detection.ladder import LadderOptions
+from galstep.core.detection.ladder_options import ONE_PASS, LadderOptions
 from galstep.core.engine import normal
 from galstep.core.engine.scene import Freedom
 from galstep.core.engine.solve import fit_scene
@@ -49,7 +49,7 @@ NEAR_BOUND = 0.99
 
 def as_listed(fitter: Callable[..., Solution] = fit_scene) -> LadderOptions:
     """Options of the ladder that fit the stars there are: no search, no pruning."""
-    return LadderOptions(thresholds=(), floor_passes=0, keep=-np.inf, merge=0.0, fitter=fitter)
+    return replace(ONE_PASS, thresholds=(), floor_passes=0, keep=-np.inf, merge=0.0, fitter=fitter)
 
 
 @dataclass(frozen=True)
