@@ -160,7 +160,9 @@ def options(record: type[Record]) -> type[Record]:
     for own in fields(made):  # type: ignore[arg-type]
         about = own.metadata[_KEY]
         text = about if isinstance(about, str) else _described(own.name, about)
-        kind = own.type if isinstance(own.type, str) else own.type.__name__
+        kind = (
+            own.type if isinstance(own.type, str) else getattr(own.type, "__name__", f"{own.type}")
+        )
         lines.append(f"{own.name} : {kind}")
         lines.append(textwrap.indent(textwrap.fill(text, 88), "    "))
     made.__doc__ = "\n".join(lines) + (f"\n{rule}{tail}" if rule else "")

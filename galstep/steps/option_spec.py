@@ -61,7 +61,11 @@ class OptionSet(Generic[Record]):
     @property
     def spec(self) -> str:
         """Lines of a ``spec``, one a parameter."""
-        return "".join(f"    {spec_line(own)}\n" for own in self.parameters.values())
+        return self.lines(*self.parameters)
+
+    def lines(self, *names: str) -> str:
+        """Lines of a ``spec`` for these parameters."""
+        return "".join(f"    {spec_line(self.parameters[name])}\n" for name in names)
 
     def record_of(self, step: Any, options: Any = None) -> Record:
         """The record that the parameters of a step ask for.
@@ -123,7 +127,8 @@ def _text(value):
 def per_filter_spec(spec: str) -> str:
     """Lines for a section ``[per_filter]`` with ``[[__many__]]``: without defaults.
 
-    Parameters that are lists are the same in all filters.
+    Parameters that are lists are the same in all filters. What a parameter means is not said
+    again, only the unit of a number.
 
     Parameters
     ----------
@@ -141,7 +146,8 @@ def per_filter_spec(spec: str) -> str:
             continue
         name, kind, arguments, text = found.groups()
         check = re.sub(r"default=.*$", "default=None", arguments)
-        unit = re.findall(r" \([^()]+\)", text)
-        text = unit[0] if unit else f": {text[:1].lower()}{text[1:]}"
-        lines.append(f"    {name} = {kind}({check})  # {name} of this filter{text}")
+        unit = re.search(r" \([^()]+\)", text) if kind in ("float", "integer") else None
+        lines.append(
+            f"    {name} = {kind}({check})  # {name} of this filter{unit[0] if unit else ''}"
+        )
     return "\n".join(lines) + "\n"

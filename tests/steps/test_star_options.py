@@ -111,12 +111,12 @@ class TestKeys:
     def test_single_defaults_of_a_spec_are_taken_out(self):
         lines = per_filter_spec(
             "    a = float(min=2, default=5)    # text\n"
-            "    b = option('x', 'y', default='x')  # text (unit)\n"
+            "    b = integer(default=1)  # text (unit)\n"
             "    c = int_list(min=2, max=2, default=list(0, 0))  # text\n"
         ).splitlines()
         assert lines == [
-            "    a = float(min=2, default=None)  # a of this filter: text",
-            "    b = option('x', 'y', default=None)  # b of this filter (unit)",
+            "    a = float(min=2, default=None)  # a of this filter",
+            "    b = integer(default=None)  # b of this filter (unit)",
         ]
 
 
