@@ -17,8 +17,8 @@ from photutils.datasets import make_model_image
 from photutils.detection import DAOStarFinder
 from photutils.psf import ImagePSF, IterativePSFPhotometry, PSFPhotometry, SourceGrouper
 
-from galstep.core.detection.ladder import run_ladder
 from galstep.core.detection.ladder_options import ONE_PASS
+from galstep.core.detection.run_ladder import run_ladder
 from galstep.core.engine.freedom import Freedom
 from galstep.core.engine.scene import SceneState, make_band
 from galstep.core.imaging.stars import StarRenderer

@@ -10,11 +10,11 @@ from the fields, and the step hands the record on as it is.
 ... class Search:
 ...     \"\"\"How things are looked for.\"\"\"
 ...
-...     threshold: float = option(5.0, "Lowest threshold (sigma)", least=1, name="th_min")
+...     threshold: float = option(default=5.0, help="Lowest threshold (sigma)", least=1)
 >>> Search().threshold
 5.0
 >>> [parameter.name for parameter in parameters_of(Search)]
-['th_min']
+['threshold']
 """
 
 from __future__ import annotations
@@ -79,9 +79,9 @@ class Parameter:
 
 
 def option(
+    *,
     default: Any,
     help: str,
-    *,
     name: str = "",
     kind: str = "",
     least: float | None = None,
@@ -116,7 +116,7 @@ def option(
     return field(default=parameter.value(default), metadata={_KEY: parameter})
 
 
-def detail(default: Any, help: str) -> Any:
+def detail(*, default: Any, help: str) -> Any:
     """A field that only the program sets, or another record of options.
 
     Parameters

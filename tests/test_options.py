@@ -16,7 +16,7 @@ def doubled(value):
 class Inner:
     """What is inside."""
 
-    pair: tuple[int, int] = option((1, 2), "Two numbers", least=2, most=2)
+    pair: tuple[int, int] = option(default=(1, 2), help="Two numbers", least=2, most=2)
 
 
 @options
@@ -29,10 +29,10 @@ class Outer:
         Never.
     """
 
-    length: float = option(1.0, "A length (pixels)", name="own_length", read=doubled)
-    kind: str = option("a", "Which", choices=("a", "b"))
-    inner: Inner = detail(Inner(), "What is inside.")
-    unsaid: int = detail(3, "Not for users.")
+    length: float = option(default=1.0, help="A length (pixels)", name="own_length", read=doubled)
+    kind: str = option(default="a", help="Which", choices=("a", "b"))
+    inner: Inner = detail(default=Inner(), help="What is inside.")
+    unsaid: int = detail(default=3, help="Not for users.")
 
 
 class TestFields:

@@ -8,15 +8,17 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.linalg import LinAlgError
 
-from galstep.core.calibration.calibrate import CalibrationOptions, calibrate_psf, galaxy_core
+from galstep.core.calibration.calibrate import calibrate_psf, galaxy_core
 from galstep.core.calibration.field_stars import FieldStars
 from galstep.core.calibration.filter_width import ScanOptions
 from galstep.core.calibration.kernel_verdict import borrow_kernel, unmeasured_kernel
+from galstep.core.calibration.options import CalibrationOptions
 from galstep.core.fitting.galaxy_first import robust_galaxy_fit, scale_galaxy
 from galstep.core.psf.effective import EffectivePSF
 from galstep.core.psf.kernel_families import distance, kernel_of_variance, variance
 from galstep.exceptions import ParameterError
 from galstep.flags import BandFlag
+from galstep.mapped_records import mapped_params
 from galstep.steps.base import GalStep
 from galstep.steps.base_filter import choose_base_filter
 from galstep.steps.grids import pixel_map_between
@@ -260,7 +262,9 @@ def _first_galaxy(band, library, params, centre):
 def _seen_in(band, first, params, positions) -> tuple[Any, Any]:
     """A galaxy's shape and star positions in one filter, in the pixels of another."""
     pixel_map, _ = pixel_map_between(first, band)
-    return pixel_map.params(params), None if positions is None else pixel_map.points(*positions)
+    return mapped_params(pixel_map, params), None if positions is None else pixel_map.points(
+        *positions
+    )
 
 
 def _note_reason(band):

@@ -18,6 +18,7 @@ from galstep.core.psf.cache import effective_psf as core_psf
 from galstep.datamodels.band import MODEL_IMAGES
 from galstep.exceptions import GalstepError, PrerequisiteError
 from galstep.flags import BandFlag
+from galstep.mapped_records import mapped_fit
 from galstep.steps.galaxy_options import displaced, log_wavelength
 from galstep.steps.grids import pixel_map_between
 
@@ -135,7 +136,7 @@ def fit_in_own_pixels(
         With the relation to the base's pixels in its fit.
     """
     pixel_map, _ = pixel_map_between(base, band)
-    return referred_to_base(fit(pixel_map.fit(base.fit)), pixel_map)
+    return referred_to_base(fit(mapped_fit(pixel_map, base.fit)), pixel_map)
 
 
 def scaled_scene(band: BandData, base_fit: BandFit, wanted: str) -> SceneBand:

@@ -7,8 +7,9 @@ from astropy.table import Table
 from engine_scenes import bands_of, truth_without_stars
 from scipy.spatial import cKDTree
 
-from galstep.core.detection.ladder import Ladder, known_variance, run_ladder
+from galstep.core.detection.ladder import Ladder, known_variance
 from galstep.core.detection.ladder_options import ONE_PASS
+from galstep.core.detection.run_ladder import run_ladder
 from galstep.core.engine.freedom import Freedom
 from galstep.core.engine.solve import ShapeBounds
 from galstep.testing import make_scene

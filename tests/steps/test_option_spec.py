@@ -21,12 +21,12 @@ SPEC_LINE = re.compile(r"^\s*(\w+)\s*=\s*\w+\(.*default=.*\)\s*#", re.MULTILINE)
 class Search:
     """How things are looked for."""
 
-    threshold: float = option(5.0, "Threshold (sigma)", least=1)
-    rounds: int = option(3, "Number of rounds", name="n_rounds", least=0, most=9)
-    sizes: tuple[int, int] = option((0, 0), "Sizes (pixels)", least=2, most=2)
-    kind: str = option("a", "Which", choices=("a", "b"))
-    limit: float | None = option(None, "Limit", kind="float")
-    final: bool = detail(True, "Not for users.")
+    threshold: float = option(default=5.0, help="Threshold (sigma)", least=1)
+    rounds: int = option(default=3, help="Number of rounds", name="n_rounds", least=0, most=9)
+    sizes: tuple[int, int] = option(default=(0, 0), help="Sizes (pixels)", least=2, most=2)
+    kind: str = option(default="a", help="Which", choices=("a", "b"))
+    limit: float | None = option(default=None, help="Limit", kind="float")
+    final: bool = detail(default=True, help="Not for users.")
 
 
 class TestOptionSet:

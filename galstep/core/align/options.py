@@ -22,103 +22,105 @@ class FinderOptions:
     """
 
     starfinder: str = option(
-        "dao",
-        "Star finder to use",
+        default="dao",
+        help="Star finder to use",
         choices=FINDERS,
     )
     snr_threshold: float = option(
-        10.0,
-        "Threshold of the star finder above the background (sigma of its scatter)",
+        default=10.0,
+        help="Threshold of the star finder above the background (sigma of its scatter)",
         least=0,
     )
     kernel_fwhm: float = option(
-        2.5,
-        "FWHM of the Gaussian kernel (pixels); dao, iraf and the smoothing of segmentation",
+        default=2.5,
+        help="FWHM of the Gaussian kernel (pixels); dao, iraf and the smoothing of segmentation",
     )
     minsep_fwhm: float = option(
-        0.0,
-        "Minimum separation between detected objects (FWHM); dao and iraf",
+        default=0.0,
+        help="Minimum separation between detected objects (FWHM); dao and iraf",
         least=0,
     )
     sigma_radius: float = option(
-        1.5,
-        "Truncation radius of the Gaussian kernel (sigma); dao and iraf",
+        default=1.5,
+        help="Truncation radius of the Gaussian kernel (sigma); dao and iraf",
         least=0.1,
     )
     sharplo: float = option(
-        0.2,
-        "Lower bound on sharpness; dao and iraf",
+        default=0.2,
+        help="Lower bound on sharpness; dao and iraf",
     )
     sharphi: float = option(
-        1.0,
-        "Upper bound on sharpness; dao and iraf",
+        default=1.0,
+        help="Upper bound on sharpness; dao and iraf",
     )
     roundlo: float = option(
-        -1.0,
-        "Lower bound on roundness; dao and iraf",
+        default=-1.0,
+        help="Lower bound on roundness; dao and iraf",
     )
     roundhi: float = option(
-        1.0,
-        "Upper bound on roundness; dao and iraf",
+        default=1.0,
+        help="Upper bound on roundness; dao and iraf",
     )
     brightest: int | None = option(
-        200,
-        "Number of the brightest objects that are kept; dao and iraf",
+        default=200,
+        help="Number of the brightest objects that are kept; dao and iraf",
         least=1,
     )
     peakmax: float | None = option(
-        None,
-        "Objects with pixel values above this are left out (image units); dao and iraf",
+        default=None,
+        help="Objects with pixel values above this are left out (image units); dao and iraf",
         kind="float",
     )
     npixels: int = option(
-        10,
-        "Minimum number of connected pixels; segmentation",
+        default=10,
+        help="Minimum number of connected pixels; segmentation",
         least=1,
     )
     connectivity: int = option(
-        8,
-        "Neighbours of a pixel: 4 (by edges) or 8 (by corners as well); segmentation",
+        default=8,
+        help="Neighbours of a pixel: 4 (by edges) or 8 (by corners as well); segmentation",
         least=4,
         most=8,
     )
     nlevels: int = option(
-        32,
-        "Number of thresholds for deblending; segmentation",
+        default=32,
+        help="Number of thresholds for deblending; segmentation",
         least=1,
     )
     contrast: float = option(
-        0.001,
-        "Fraction of a source's flux that a part must have to be deblended; segmentation",
+        default=0.001,
+        help="Fraction of a source's flux that a part must have to be deblended; segmentation",
         least=0,
         most=1,
     )
     multithresh_mode: str = option(
-        "exponential",
-        "Spacing of these thresholds; segmentation",
+        default="exponential",
+        help="Spacing of these thresholds; segmentation",
         choices=("exponential", "linear", "sinh"),
     )
     localbkg_width: int = option(
-        0,
-        "Width of the rectangular annulus for a local background (pixels; 0: none); segmentation",
+        default=0,
+        help="Width of the rectangular annulus for a local background (pixels; 0: none); "
+        "segmentation",
         least=0,
     )
     apermask_method: str = option(
-        "correct",
-        "What is done with neighbours in an aperture: replaced, left out, nothing; segmentation",
+        default="correct",
+        help="What is done with neighbours in an aperture: replaced, left out, nothing; "
+        "segmentation",
         choices=("correct", "mask", "none"),
     )
     kron_params: tuple[float, ...] | None = option(
-        None,
-        "Kron aperture: scale, smallest radius, and smallest circle (default: those of "
+        default=None,
+        help="Kron aperture: scale, smallest radius, and smallest circle (default: those of "
         "photutils); segmentation",
         kind="float_list",
         least=2,
         most=3,
     )
     bkg_boxsize: int = option(
-        400,
-        "Side of the boxes in which the background is measured (pixels)",
+        default=400,
+        help="Side of the boxes in which the background is measured (pixels)",
         least=8,
     )
 
@@ -142,47 +144,47 @@ class MatchOptions:
     """How catalogues are matched and fitted; lengths in arcsec."""
 
     minobj: int = option(
-        15,
-        "Least number of stars that must match",
+        default=15,
+        help="Least number of stars that must match",
         least=1,
     )
     searchrad: float = option(
-        2.0,
-        "Largest offset that is looked for (arcsec)",
+        default=2.0,
+        help="Largest offset that is looked for (arcsec)",
     )
     use2dhist: bool = option(
-        True,
-        "Find the first offset from the histogram of all differences; else xoffset and "
+        default=True,
+        help="Find the first offset from the histogram of all differences; else xoffset and "
         "yoffset are used",
     )
     separation: float = option(
-        1.0,
-        "Objects closer to each other than this are left out of the first match (arcsec)",
+        default=1.0,
+        help="Objects closer to each other than this are left out of the first match (arcsec)",
     )
     tolerance: float = option(
-        0.7,
-        "Largest distance of matching stars once the first offset is applied (arcsec)",
+        default=0.7,
+        help="Largest distance of matching stars once the first offset is applied (arcsec)",
     )
     xoffset: float = option(
-        0.0,
-        "First guess of the offset to the east, image minus reference (arcsec)",
+        default=0.0,
+        help="First guess of the offset to the east, image minus reference (arcsec)",
     )
     yoffset: float = option(
-        0.0,
-        "First guess of the offset to the north, image minus reference (arcsec)",
+        default=0.0,
+        help="First guess of the offset to the north, image minus reference (arcsec)",
     )
     fitgeometry: str = option(
-        "rshift",
-        "What is fitted: shift; with rotation; with rotation and scale; any affine map",
+        default="rshift",
+        help="What is fitted: shift; with rotation; with rotation and scale; any affine map",
         choices=("shift", "rshift", "rscale", "general"),
     )
     nclip: int = option(
-        3,
-        "Number of clipping iterations in the fit",
+        default=3,
+        help="Number of clipping iterations in the fit",
         least=0,
     )
     sigma: float = option(
-        3.0,
-        "Clipping limit (sigma of the fit; 0: no clipping)",
+        default=3.0,
+        help="Clipping limit (sigma of the fit; 0: no clipping)",
         least=0.0,
     )

@@ -22,46 +22,46 @@ class AnchorLimits:
     """What makes a star an anchor; distances in FWHM of the current PSF."""
 
     count: int = option(
-        30,
-        "Number of the brightest isolated stars that the kernel is fitted to",
+        default=30,
+        help="Number of the brightest isolated stars that the kernel is fitted to",
         name="kernel_anchor_K",
         least=3,
     )
     min_snr: float = detail(
-        15.0,
-        "Least signal-to-noise ratio.",
+        default=15.0,
+        help="Least signal-to-noise ratio.",
     )
     close: float = detail(
-        1.0,
-        "Radius of the close neighbourhood, whose other stars may together have at most "
+        default=1.0,
+        help="Radius of the close neighbourhood, whose other stars may together have at most "
         "``close_fraction`` of the anchor's flux.",
     )
     close_fraction: float = detail(
-        0.15,
-        "Largest share of light in the close neighbourhood.",
+        default=0.15,
+        help="Largest share of light in the close neighbourhood.",
     )
     wide: float = detail(
-        1.6,
-        "The same for the wide neighbourhood and ``wide_fraction``; not below "
+        default=1.6,
+        help="The same for the wide neighbourhood and ``wide_fraction``; not below "
         "``wide_minimum`` pixels. Half of it is kept from the frame's edge.",
     )
     wide_minimum: float = detail(
-        6.0,
-        "Least radius of the wide neighbourhood (pixels).",
+        default=6.0,
+        help="Least radius of the wide neighbourhood (pixels).",
     )
     wide_fraction: float = detail(
-        0.5,
-        "Largest share of light in the wide neighbourhood.",
+        default=0.5,
+        help="Largest share of light in the wide neighbourhood.",
     )
     relaxed: tuple[float, ...] = detail(
-        (1.0, 2.0, 4.0),
-        "Factors on both fractions, tried in turn until there are ``enough`` anchors: the "
+        default=(1.0, 2.0, 4.0),
+        help="Factors on both fractions, tried in turn until there are ``enough`` anchors: the "
         "neighbours are fitted along, so a crowded anchor is worse than a lone one but better "
         "than none.",
     )
     enough: int = detail(
-        12,
-        "So many anchors are enough.",
+        default=12,
+        help="So many anchors are enough.",
     )
 
 

@@ -19,10 +19,9 @@ import numpy as np
 from astropy.stats import mad_std
 from scipy.ndimage import binary_dilation
 
-from galstep.core.calibration.anchors import AnchorLimits, choose_anchors
+from galstep.core.calibration.anchors import choose_anchors
 from galstep.core.calibration.disc_fit import FWHM_OF_SIGMA, DiscFit, Frame, WorkingPsf, fit_discs
 from galstep.core.calibration.field_stars import POSITION_PRIOR, FieldStars
-from galstep.core.calibration.filter_width import ScanOptions
 from galstep.core.calibration.kernel_bootstrap import bootstrap_kernel
 from galstep.core.calibration.kernel_stars import StarSearch
 from galstep.core.calibration.kernel_verdict import (
@@ -32,19 +31,19 @@ from galstep.core.calibration.kernel_verdict import (
     variance_error,
 )
 from galstep.core.calibration.library_width import library_width
+from galstep.core.calibration.options import CalibrationOptions
 from galstep.core.calibration.psf_correction import corrected_kernel
 from galstep.core.imaging.background import pixel_noise
 from galstep.core.psf.effective import EffectivePSF
 from galstep.core.psf.kernel_families import kernel_of_variance, scaled_kernel, variance
 from galstep.exceptions import InputError
 from galstep.flags import BandFlag
-from galstep.options import detail, option, options
 from galstep.records import PsfKernel
 
 if TYPE_CHECKING:
     from galstep.records import SersicParams
 
-__all__ = ["CalibrationOptions", "CalibrationResult", "calibrate_psf", "galaxy_core"]
+__all__ = ["CalibrationResult", "calibrate_psf", "galaxy_core"]
 
 # Positions taken from another filter are better known than a blend's own.
 FORCED_POSITION_PRIOR = 0.02
@@ -55,117 +54,6 @@ GROUND, MIN_BESIDE = 0.1, 0.25
 FIRST_STEPS = 4
 # A start of less variance (px^2) is no start: too sharp a PSF shreds stars.
 LEAST_START = 0.05
-
-
-@options
-class CalibrationOptions:
-    """How a kernel is measured."""
-
-    family: str = option(
-        "gaussian",
-        "Form of the kernel; drizzle is a Gaussian and a square of drizzle_width",
-        name="kernel_family",
-        choices=("gaussian", "elliptical", "moffat", "drizzle"),
-    )
-    drizzle_width: float = option(
-        1.0,
-        "Side of the square of the family drizzle (pixels)",
-        least=0,
-    )
-    anchors: AnchorLimits = detail(
-        AnchorLimits(),
-        "Number, brightness and isolation of the anchors.",
-    )
-    min_anchors: int = option(
-        3,
-        "With fewer of them there is no measurement",
-        least=3,
-    )
-    least_half_size: int = option(
-        8,
-        "Least half-size of the stamps in which stars are fitted (pixels)",
-        name="kernel_fit_stamp_half_min",
-        least=4,
-    )
-    disc_in_sigma: float = option(
-        3.0,
-        "Radius of the disc of pixels fitted round each such star, in sigma (FWHM / 2.3548) "
-        "of the current PSF; at least 3.5 pixels",
-        name="kernel_fit_stamp_half_in_sigmaeff",
-        least=1,
-        most=10,
-    )
-    max_neighbours: int = option(
-        15,
-        "Largest number of neighbours fitted along with one star",
-        name="kernel_fit_max_neighbors",
-        least=0,
-    )
-    neighbour_pad: float = option(
-        4.0,
-        "Neighbours are stars up to so far outside a disc (pixels)",
-        name="kernel_fit_neighbor_pad_pix",
-        least=0,
-    )
-    max_move: float = option(
-        3.0,
-        "Largest move of a star in a step of the search for stars; a step is 0.4 pixels at "
-        "most in any case (pixels; 0: stars stay where they are detected)",
-        name="calib_xy_bounds",
-        least=0,
-    )
-    max_loops: int = option(
-        4,
-        "Largest number of loops (find stars, fit kernel)",
-        least=1,
-        most=20,
-    )
-    thresholds: tuple[float, ...] = detail(
-        (15.0, 6.0, 4.0, 3.5),
-        "Falling detection thresholds, in MAD of the filtered image; beside known positions "
-        "the second and the third only.",
-    )
-    tolerance: float = detail(
-        0.02,
-        "The loop ends when the kernel's variance changes by less (relative).",
-    )
-    max_growth: float = detail(
-        0.15,
-        "From the third loop on the kernel's variance may grow by no more than this fraction: "
-        "crowding feeds on itself.",
-    )
-    min_delta_chi2: float = detail(
-        10.0,
-        "A kernel must lower chi2 by so much, or there is none.",
-    )
-    confusion: float = detail(
-        0.03,
-        "Relative growth of the PSF's FWHM from discs of 1 to discs of 2 FWHM that is a warning.",
-    )
-    empirical_correction: str = option(
-        "auto",
-        "Add to library and kernel what the stars leave, in a few smooth modes: auto, if it "
-        "clearly lowers the residual of stars that it was not fitted to",
-        choices=("none", "auto", "always"),
-    )
-    filter_width: float = option(
-        0.7,
-        "Width of the filter that stars are detected with (FWHM of the current PSF): in a "
-        "crowd a sharper filter than the PSF tells blends apart",
-        least=0.5,
-        most=2,
-    )
-    scan: ScanOptions | None = detail(
-        None,
-        "How a better width of the filter is looked for, from that one; None: not at all.",
-    )
-    prior_error: float = option(
-        0.05,
-        "Relative error of the values in blur_psf",
-        name="blur_psf_error",
-        least=0.001,
-        most=10,
-    )
 
 
 @dataclass(frozen=True, eq=False)

@@ -44,22 +44,22 @@ class ScanOptions:
     """
 
     method: str = option(
-        "lm",
-        "How scan measures what it has detected: lm, fluxes and positions; nnls, fluxes at "
+        default="lm",
+        help="How scan measures what it has detected: lm, fluxes and positions; nnls, fluxes at "
         "the detected positions",
         name="scan_method",
         choices=METHODS,
     )
     metric: str = option(
-        "sum_snr",
-        "What scan prefers: the largest sum of signal-to-noise, the least scatter of what is "
+        default="sum_snr",
+        help="What scan prefers: the largest sum of signal-to-noise, the least scatter of what is "
         "left, or the most stars above 5 sigma",
         name="scan_metric",
         choices=METRICS,
     )
     top_k: int = option(
-        100,
-        "scan measures this many of the brightest detections; 0: all",
+        default=100,
+        help="scan measures this many of the brightest detections; 0: all",
         name="scan_top_k",
         least=0,
     )

@@ -15,8 +15,9 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from galstep.core.calibration.kernel_scene import KernelScene, fit_kernel_scene
-from galstep.core.detection.ladder import known_variance, run_ladder
+from galstep.core.detection.ladder import known_variance
 from galstep.core.detection.ladder_options import ONE_PASS
+from galstep.core.detection.run_ladder import run_ladder
 from galstep.core.engine.freedom import Freedom
 from galstep.core.engine.scene import SceneState
 from galstep.core.fitting.fits import shape_bounds

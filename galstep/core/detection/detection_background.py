@@ -48,28 +48,31 @@ class DetectionBackground:
     """
 
     box_size: tuple[int, int] = option(
-        (0, 0),
-        "Boxes of a background mesh that is taken off the image in which stars are looked for, "
-        "not off the data that are fitted: y, x (pixels; 0, 0: none, the fitted sky is enough; "
-        "sphot has 10, 10)",
+        default=(0, 0),
+        help="Boxes of a background mesh that is taken off the image in which stars are looked "
+        "for, not off the data that are fitted: y, x (pixels; 0, 0: none, the fitted sky "
+        "is enough; sphot has 10, 10)",
         name="bkg_box_size",
         least=2,
         most=2,
     )
     filter_size: tuple[int, int] = option(
-        (5, 5),
-        "Median filter over that mesh: y, x (boxes, odd)",
+        default=(5, 5),
+        help="Median filter over that mesh: y, x (boxes, odd)",
         name="bkg_filter_size",
         least=2,
         most=2,
     )
     sigma_clip: float = option(
-        3.0, "Clipping of the pixels in a box of that mesh (sigma)", name="bkg_sigma_clip", least=1
+        default=3.0,
+        help="Clipping of the pixels in a box of that mesh (sigma)",
+        name="bkg_sigma_clip",
+        least=1,
     )
     annulus: tuple[float, float] = option(
-        (0.0, 0.0),
-        "Inner and outer radius of the annulus above whose median a peak must stand out by the "
-        "threshold (sigma of the PSF; 0, 0: none; sphot has 2, 5)",
+        default=(0.0, 0.0),
+        help="Inner and outer radius of the annulus above whose median a peak must stand out "
+        "by the threshold (sigma of the PSF; 0, 0: none; sphot has 2, 5)",
         name="localbkg_bounds_in_psfsigma",
         least=2,
         most=2,

@@ -91,33 +91,37 @@ class DaoFinder:
     """
 
     sharpness_range: tuple[float, float] = option(
-        (0.2, 1.0),
-        "Least and largest sharpness: a star's peak over its surroundings",
+        default=(0.2, 1.0),
+        help="Least and largest sharpness: a star's peak over its surroundings",
         least=2,
         most=2,
     )
     roundness_range: tuple[float, float] = option(
-        (-1.0, 1.0), "Least and largest roundness, 0 = round", least=2, most=2
+        default=(-1.0, 1.0), help="Least and largest roundness, 0 = round", least=2, most=2
     )
     ratio: float = option(
-        1.0,
-        "Minor over major axis of the Gaussian kernel, whose FWHM is that of the PSF",
+        default=1.0,
+        help="Minor over major axis of the Gaussian kernel, whose FWHM is that of the PSF",
         least=0.01,
         most=1,
     )
-    theta: float = option(0.0, "Angle of its major axis, counter-clockwise from +x (degrees)")
-    sigma_radius: float = option(1.5, "Where the kernel ends (its sigma)", least=0.1)
-    exclude_border: bool = option(False, "No star within half a kernel of the frame's border")
+    theta: float = option(
+        default=0.0, help="Angle of its major axis, counter-clockwise from +x (degrees)"
+    )
+    sigma_radius: float = option(default=1.5, help="Where the kernel ends (its sigma)", least=0.1)
+    exclude_border: bool = option(
+        default=False, help="No star within half a kernel of the frame's border"
+    )
     n_brightest: int | None = option(
-        None, "Keep only so many in each pass (default: all)", kind="integer", least=1
+        default=None, help="Keep only so many in each pass (default: all)", kind="integer", least=1
     )
     peak_max: float | None = option(
-        None,
-        "No star whose peak is higher, saturated ones say (image unit; default: any)",
+        default=None,
+        help="No star whose peak is higher, saturated ones say (image unit; default: any)",
         kind="float",
     )
     min_separation: float = option(
-        0.0, "Smallest distance between two stars of a pass (pixels)", least=0
+        default=0.0, help="Smallest distance between two stars of a pass (pixels)", least=0
     )
 
     def scatter(self, band: SceneBand, image: np.ndarray) -> float:

@@ -36,42 +36,43 @@ class StarCuts:
     """Limits; 0 = no cut. Scatters are not taken to be less than 1, nor medians of chi2."""
 
     position_error: float = option(
-        2.0,
-        "A star whose x or y has a larger error is dropped at the end (pixels; 0: no cut)",
+        default=2.0,
+        help="A star whose x or y has a larger error is dropped at the end (pixels; 0: no cut)",
         name="cuts_pos_err_max",
         least=0,
     )
     central_residual: float = option(
-        0.0,
-        "Dropped if the residual at its centre differs from the stars' median by more than this "
-        "(their scatter; 0: no cut, sphot has 3)",
+        default=0.0,
+        help="Dropped if the residual at its centre differs from the stars' median by more "
+        "than this (their scatter; 0: no cut, sphot has 3)",
         name="cuts_res_cen_sigma_clip",
         least=0,
     )
     cfit: float = option(
-        0.0,
-        "Dropped if the residual at its centre over its flux does (their scatter and its noise; "
-        "0: no cut, sphot has 3)",
+        default=0.0,
+        help="Dropped if the residual at its centre over its flux does (their scatter and its "
+        "noise; 0: no cut, sphot has 3)",
         name="cuts_cfit_sigma_clip",
         least=0,
     )
     chi2: float = option(
-        0.0,
-        "Dropped if chi-squared within one FWHM is larger than this (median of the stars, 1 at "
-        "least; 0: no cut, sphot has 3: it drops bright stars where the PSF is not exact)",
+        default=0.0,
+        help="Dropped if chi-squared within one FWHM is larger than this (median of the stars, "
+        "1 at least; 0: no cut, sphot has 3: it drops bright stars where the PSF is not "
+        "exact)",
         name="cuts_chi2dof_median_factor",
         least=0,
     )
     moved: float = option(
-        0.0,
-        "Dropped if it ended farther than this from its detection (median of the stars; 0: no "
+        default=0.0,
+        help="Dropped if it ended farther than this from its detection (median of the stars; 0: no "
         "cut, sphot has 2: it drops one good star in twenty)",
         name="cuts_pos_diff_median_factor",
         least=0,
     )
     snr: float = option(
-        1.0,
-        "Dropped if its flux is less than so many of its errors (sigma; 0: no cut)",
+        default=1.0,
+        help="Dropped if its flux is less than so many of its errors (sigma; 0: no cut)",
         name="cuts_flux_SNR_min",
         least=0,
     )

@@ -25,7 +25,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from galstep.core.detection.core_star import PER_STAR, scene_cost
-from galstep.core.detection.ladder import run_ladder
+from galstep.core.detection.run_ladder import run_ladder
 from galstep.core.fitting.local_galaxy import galaxy_for_stars
 from galstep.core.fitting.model_choice import PENALTY
 from galstep.core.fitting.star_clumps import star_clumps, target_radius
@@ -283,7 +283,7 @@ def with_wide_peaks(
     peaks : sequence of `galstep.records.SersicParams`
         From `galstep.core.fitting.wide_peaks.wide_peaks`.
     freedom, options, bounds, base
-        What ``result`` was made with, see `galstep.core.detection.ladder.run_ladder`.
+        What ``result`` was made with, see `galstep.core.detection.run_ladder.run_ladder`.
 
     Returns
     -------
@@ -333,7 +333,7 @@ def with_companions(
     ----------
     result : `galstep.core.detection.ladder.LadderResult`
     freedom, options, bounds, base
-        What it was made with, see `galstep.core.detection.ladder.run_ladder`.
+        What it was made with, see `galstep.core.detection.run_ladder.run_ladder`.
 
     Returns
     -------

@@ -64,14 +64,14 @@ class ForcedFit:
     """
 
     mode: str = option(
-        "linear",
-        "Positions held and fluxes of any sign; positions held and no flux below zero; "
+        default="linear",
+        help="Positions held and fluxes of any sign; positions held and no flux below zero; "
         "positions free within xy_bounds",
         choices=MODES,
     )
     xy_bounds: float = option(
-        XY_BOUNDS,
-        "Largest distance from the given position in mode free (pixels of the filter); also "
+        default=XY_BOUNDS,
+        help="Largest distance from the given position in mode free (pixels of the filter); also "
         "the width of a Gaussian prior",
         least=0.001,
         most=100,

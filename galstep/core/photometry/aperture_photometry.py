@@ -87,36 +87,36 @@ class ApertureSettings:
     """Choices of the measurement."""
 
     center_mask: float = option(
-        4.0,
-        "Empty apertures, which give noise and sky, have their centres at least so many semi-"
+        default=4.0,
+        help="Empty apertures, which give noise and sky, have their centres at least so many semi-"
         "axes of the aperture from the galaxy",
         least=0,
     )
     stars_subtracted: bool = option(
-        "psf_sub_data",
-        "Image that is summed, its sky subtracted: the data without stars and companions, or "
+        default="psf_sub_data",
+        help="Image that is summed, its sky subtracted: the data without stars and companions, or "
         "with them",
         name="measure_on",
         choices=("psf_sub_data", "data"),
         read=_subtracted,
     )
     empirical_noise: bool = option(
-        "psf_sub_data_error",
-        "Noise: scatter of empty apertures on the residual, or the error plane (the noise of "
+        default="psf_sub_data_error",
+        help="Noise: scatter of empty apertures on the residual, or the error plane (the noise of "
         "single pixels if there is none)",
         name="error_on",
         choices=("psf_sub_data_error", "data_error"),
         read=_empirical,
     )
     fill_max_nan_frac: float = option(
-        0.7,
-        "Largest fraction of the aperture that may be without data",
+        default=0.7,
+        help="Largest fraction of the aperture that may be without data",
         least=0,
         most=0.95,
     )
     fill_replace_with: str = option(
-        "median",
-        "What stands in for pixels without data: median of their elliptical ring, or the "
+        default="median",
+        help="What stands in for pixels without data: median of their elliptical ring, or the "
         "model galaxy",
         choices=("median", "sersic_modelimg"),
     )

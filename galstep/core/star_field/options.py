@@ -45,38 +45,38 @@ class StarFieldOptions:
     """
 
     finder: str = option(
-        "galstep",
-        "How stars are found: matched filter with the PSF, DAOStarFinder, IRAFStarFinder, or "
+        default="galstep",
+        help="How stars are found: matched filter with the PSF, DAOStarFinder, IRAFStarFinder, or "
         "only those of init_params",
         choices=("galstep", "dao", "iraf", "none"),
     )
     threshold: float = option(
-        5.0,
-        "Of a detection: sigma of the matched-filter map (finder galstep) or of the pixels "
+        default=5.0,
+        help="Of a detection: sigma of the matched-filter map (finder galstep) or of the pixels "
         "(dao, iraf); stars that end below it are dropped",
         least=1,
     )
     n_passes: int = option(
-        3,
-        "Largest number of searches; each looks at what the stars known so far leave",
+        default=3,
+        help="Largest number of searches; each looks at what the stars known so far leave",
         least=1,
         most=20,
     )
     separation: float = option(
-        0.5,
-        "Smallest distance of a new star from a known one (FWHM of the PSF)",
+        default=0.5,
+        help="Smallest distance of a new star from a known one (FWHM of the PSF)",
         least=0,
     )
     psf_error: float = option(
-        0.01,
-        "Error of the PSF as a share of its light: nothing below it is taken for a star "
+        default=0.01,
+        help="Error of the PSF as a share of its light: nothing below it is taken for a star "
         "beside a brighter one",
         least=0,
         most=1,
     )
     half_size: int | None = option(
-        0,
-        "Side of the box in which a star is fitted (odd, pixels; 0: the box with 99.7 percent "
+        default=0,
+        help="Side of the box in which a star is fitted (odd, pixels; 0: the box with 99.7 percent "
         "of the information)",
         name="fit_shape",
         least=0,
@@ -84,47 +84,48 @@ class StarFieldOptions:
         read=half_of,
     )
     free_positions: bool = option(
-        False,
-        "Hold the positions of init_params; with finder none: forced photometry",
+        default=False,
+        help="Hold the positions of init_params; with finder none: forced photometry",
         name="fixed_positions",
         read=not_,
     )
     xy_bound: float | tuple[float | None, float | None] | None = option(
-        None,
-        "Largest distance from the first position (pixels; default: no bound): on each axis, "
+        default=None,
+        help="Largest distance from the first position (pixels; default: no bound): on each axis, "
         "or two, on x and on y, of which one may be None",
         name="xy_bounds",
         kind="force_list",
     )
     group_separation: float | None = option(
-        None,
-        "Stars closer than this are fitted as a group, others beside each other (pixels; "
+        default=None,
+        help="Stars closer than this are fitted as a group, others beside each other (pixels; "
         "default: all that overlap are fitted together)",
         kind="float",
         least=0.1,
     )
     background: str = option(
-        "global",
-        "Sky: a smooth mesh, a level in a ring about each star, or none",
+        default="global",
+        help="Sky: a smooth mesh, a level in a ring about each star, or none",
         choices=("global", "local", "none"),
     )
     box_size: int = option(
-        64,
-        "Side of the boxes of the mesh (pixels)",
+        default=64,
+        help="Side of the boxes of the mesh (pixels)",
         name="bkg_boxsize",
         least=8,
     )
     local_radii: tuple[float, float] = option(
-        None,
-        "Inner and outer radius of the ring (pixels; default: 10,20)",
+        default=None,
+        help="Inner and outer radius of the ring (pixels; default: 10,20)",
         kind="float_list",
         least=2,
         most=2,
         read=ring_radii,
     )
     tile_size: int = option(
-        1024,
-        "Side of the part of the image that is read at a time (pixels); no result depends on it",
+        default=1024,
+        help="Side of the part of the image that is read at a time (pixels); no result depends "
+        "on it",
         least=64,
     )
 

@@ -5,9 +5,10 @@ import pytest
 from kernel_truth import KERNELS, LIBRARY, make_frame
 
 from galstep.core.calibration import filter_width
-from galstep.core.calibration.calibrate import CalibrationOptions, calibrate_psf
+from galstep.core.calibration.calibrate import calibrate_psf
 from galstep.core.calibration.disc_fit import Frame, WorkingPsf
 from galstep.core.calibration.filter_width import METHODS, METRICS, ScanOptions, best_width
+from galstep.core.calibration.options import CalibrationOptions
 from galstep.core.calibration.star_peaks import find_peaks, zero_sum_filter
 from galstep.core.psf.kernel_families import variance
 from galstep.exceptions import ParameterError

@@ -7,8 +7,8 @@ import pytest
 from engine_scenes import bands_of, true_state, truth_without_stars
 from ladder_scenes import PINNED_GALAXY, found, ladder_of, run, star_scene
 
-from galstep.core.detection.ladder import run_ladder
 from galstep.core.detection.ladder_options import ONE_PASS
+from galstep.core.detection.run_ladder import run_ladder
 from galstep.core.engine.freedom import Freedom
 from galstep.core.engine.solve import ShapeBounds, fit_scene
 from galstep.testing import make_scene

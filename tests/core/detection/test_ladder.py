@@ -8,8 +8,9 @@ from astropy.table import Table
 from engine_scenes import PINNED, bands_of, star_fluxes, true_state, truth_without_stars
 from scipy.spatial import cKDTree
 
-from galstep.core.detection.ladder import known_variance, run_ladder
+from galstep.core.detection.ladder import known_variance
 from galstep.core.detection.ladder_options import ONE_PASS, LadderOptions
+from galstep.core.detection.run_ladder import run_ladder
 from galstep.core.engine.scene import Freedom, SceneState
 from galstep.testing import make_scene
 

@@ -5,8 +5,9 @@ from dataclasses import replace
 import pytest
 from engine_scenes import bands_of, with_galaxy
 
-from galstep.core.detection.ladder import known_variance, run_ladder
+from galstep.core.detection.ladder import known_variance
 from galstep.core.detection.ladder_options import ONE_PASS
+from galstep.core.detection.run_ladder import run_ladder
 from galstep.core.engine.freedom import Freedom
 from galstep.core.engine.scene import SceneState
 from galstep.core.engine.solve import fit_scene

@@ -16,8 +16,8 @@ from galstep.core.detection.detect import (
     matched_filter,
     significance_map,
 )
-from galstep.core.detection.ladder import run_ladder
 from galstep.core.detection.ladder_options import ONE_PASS
+from galstep.core.detection.run_ladder import run_ladder
 from galstep.core.engine.normal import evaluate
 from galstep.core.engine.scene import Freedom
 from galstep.core.engine.solve import ShapeBounds, fit_scene

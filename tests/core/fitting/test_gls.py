@@ -14,8 +14,8 @@ from engine_scenes import (
 )
 from grid_scenes import grid_bands, grid_state, two_grids
 
-from galstep.core.detection.ladder import run_ladder
 from galstep.core.detection.ladder_options import ONE_PASS
+from galstep.core.detection.run_ladder import run_ladder
 from galstep.core.engine.bounds import ShapeBounds
 from galstep.core.engine.covariance import covariance_of, scene_covariance
 from galstep.core.engine.normal import evaluate

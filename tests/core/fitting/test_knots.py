@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 from engine_scenes import bands_of, true_state
 
-from galstep.core.detection.ladder import run_ladder
 from galstep.core.detection.ladder_options import ONE_PASS
+from galstep.core.detection.run_ladder import run_ladder
 from galstep.core.engine.freedom import Freedom
 from galstep.core.engine.solve import ShapeBounds
 from galstep.core.fitting.knots import scene_membership, with_knots

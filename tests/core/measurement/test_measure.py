@@ -7,8 +7,8 @@ import pytest
 from astropy.table import Table
 from engine_scenes import ALL_FREE, PINNED, PINNED_SHAPE, bands_of, true_state
 
-from galstep.core.detection.ladder import run_ladder
 from galstep.core.detection.ladder_options import ONE_PASS
+from galstep.core.detection.run_ladder import run_ladder
 from galstep.core.engine.scene import Freedom
 from galstep.core.engine.solve import ShapeBounds
 from galstep.core.imaging.background import sky_basis, sky_image
