@@ -18,7 +18,7 @@ from galstep.steps.galaxy_options import PRIOR_SPEC, shape_priors
 from galstep.steps.option_spec import OptionSet
 from galstep.steps.scenes import (
     effective_psf,
-    pixel_sigma,
+    error_or_noise,
     scene_band,
     sky_order_for,
     store,
@@ -115,7 +115,7 @@ class BaseFit(GalStep):
     def _fit(self, base, centre):
         priors = shape_priors(self, base)
         companions = given_companions(self.companions, base)
-        sigma, psf = pixel_sigma(base), effective_psf(base)
+        sigma, psf = error_or_noise(base), effective_psf(base)
         first = robust_galaxy_fit(base.data, base.mask, sigma, psf, centre=centre)
         scene = scene_band(base, sky_order_for(base, self.sky_order, first))
         options = self._ladder_options()

@@ -26,7 +26,7 @@ from galstep.steps.option_spec import OptionSet, per_filter_spec
 from galstep.steps.per_filter import check_filters, for_filter
 from galstep.steps.psf_products import stacked_stars, write_psf_figure, write_psfs
 from galstep.steps.psf_scene import fit_in_scene
-from galstep.steps.scenes import pixel_sigma, target_centre
+from galstep.steps.scenes import error_or_noise, target_centre
 
 if TYPE_CHECKING:
     from galstep.datamodels import GalaxyModel
@@ -251,7 +251,7 @@ def _joined_positions(stars, known, fwhm):
 
 def _first_galaxy(band, library, params, centre):
     """Shape and model image of galaxy and sky, stars masked; the shape may be known."""
-    sigma = pixel_sigma(band)
+    sigma = error_or_noise(band)
     if params is None:
         first = robust_galaxy_fit(band.data, band.mask, sigma, library, centre=centre)
     else:

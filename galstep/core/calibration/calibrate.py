@@ -20,7 +20,7 @@ from astropy.stats import mad_std
 from scipy.ndimage import binary_dilation
 
 from galstep.core.calibration.anchors import choose_anchors
-from galstep.core.calibration.disc_fit import FWHM_OF_SIGMA, DiscFit, Frame, WorkingPsf, fit_discs
+from galstep.core.calibration.disc_fit import DiscFit, Frame, WorkingPsf, fit_discs
 from galstep.core.calibration.field_stars import POSITION_PRIOR, FieldStars
 from galstep.core.calibration.kernel_bootstrap import bootstrap_kernel
 from galstep.core.calibration.kernel_stars import StarSearch
@@ -35,7 +35,12 @@ from galstep.core.calibration.options import CalibrationOptions
 from galstep.core.calibration.psf_correction import corrected_kernel
 from galstep.core.imaging.background import pixel_noise
 from galstep.core.psf.effective import EffectivePSF
-from galstep.core.psf.kernel_families import kernel_of_variance, scaled_kernel, variance
+from galstep.core.psf.kernel_families import (
+    FWHM_OF_SIGMA,
+    kernel_of_variance,
+    scaled_kernel,
+    variance,
+)
 from galstep.exceptions import InputError
 from galstep.flags import BandFlag
 from galstep.records import PsfKernel

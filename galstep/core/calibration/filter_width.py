@@ -14,7 +14,7 @@ import numpy as np
 from astropy.stats import mad_std
 
 from galstep.core.calibration.field_stars import refine_stars
-from galstep.core.calibration.star_peaks import find_peaks
+from galstep.core.calibration.star_peaks import find_star_peaks
 from galstep.exceptions import ParameterError
 from galstep.options import option, options
 
@@ -103,7 +103,9 @@ def best_width(
 
 def _score(frame, working, threshold, width, options):
     """What a width is worth; more is better."""
-    found = find_peaks(frame.image, frame.good, working.renderer, working.fwhm, threshold, width)
+    found = find_star_peaks(
+        frame.image, frame.good, working.renderer, working.fwhm, threshold, width
+    )
     if options.top_k:
         found = found.select(slice(options.top_k))
     stars, rest = refine_stars(
