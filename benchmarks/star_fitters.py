@@ -17,7 +17,8 @@ from photutils.datasets import make_model_image
 from photutils.detection import DAOStarFinder
 from photutils.psf import ImagePSF, IterativePSFPhotometry, PSFPhotometry, SourceGrouper
 
-from galstep.core.detection.ladder import LadderOptions, run_ladder
+from galstep.core.detection.ladder_options import ONE_PASS
+from galstep.core.detection.run_ladder import run_ladder
 from galstep.core.engine.freedom import Freedom
 from galstep.core.engine.scene import SceneState, make_band
 from galstep.core.imaging.stars import StarRenderer
@@ -30,7 +31,7 @@ from galstep.core.star_field.tiles import FieldImage
 THRESHOLD = 5.0
 SIGMA_PER_FWHM = 1 / 2.3548
 FIELD_OPTIONS = StarFieldOptions(threshold=THRESHOLD)
-OPTIONS = LadderOptions(thresholds=(20.0, THRESHOLD), floor_passes=2, keep=THRESHOLD)
+OPTIONS = replace(ONE_PASS, thresholds=(20.0, THRESHOLD), floor_passes=2, keep=THRESHOLD)
 
 
 @dataclass(frozen=True, eq=False)

@@ -29,19 +29,20 @@ def fit(truth, galaxy, output, steps):
         Step key to parameters that differ from the defaults.
     """
     known = json.loads((truth / "truth" / "manifest.json").read_text())["galaxies"]
+    fit_image(truth / "data" / f"{galaxy}.h5", truth / known[galaxy]["given_psf"], output, steps)
+
+
+def fit_image(image, psf, output, steps):
+    """Run the pipeline on one image file with this PSF and print a line about it."""
     steps = {key: dict(values) for key, values in steps.items()}
-    steps.setdefault("loadcrop", {})["psf_file"] = str(truth / known[galaxy]["given_psf"])
+    steps.setdefault("loadcrop", {})["psf_file"] = str(psf)
     started = time.process_time()
     model = GalPipeline.call(
-        str(truth / "data" / f"{galaxy}.h5"),
-        steps=steps,
-        output_dir=str(output),
-        save_results=True,
-        configure_log=False,
+        str(image), steps=steps, output_dir=str(output), save_results=True, configure_log=False
     )
     cpu = time.process_time() - started
     base = model.bands[model.meta.base_filter]
-    print(f"{galaxy}: {cpu:.1f} s CPU, {len(base.fit.stars)} stars", flush=True)
+    print(f"{image.stem}: {cpu:.1f} s CPU, {len(base.fit.stars)} stars", flush=True)
 
 
 def parameters(given):

@@ -9,15 +9,13 @@ x pixel of their own filter.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 if TYPE_CHECKING:
     from numpy.typing import ArrayLike
-
-    from galstep.records import Aperture, BandFit, SersicFit, SersicParams, StarList
 
 __all__ = ["PixelMap"]
 
@@ -103,24 +101,6 @@ class PixelMap:
         rows = [(self.vector(vector + s) - self.vector(vector - s)) / (2 * _STEP) for s in steps]
         return np.transpose(rows)
 
-    def params(self, params: SersicParams) -> SersicParams:
-        """`galstep.records.SersicParams` on the second grid."""
-        if self.is_translation:
-            return params.moved(*self.origin)
-        return type(params).from_vector(self.vector(params.to_vector()))
-
-    def aperture(self, aperture: Aperture) -> Aperture:
-        """`galstep.records.Aperture` on the second grid."""
-        x, y = (float(v) for v in self.points(aperture.x, aperture.y))
-        if self.is_translation:
-            return replace(aperture, x=x, y=y)
-        e = (aperture.a - aperture.b) / (aperture.a + aperture.b)
-        e1, e2 = e * np.cos(2 * aperture.theta), e * np.sin(2 * aperture.theta)
-        _, _, ln_a, e1, e2, _ = self.vector([0.0, 0.0, np.log(aperture.a), e1, e2, 0.0])
-        e, theta = np.hypot(e1, e2), 0.5 * np.arctan2(e2, e1) % np.pi
-        a = float(np.exp(ln_a))
-        return replace(aperture, x=x, y=y, a=a, b=float(a * (1 - e) / (1 + e)), theta=float(theta))
-
     def position_errors(
         self, x_err: np.ndarray | float, y_err: np.ndarray | float
     ) -> tuple[Any, Any]:
@@ -129,52 +109,6 @@ class PixelMap:
             return x_err, y_err
         (a, b), (c, d) = self.matrix
         return np.hypot(a * x_err, b * y_err), np.hypot(c * x_err, d * y_err)
-
-    def sersic(self, fit: SersicFit) -> SersicFit:
-        """`galstep.records.SersicFit` on the second grid; flux and its error stay.
-
-        The errors of the shape keep their share of it: that is exact where the
-        map turns, mirrors and scales, as one between two images of the sky does
-        to a percent or better.
-        """
-        if self.is_translation:
-            return replace(fit, params=self.params(fit.params))
-        params, covariance = self.params(fit.params), fit.covariance
-        x_err, y_err = (float(v) for v in self.position_errors(fit.x_0_err, fit.y_0_err))
-        if covariance is not None:
-            covariance = self._covariance(fit.params.to_vector(), np.asarray(covariance))
-            errors = np.sqrt(np.diag(covariance)[:2])
-            x_err, y_err = np.where(np.isfinite(errors), errors, (x_err, y_err)).tolist()
-        return replace(
-            fit,
-            params=params,
-            x_0_err=x_err,
-            y_0_err=y_err,
-            r_eff_err=fit.r_eff_err * params.r_eff / fit.params.r_eff,
-            covariance=covariance,
-        )
-
-    def _covariance(self, vector, covariance):
-        """J C J^T; what depends on a parameter without an error (NaN) has none."""
-        jacobian = np.eye(len(covariance))
-        jacobian[:6, :6] = self.jacobian(vector)
-        jacobian[np.abs(jacobian) < 1e-9] = 0.0
-        known = np.isfinite(np.diag(covariance))
-        mapped = jacobian @ np.where(known & known[:, None], covariance, 0.0) @ jacobian.T
-        lost = (jacobian[:, ~known] != 0).any(axis=1)
-        mapped[lost] = mapped[:, lost] = np.nan
-        return mapped
-
-    def stars(self, stars: StarList) -> StarList:
-        """`galstep.records.StarList` on the second grid; fluxes stay."""
-        x, y = self.points(stars.x, stars.y)
-        x_err, y_err = self.position_errors(stars.x_err, stars.y_err)
-        return replace(stars, x=x, y=y, x_err=x_err, y_err=y_err)
-
-    def fit(self, fit: BandFit) -> BandFit:
-        """`galstep.records.BandFit` with positions and shapes on the second grid."""
-        sersic = tuple(self.sersic(component) for component in fit.sersic)
-        return replace(fit, sersic=sersic, stars=self.stars(fit.stars), knots=self.stars(fit.knots))
 
 
 def _tensor(ln_r_eff, e1, e2):

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from galstep.datamodels.frames import to_table_frame
+from galstep.mapped_records import mapped_aperture
 from galstep.units import MAG_PER_LN, ab_magnitude, colour, upper_limit
 
 if TYPE_CHECKING:
@@ -42,7 +43,7 @@ def magnitude_limit(flux: float, flux_err: float, band: BandData) -> float:
 def aperture_part(model: GalaxyModel, band: BandData) -> dict[str, Any]:
     """The columns of the table ``phot`` that aperture photometry fills."""
     measured, frame = band.aperture, to_table_frame(model, band)
-    place = frame.aperture(measured.aperture)
+    place = mapped_aperture(frame, measured.aperture)
     color, color_err = _color(model, band, 0)
     return {
         "aper_flux": measured.flux,
@@ -74,7 +75,7 @@ def aperture_rows(model: GalaxyModel) -> list[dict]:
 
 def _aperture_row(model, band, index, measured):
     own = measured.aperture
-    place = to_table_frame(model, band).aperture(own)
+    place = mapped_aperture(to_table_frame(model, band), own)
     color, color_err = _color(model, band, index)
     return {
         "filter": band.name,

@@ -23,6 +23,7 @@ from galstep.datamodels.colors import matched_color, total_color
 from galstep.datamodels.frames import to_table_frame
 from galstep.datamodels.totals import total_flux
 from galstep.flags import BandFlag, StarFlag
+from galstep.mapped_records import mapped_sersic, mapped_stars
 from galstep.units import ab_magnitude, flux_limits, flux_unit
 
 if TYPE_CHECKING:
@@ -161,7 +162,7 @@ def _point_table(model, kind):
         if not band.fitted:
             continue
         own = getattr(band.fit, kind)
-        placed = to_table_frame(model, band).stars(own)
+        placed = mapped_stars(to_table_frame(model, band), own)
         part = {name: getattr(placed, name) for name in placed.__dataclass_fields__}
         limit = flux_limits(own.flux, own.flux_err, LIMIT_SIGMA)
         rows += _rows_of(band, part | _brightness(band, own, limit))
@@ -246,7 +247,7 @@ def completeness_table(model: GalaxyModel) -> QTable:
 
 
 def _sersic_row(model, band, component, fit):
-    placed = to_table_frame(model, band).sersic(fit)
+    placed = mapped_sersic(to_table_frame(model, band), fit)
     ra, dec = band.sky_position(fit.params.x_0, fit.params.y_0)
     row = {
         "filter": band.name,

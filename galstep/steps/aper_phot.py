@@ -24,6 +24,7 @@ from galstep.flags import BandFlag
 from galstep.records import Aperture
 from galstep.steps.base import GalStep
 from galstep.steps.base_filter import choose_base_filter
+from galstep.steps.option_spec import OptionSet
 from galstep.steps.products import write_beside
 from galstep.steps.scenes import effective_psf
 
@@ -33,25 +34,22 @@ NOT_MEASURED = "no aperture photometry: "
 UNRESOLVED = "unresolved: "
 SMALL_SHARE = 0.5  # of the galaxy's light: below it the user is told
 
+SETTINGS = OptionSet(ApertureSettings())
+
 
 class AperPhot(GalStep):
     """Measure every filter inside the Petrosian ellipse of the base filter."""
 
     class_alias = "gal_aperphot"
 
-    spec = """
+    spec = f"""
     petro = float(min=0.01, max=0.99, default=0.5)  # Petrosian ratio at the aperture's edge: brightness there over the mean inside; 0.5 holds half of the light for n = 1 and an eighth for n = 4, and 0.2 holds 0.88 and 0.67 of it
-    center_mask = float(min=0, default=4.0)         # Empty apertures, which give noise and sky, have their centres at least so many semi-axes of the aperture from the galaxy
     plot = boolean(default=True)                    # Draw the picture with the apertures: <name>_qa.png, written where the model is saved
     isophot_base_filter = string(default='F150W')   # Filter whose isophotes shape the aperture; if it has no fit, the base filter of the fit
     isophot_frac_min = float(min=0.001, max=0.999, default=0.05)  # Fraction of the galaxy's light inside the innermost isophote
     isophot_frac_max = float(min=0.001, max=0.999, default=0.95)  # Fraction of the galaxy's light inside the outermost isophote
     fit_isophot_to = option('sersic_modelimg', 'psf_sub_data', default='sersic_modelimg')  # Image of the isophotes and of the Petrosian ratio: the model galaxy as seen through the PSF, or the data without stars, companions and sky
-    measure_on = option('psf_sub_data', 'data', default='psf_sub_data')  # Image that is summed, its sky subtracted: the data without stars and companions, or with them
-    error_on = option('psf_sub_data_error', 'data_error', default='psf_sub_data_error')  # Noise: scatter of empty apertures on the residual, or the error plane (the noise of single pixels if there is none)
-    measure_sky_on = option('residual_masked', 'residual', 'psf_sub_data', default='residual_masked')  # Image of the empty apertures: the residual without pixels beyond 15 sigma, the whole residual, or the data without stars, companions and sky
-    fill_max_nan_frac = float(min=0, max=0.95, default=0.7)  # Largest fraction of the aperture that may be without data
-    fill_replace_with = option('median', 'sersic_modelimg', default='median')  # What stands in for pixels without data: median of their elliptical ring, or the model galaxy
+{SETTINGS.spec}    measure_sky_on = option('residual_masked', 'residual', 'psf_sub_data', default='residual_masked')  # Image of the empty apertures: the residual without pixels beyond 15 sigma, the whole residual, or the data without stars, companions and sky
     PSF_corr_base_filter = string(default='F090W')  # Filter to whose PSF the corrected magnitudes are brought; if it is not in the data, the base filter
     PSF_corr_method = option('model', 'kernel', default='model')  # What the correction is measured on: each filter's own model galaxy seen through both PSFs, or the image of PSF_corr_base_filter blurred to the other PSF by a matching kernel
     radii = float_list(default=None)                # Semi-major axes of further ellipses, shaped as the isophotes (pixels of the base filter)
@@ -177,15 +175,6 @@ class AperPhot(GalStep):
             ellipses.append(("growth", chosen.isophotes.at(a)))
         return ellipses
 
-    def _settings(self):
-        return ApertureSettings(
-            self.center_mask,
-            self.fill_max_nan_frac,
-            self.fill_replace_with,
-            empirical_noise=self.error_on == "psf_sub_data_error",
-            stars_subtracted=self.measure_on == "psf_sub_data",
-        )
-
     def _measure(self, model, fitted, base, chosen):
         to_scene = base.fit.pixel_map.inverse()
         crowded = bool(base.fit.flags & BandFlag.CORE_CROWDED)
@@ -202,7 +191,7 @@ class AperPhot(GalStep):
             bands,
             self._ellipses(chosen, base),
             self._reference(fitted, base),
-            self._settings(),
+            SETTINGS.record_of(self),
             model.joint,
             by_kernel=self.PSF_corr_method == "kernel",
         )

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from galstep.core.detection.ladder_options import LadderOptions, Thresholds
 from galstep.core.engine.simplex import fit_simplex
 from galstep.core.engine.solve import fit_scene
 from galstep.core.fitting.fits import fit_base
@@ -14,16 +15,17 @@ from galstep.steps.base_filter import choose_base_filter
 from galstep.steps.companion_options import COMPANION_SPEC, given_companions
 from galstep.steps.convergence import note_passes
 from galstep.steps.galaxy_options import PRIOR_SPEC, shape_priors
+from galstep.steps.option_spec import OptionSet
 from galstep.steps.scenes import (
     effective_psf,
-    pixel_sigma,
+    error_or_noise,
     scene_band,
     sky_order_for,
     store,
     target_centre,
     try_fit,
 )
-from galstep.steps.star_options import FINDER_SPEC, ladder_options, star_spec
+from galstep.steps.star_options import FINDER_SPEC, LadderParameters
 
 if TYPE_CHECKING:
     from galstep.datamodels import GalaxyModel
@@ -34,6 +36,10 @@ ELSEWHERE = (
     "the base filter's galaxy ended far from where it was looked for: x_guess and y_guess decide"
 )
 
+# the colours of stars need several filters
+STARS = LadderParameters(
+    OptionSet(Thresholds()), OptionSet(LadderOptions(), without=["star_colour_prior"])
+)
 FITTERS: dict = {"varpro": fit_scene, "iterative_nm": fit_simplex}
 
 
@@ -51,10 +57,6 @@ class BaseFit(GalStep):
         """
     base_filter = string(default='F150W')       # Filter whose shape the others share; not in the data: the filter with the most signal
     sky_order = option('auto', '0', '1', '2', default='auto')  # Degree of the sky polynomial: 0 constant, 1 plane, 2 quadratic; auto: a quadratic where the frame asks for it, else a plane. With a constant the star list runs away on real frames
-    iter_basefit = integer(min=1, max=100, default=10)  # Largest number of passes (find stars, fit the scene) at the lowest threshold
-    mainloop_convergence_atol = float(min=0, default=1e-3)  # A pass is quiet if no shape parameter changed by more (centre in r_eff, ln r_eff, e1, e2, ln n)
-    mainloop_convergence_patience = integer(min=1, default=2)  # Number of quiet passes in a row that end the loop
-    mainloop_min_iter = integer(min=0, default=2)  # Least number of passes at the lowest threshold
     use_final_polish = boolean(default=True)    # End with a fit to full convergence
     galaxy_fitter = option('varpro', 'iterative_nm', default='varpro')  # How the galaxy's shape is fitted: varpro, damped Gauss-Newton steps in all parameters; iterative_nm, rounds of Nelder-Mead in the shape alone, for comparison (many times slower)
     allow_refit = boolean(default=False)        # A fit that did not converge, or has a shape parameter at its bound, is made again from other starts; the best is taken
@@ -62,7 +64,7 @@ class BaseFit(GalStep):
     gls = boolean(default=False)                # Last steps weighted with the measured covariance of the noise: better star fluxes, positions and centre in correlated noise; flux and r_eff of the galaxy gain little, and their errors are less true
     fit_complex_model = option('false', 'true', 'auto', default='auto')  # Give the galaxy a second Sersic component with the same centre; auto: if it lowers chi-squared, in the noise that there is, by more than 11 per parameter
     """
-        + star_spec(30, "Highest detection threshold (same unit)", 10)
+        + STARS.spec
         + COMPANION_SPEC
         + PRIOR_SPEC
         + FINDER_SPEC
@@ -113,7 +115,7 @@ class BaseFit(GalStep):
     def _fit(self, base, centre):
         priors = shape_priors(self, base)
         companions = given_companions(self.companions, base)
-        sigma, psf = pixel_sigma(base), effective_psf(base)
+        sigma, psf = error_or_noise(base), effective_psf(base)
         first = robust_galaxy_fit(base.data, base.mask, sigma, psf, centre=centre)
         scene = scene_band(base, sky_order_for(base, self.sky_order, first))
         options = self._ladder_options()
@@ -132,16 +134,7 @@ class BaseFit(GalStep):
 
     def _ladder_options(self):
         polish = {} if self.use_final_polish else {"final_iterations": 1}
-        return ladder_options(
-            self,
-            floor_passes=self.iter_basefit,
-            min_passes=self.mainloop_min_iter,
-            patience=self.mainloop_convergence_patience,
-            shape_tolerance=self.mainloop_convergence_atol,
-            near_from=2,
-            fitter=FITTERS[self.galaxy_fitter],
-            **polish,
-        )
+        return STARS.options_of(self, fitter=FITTERS[self.galaxy_fitter], **polish)
 
     def _report(self, model, base):
         galaxy = base.fit.sersic[0]

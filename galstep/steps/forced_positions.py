@@ -12,6 +12,7 @@ from galstep.core.fitting.forced_list import GivenPositions, one_to_one
 from galstep.datamodels.position_catalog import CatalogColumns, read_position_catalog
 from galstep.datamodels.table_bounds import bounded_positions, check_rows
 from galstep.exceptions import ParameterError, PrerequisiteError
+from galstep.mapped_records import mapped_stars
 from galstep.records import StarList
 from galstep.steps.given_tables import table_of
 from galstep.steps.scenes import effective_psf
@@ -188,7 +189,7 @@ def _columns(options):
 
 def _in_base(band):
     """The stars of a filter's fit, in the pixels of the base filter."""
-    stars = band.fit.pixel_map.inverse().stars(band.fit.stars)
+    stars = mapped_stars(band.fit.pixel_map.inverse(), band.fit.stars)
     dx, dy = band.fit.offset
     return replace(stars, x=stars.x - dx, y=stars.y - dy)
 

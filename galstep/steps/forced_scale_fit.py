@@ -11,6 +11,7 @@ from galstep.core.fitting.forced_list import flagged, forced_rows
 from galstep.steps.base import GalStep
 from galstep.steps.forced_positions import TargetFinder
 from galstep.steps.grids import pixel_map_between
+from galstep.steps.option_spec import OptionSet, per_filter_spec
 from galstep.steps.per_filter import check_filters, for_filter
 from galstep.steps.scale_fit import fit_others, next_star_id
 from galstep.steps.scenes import (
@@ -26,6 +27,20 @@ if TYPE_CHECKING:
 
 __all__ = ["ForcedScaleFit"]
 
+HOW = OptionSet(ForcedFit())
+_OWN_SPEC = f"""    positions_from = string(default='base')     # Whose stars: base, joint (after JointFit), the name of a filter that is fitted, or none (of the catalog alone)
+    catalog = string(default=None)              # Table of positions (ECSV, CSV, FITS, VOTable, ascii) that are measured beside those; a listed star within half a FWHM of one is that star
+    catalog_ra = string(default=None)           # Column of right ascension in it (default: guessed; degrees, or the column's unit)
+    catalog_dec = string(default=None)          # Column of declination
+    catalog_x = string(default=None)            # Column of x, pixels of the base filter's input frame (default: guessed where there is no sky position)
+    catalog_y = string(default=None)            # Column of y
+    catalog_id = string(default=None)           # Column of ids, kept in the table forced (default: guessed, else the number of the row)
+    catalog_origin = integer(min=0, max=1, default=0)  # What the first pixel is called in catalog_x and catalog_y: 0, or 1 as in FITS and ds9
+{HOW.spec}    n_sigma_limit = float(min=0.1, max=100, default=3.0)  # Number of errors of the upper limits
+    sky_order = option('auto', '0', '1', '2', default='auto')  # Degree of the sky polynomial: 0 constant, 1 plane, 2 quadratic; auto: a quadratic where the frame asks for it, else a plane. With a constant the star list runs away on real frames
+    registration = boolean(default=True)        # Measure how far the filter is shifted against the base, from stars and galaxy
+"""
+
 
 class ForcedScaleFit(GalStep):
     """Fit the named filters with shape and star positions that are known.
@@ -37,37 +52,11 @@ class ForcedScaleFit(GalStep):
 
     class_alias = "gal_forcedscalefit"
 
-    spec = """
+    spec = f"""
     filters = force_list(default=None)          # Filters to fit in this way (default: none)
-    positions_from = string(default='base')     # Whose stars: base, joint (after JointFit), the name of a filter that is fitted, or none (of the catalog alone)
-    catalog = string(default=None)              # Table of positions (ECSV, CSV, FITS, VOTable, ascii) that are measured beside those; a listed star within half a FWHM of one is that star
-    catalog_ra = string(default=None)           # Column of right ascension in it (default: guessed; degrees, or the column's unit)
-    catalog_dec = string(default=None)          # Column of declination
-    catalog_x = string(default=None)            # Column of x, pixels of the base filter's input frame (default: guessed where there is no sky position)
-    catalog_y = string(default=None)            # Column of y
-    catalog_id = string(default=None)           # Column of ids, kept in the table forced (default: guessed, else the number of the row)
-    catalog_origin = integer(min=0, max=1, default=0)  # What the first pixel is called in catalog_x and catalog_y: 0, or 1 as in FITS and ds9
-    mode = option('linear', 'nonnegative', 'free', default='linear')  # Positions held and fluxes of any sign; positions held and no flux below zero; positions free within xy_bounds
-    xy_bounds = float(min=0.001, max=100, default=1.0)  # Largest distance from the given position in mode free (pixels of the filter); also the width of a Gaussian prior
-    n_sigma_limit = float(min=0.1, max=100, default=3.0)  # Number of errors of the upper limits
-    sky_order = option('auto', '0', '1', '2', default='auto')  # Degree of the sky polynomial: 0 constant, 1 plane, 2 quadratic; auto: a quadratic where the frame asks for it, else a plane. With a constant the star list runs away on real frames
-    registration = boolean(default=True)        # Measure how far the filter is shifted against the base, from stars and galaxy
-    [per_filter]                                # Other values for single filters, by the filter's name: per_filter: {F160W: {mode: nonnegative}}
+{_OWN_SPEC}    [per_filter]                                # Other values for single filters, by the filter's name: per_filter: {{F160W: {{mode: nonnegative}}}}
     [[__many__]]
-    positions_from = string(default=None)       # positions_from of this filter
-    catalog = string(default=None)              # catalog of this filter
-    catalog_ra = string(default=None)           # catalog_ra of this filter
-    catalog_dec = string(default=None)          # catalog_dec of this filter
-    catalog_x = string(default=None)            # catalog_x of this filter
-    catalog_y = string(default=None)            # catalog_y of this filter
-    catalog_id = string(default=None)           # catalog_id of this filter
-    catalog_origin = integer(min=0, max=1, default=None)  # catalog_origin of this filter
-    mode = option('linear', 'nonnegative', 'free', default=None)  # mode of this filter
-    xy_bounds = float(min=0.001, max=100, default=None)  # xy_bounds of this filter (pixels)
-    n_sigma_limit = float(min=0.1, max=100, default=None)  # n_sigma_limit of this filter (errors)
-    sky_order = option('auto', '0', '1', '2', default=None)  # sky_order of this filter
-    registration = boolean(default=None)        # registration of this filter
-    """
+{per_filter_spec(_OWN_SPEC)}    """
 
     def process(self, input: Any) -> GalaxyModel:
         """Fit each named filter in turn.
@@ -120,7 +109,7 @@ class ForcedScaleFit(GalStep):
     def _fit(self, band, base, targets):
         """Fit a filter and leave the rows of the positions in it."""
         options = for_filter(self, band.name)
-        how = ForcedFit(options.mode, options.xy_bounds)
+        how = HOW.record_of(options)
 
         def own(base_fit):
             scene = scaled_scene(band, base_fit, options.sky_order)

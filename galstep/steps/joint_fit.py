@@ -4,20 +4,72 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from galstep.core.detection.ladder import LadderOptions
-from galstep.core.detection.star_cuts import StarCuts
+from galstep.core.detection.ladder_options import ONE_PASS, Thresholds
+from galstep.core.detection.star_cuts import NO_CUTS
 from galstep.core.fitting.joint import fit_joint
 from galstep.records import JointSummary
 from galstep.steps.base import GalStep
 from galstep.steps.convergence import note_passes
 from galstep.steps.galaxy_options import PRIOR_SPEC, shape_priors
+from galstep.steps.option_spec import OptionSet
 from galstep.steps.scenes import fitted_base, scene_band, store, try_fit
-from galstep.steps.star_options import cuts_of, star_thresholds
+from galstep.steps.star_options import LadderParameters, cuts_of
 
 if TYPE_CHECKING:
     from galstep.datamodels import GalaxyModel
 
 __all__ = ["JointFit"]
+
+# what the filters have shown alone is known: see `galstep.core.detection.ladder_options.ONE_PASS`
+STARS = LadderParameters(
+    OptionSet(
+        Thresholds(),
+        find_stars={
+            "help": "Look for stars that no filter has shown alone; false: only those that the "
+            "filters have are fitted"
+        },
+        th_max={
+            "default": 6.0,
+            "help": "First detection threshold for stars that no filter has shown alone (same "
+            "unit)",
+        },
+        th_iter={"default": 2},
+    ),
+    OptionSet(
+        ONE_PASS,
+        only=[
+            "th_min",
+            "th_near",
+            "model_structure",
+            "star_density",
+            "iter_basefit",
+            "robust",
+            "robust_scale",
+            "star_colour_prior",
+        ],
+        th_min={
+            "default": 4.5,
+            "help": "Lowest detection threshold (sigma of the combined matched-filter map, "
+            "unresolved stars included)",
+        },
+        model_structure={
+            "help": "Model what the galaxy departs from its profiles by (arms, bar, ring, dust), "
+            "in each filter by modes on its own ellipse of which the data decide how strong they "
+            "are"
+        },
+        iter_basefit={
+            "name": "iter_jointfit",
+            "default": 1,
+            "least": 0,
+            "help": "Largest number of passes at the lowest threshold",
+        },
+        star_density={
+            "help": "Largest number of stars per noise area of the sharpest PSF (1 / sum of P "
+            "squared)"
+        },
+        star_colour_prior={"default": True},
+    ),
+)
 
 
 class JointFit(GalStep):
@@ -33,22 +85,12 @@ class JointFit(GalStep):
         """
     sky_order = option('auto', '0', '1', '2', default='auto')  # Degree of the sky polynomial: 0 constant, 1 plane, 2 quadratic; auto: the highest that any filter was fitted with. With a constant the star list runs away on real frames
     registration = boolean(default=True)        # Fit the shift of every filter against the base
-    th_min = float(min=1, default=4.5)          # Lowest detection threshold (sigma of the combined matched-filter map, unresolved stars included)
-    th_max = float(min=2, default=6)            # First detection threshold for stars that no filter has shown alone (same unit)
-    th_iter = integer(min=1, max=50, default=2)  # Number of thresholds from th_max to th_min, in equal ratios
-    th_near = float(min=0, default=2.5)         # Lowest threshold within 1.35 FWHM of a star of significance above 10, where the fit decides; nowhere else is any lower than th_min (same unit)
-    find_stars = boolean(default=True)          # Look for stars that no filter has shown alone; false: only those that the filters have are fitted
     star_cuts = option('basefit', 'none', default='basefit')  # The cuts on stars at the end: those of BaseFit (cuts_...), of which a star must fail one in every filter that shows it, or none
-    model_structure = boolean(default=True)     # Model what the galaxy departs from its profiles by (arms, bar, ring, dust), in each filter by modes on its own ellipse of which the data decide how strong they are
-    iter_jointfit = integer(min=0, max=100, default=1)  # Largest number of passes at the lowest threshold
     gls = boolean(default=False)                # Last steps weighted with the measured covariance of the noise: better star fluxes, positions and centre in correlated noise; flux and r_eff of the galaxy gain little, and their errors are less true
-    robust = option('none', 'huber', 'student', default='none')  # Loss of the last fit, for data with bad pixels that no mask knows: huber discounts pixels beyond robust_scale sigma, student all as Student's t
-    robust_scale = float(min=0.1, default=3)    # Threshold of huber (sigma of the pixel noise), degrees of freedom of student
-    star_density = float(min=0, max=1, default=0.2)  # Largest number of stars per noise area of the sharpest PSF (1 / sum of P squared)
-    star_colour_prior = boolean(default=True)   # Hold the stars within 2 r_eff of the galaxy to the colours of the frame's other stars, where there are 20 or more of these in three filters or more
     shape_freedom = option('pinned', 'r_eff', 'n', 'r_eff+n', 'all', 'auto', default='auto')  # What of the galaxy's shape changes with wavelength, linearly in its logarithm (all: ellipticity and angle too); auto: what lowers chi-squared, in the noise that there is, by more than 11 per parameter
     fit_complex_model = option('false', 'true', 'auto', default='false')  # Give a galaxy that has one Sersic component a second with the same centre; auto: if it lowers chi-squared, in the noise that there is, by more than 11 per parameter. A galaxy to which BaseFit gave two keeps them, unless all filters together show that one of them stands in for the sky: most of its light off the frame
     """
+        + STARS.spec
         + PRIOR_SPEC
     )
 
@@ -108,18 +150,8 @@ class JointFit(GalStep):
         return max(band.fit.sky.order for band in bands)
 
     def _ladder_options(self, base_parameters):
-        return LadderOptions(
-            thresholds=star_thresholds(self),
-            cuts=cuts_of(base_parameters) if self.star_cuts == "basefit" else StarCuts(),
-            modes=self.model_structure,
-            near_threshold=self.th_near,
-            floor_passes=self.iter_jointfit,
-            keep=self.th_min,
-            density=self.star_density,
-            colour_prior=self.star_colour_prior,
-            robust=self.robust,
-            robust_scale=self.robust_scale,
-        )
+        cuts = cuts_of(base_parameters) if self.star_cuts == "basefit" else NO_CUTS
+        return STARS.options_of(self, cuts=cuts)
 
     def _report(self, model, fit):
         galaxy = fit.sersic[0]

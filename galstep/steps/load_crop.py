@@ -19,7 +19,7 @@ from galstep.flags import BandFlag
 from galstep.steps.base import GalStep
 from galstep.steps.base_filter import choose_base_filter
 from galstep.steps.grids import box_in, mask_unseen
-from galstep.steps.scenes import effective_psf, pixel_sigma, target_centre
+from galstep.steps.scenes import effective_psf, error_or_noise, target_centre
 
 __all__ = ["LoadCrop"]
 
@@ -193,7 +193,7 @@ class LoadCrop(GalStep):
                 continue
             renderer = StarRenderer(effective_psf(band))
             spikes = find_spikes(
-                band.data, band.mask, pixel_sigma(band), renderer, self.spike_threshold
+                band.data, band.mask, error_or_noise(band), renderer, self.spike_threshold
             )
             if spikes.any():
                 band.mask |= spikes

@@ -2,28 +2,31 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.linalg import LinAlgError
 
-from galstep.core.calibration.anchors import AnchorLimits
-from galstep.core.calibration.calibrate import CalibrationOptions, calibrate_psf, galaxy_core
+from galstep.core.calibration.calibrate import calibrate_psf, galaxy_core
 from galstep.core.calibration.field_stars import FieldStars
 from galstep.core.calibration.filter_width import ScanOptions
 from galstep.core.calibration.kernel_verdict import borrow_kernel, unmeasured_kernel
+from galstep.core.calibration.options import CalibrationOptions
 from galstep.core.fitting.galaxy_first import robust_galaxy_fit, scale_galaxy
 from galstep.core.psf.effective import EffectivePSF
 from galstep.core.psf.kernel_families import distance, kernel_of_variance, variance
 from galstep.exceptions import ParameterError
 from galstep.flags import BandFlag
+from galstep.mapped_records import mapped_params
 from galstep.steps.base import GalStep
 from galstep.steps.base_filter import choose_base_filter
 from galstep.steps.grids import pixel_map_between
+from galstep.steps.option_spec import OptionSet, per_filter_spec
 from galstep.steps.per_filter import check_filters, for_filter
 from galstep.steps.psf_products import stacked_stars, write_psf_figure, write_psfs
 from galstep.steps.psf_scene import fit_in_scene
-from galstep.steps.scenes import pixel_sigma, target_centre
+from galstep.steps.scenes import error_or_noise, target_centre
 
 if TYPE_CHECKING:
     from galstep.datamodels import GalaxyModel
@@ -33,6 +36,21 @@ __all__ = ["PSFCalibrate"]
 REASON = "PSF: "
 # Thresholds of the search for stars that a fit has not listed.
 BESIDE_A_FIT = (15.0, 6.0, 3.5)
+
+OPTIONS, SCAN = OptionSet(CalibrationOptions()), OptionSet(ScanOptions())
+_CORE_SPEC = """    center_mask_r_in_fwhm = float(min=0, default=2.5)  # No star within this radius of the galaxy's centre is used (FWHM of the library PSF)
+    center_mask_r_in_r_eff = float(min=0, default=1.5)  # No star inside this ellipse of the galaxy is used (semi-major axis in r_eff)
+"""
+_PER_FILTER = (
+    OPTIONS.lines(
+        "kernel_family",
+        "drizzle_width",
+        "kernel_anchor_K",
+        "kernel_fit_stamp_half_in_sigmaeff",
+        "max_loops",
+    )
+    + _CORE_SPEC
+)
 
 
 class PSFCalibrate(GalStep):
@@ -45,47 +63,22 @@ class PSFCalibrate(GalStep):
 
     class_alias = "gal_psfcalibrate"
 
-    spec = """
+    spec = f"""
     base_filter = string(default='F150W')       # Filter that is calibrated first and gives the star list, unless an earlier step has chosen one; not in the data: the filter with the most signal
-    kernel_family = option('gaussian', 'elliptical', 'moffat', 'drizzle', default='gaussian')  # Form of the kernel; drizzle is a Gaussian and a square of drizzle_width
-    drizzle_width = float(min=0, default=1.0)   # Side of the square of the family drizzle (pixels)
-    kernel_anchor_K = integer(min=3, default=30)  # Number of the brightest isolated stars that the kernel is fitted to
-    min_anchors = integer(min=3, default=3)     # With fewer of them there is no measurement
     kernel_fit_objective = option('multi_source', 'single_source', 'scene', default='multi_source')  # What is fitted together with the kernel: these stars and their neighbours; these stars, neighbours drawn and held; or afterwards all stars, the galaxy and the sky, taken if it agrees with these stars and is better known
-    kernel_fit_stamp_half_min = integer(min=4, default=8)  # Least half-size of the stamps in which stars are fitted (pixels)
-    kernel_fit_stamp_half_in_sigmaeff = float(min=1, max=10, default=3.0)  # Radius of the disc of pixels fitted round each such star, in sigma (FWHM / 2.3548) of the current PSF; at least 3.5 pixels
-    kernel_fit_max_neighbors = integer(min=0, default=15)  # Largest number of neighbours fitted along with one star
-    kernel_fit_neighbor_pad_pix = float(min=0, default=4.0)  # Neighbours are stars up to so far outside a disc (pixels)
-    center_mask_r_in_fwhm = float(min=0, default=2.5)  # No star within this radius of the galaxy's centre is used (FWHM of the library PSF)
-    center_mask_r_in_r_eff = float(min=0, default=1.5)  # No star inside this ellipse of the galaxy is used (semi-major axis in r_eff)
-    calib_xy_bounds = float(min=0, default=3)   # Largest move of a star in a step of the search for stars; a step is 0.4 pixels at most in any case (pixels; 0: stars stay where they are detected)
-    forced_neighbors = boolean(default=True)    # Take the positions of the stars from the base filter's list; otherwise each filter finds its own, and faint blends widen the kernel
-    max_loops = integer(min=1, max=20, default=4)  # Largest number of loops (find stars, fit kernel)
-    empirical_correction = option('none', 'auto', 'always', default='auto')  # Add to library and kernel what the stars leave, in a few smooth modes: auto, if it clearly lowers the residual of stars that it was not fitted to
-    filter_width = float(min=0.5, max=2, default=0.7)  # Width of the filter that stars are detected with (FWHM of the current PSF): in a crowd a sharper filter than the PSF tells blends apart
+{OPTIONS.spec}{_CORE_SPEC}    forced_neighbors = boolean(default=True)    # Take the positions of the stars from the base filter's list; otherwise each filter finds its own, and faint blends widen the kernel
     fwhm_method = option('empirical', 'scan', default='empirical')  # empirical: that filter is the calibrated PSF drawn filter_width times as wide; scan: 0.7, 1 and 1.4 times that width are tried in the first two loops, and the one that scores best is taken
-    scan_method = option('lm', 'nnls', default='lm')  # How scan measures what it has detected: lm, fluxes and positions; nnls, fluxes at the detected positions
-    scan_metric = option('sum_snr', 'resid_mad', 'count', default='sum_snr')  # What scan prefers: the largest sum of signal-to-noise, the least scatter of what is left, or the most stars above 5 sigma
-    scan_top_k = integer(min=0, default=100)    # scan measures this many of the brightest detections; 0: all
-    in_mainloop = boolean(default=False)        # Filters that have been fitted are calibrated beside that fit: its galaxy, sky and star list. In a pipeline the kernels are then calibrated again after the fits, and the fits made again
+{SCAN.spec}    in_mainloop = boolean(default=False)        # Filters that have been fitted are calibrated beside that fit: its galaxy, sky and star list. In a pipeline the kernels are then calibrated again after the fits, and the fits made again
     mainloop_calibrations = integer(min=1, max=20, default=3)  # Largest number of times that a pipeline does so; it ends before if all kernels stay as they were
     kernel_fit_skip_on_convergence = boolean(default=False)  # With in_mainloop: a kernel that would move by less than kernel_skip_threshold stays as it was
     kernel_skip_threshold = float(min=0, default=1e-3)  # Root of the summed squares of the changes of the kernel's parameters (square pixels; logarithms for moffat)
     save_psfs = boolean(default=None)           # Write the calibrated PSFs: <name>_psf.h5, which can be given as PSF_file, and <name>_psf.asdf with kernels and stacked stars (default: if the step runs on its own and saves its result)
     save_figure = boolean(default=None)         # Draw them, with the stacked stars beside them: <name>_psf.png (needs matplotlib; default as save_psfs)
-    blur_psf_error = float(min=0.001, max=10, default=0.05)  # Relative error of the values in blur_psf
     [blur_psf]                                  # Gaussian sigma of the kernel by filter (samples of the library PSF), if it is known: start of the fit, and prior where the stars do not suffice
     __many__ = float(min=0, default=None)       # By filter
-    [per_filter]                                # Other values for single filters, by the filter's name: per_filter: {F160W: {kernel_family: moffat}}
+    [per_filter]                                # Other values for single filters, by the filter's name: per_filter: {{F160W: {{kernel_family: moffat}}}}
     [[__many__]]
-    kernel_family = option('gaussian', 'elliptical', 'moffat', 'drizzle', default=None)  # kernel_family of this filter
-    drizzle_width = float(min=0, default=None)  # drizzle_width of this filter (pixels)
-    kernel_anchor_K = integer(min=3, default=None)  # kernel_anchor_K of this filter
-    kernel_fit_stamp_half_in_sigmaeff = float(min=1, max=10, default=None)  # kernel_fit_stamp_half_in_sigmaeff of this filter (sigma of the PSF)
-    center_mask_r_in_fwhm = float(min=0, default=None)  # center_mask_r_in_fwhm of this filter (FWHM of the library PSF)
-    center_mask_r_in_r_eff = float(min=0, default=None)  # center_mask_r_in_r_eff of this filter (r_eff)
-    max_loops = integer(min=1, max=20, default=None)  # max_loops of this filter
-    """
+{per_filter_spec(_PER_FILTER)}    """
 
     def process(self, input: Any) -> GalaxyModel:
         """Calibrate every filter that has data.
@@ -212,33 +205,15 @@ class PSFCalibrate(GalStep):
         return galaxy_core(band.shape, params, own.center_mask_r_in_r_eff, least)
 
     def _options(self, band, fitted):
-        own = for_filter(self, band.name)
-        # what a fit was not sure of is still to be found
-        deeper = {"thresholds": BESIDE_A_FIT} if fitted else {}
-        several = self.kernel_fit_objective != "single_source"
-        later = self.kernel_fit_objective == "scene"
-        return CalibrationOptions(
-            family=own.kernel_family,
-            drizzle_width=own.drizzle_width,
-            anchors=AnchorLimits(count=own.kernel_anchor_K),
-            min_anchors=self.min_anchors,
-            disc_in_sigma=own.kernel_fit_stamp_half_in_sigmaeff,
-            least_half_size=self.kernel_fit_stamp_half_min,
-            neighbour_pad=self.kernel_fit_neighbor_pad_pix,
-            max_neighbours=self.kernel_fit_max_neighbors if several else 0,
-            max_loops=own.max_loops,
-            empirical_correction="none" if later else self.empirical_correction,
-            prior_error=self.blur_psf_error,
-            filter_width=self.filter_width,
-            scan=self._scan(),
-            max_move=self.calib_xy_bounds,
-            **deeper,
-        )
-
-    def _scan(self):
-        if self.fwhm_method == "empirical":
-            return None
-        return ScanOptions(self.scan_method, self.scan_metric, self.scan_top_k)
+        options = OPTIONS.record_of(self, for_filter(self, band.name))
+        if fitted:  # what a fit was not sure of is still to be found
+            options = replace(options, thresholds=BESIDE_A_FIT)
+        if self.kernel_fit_objective == "single_source":
+            options = replace(options, max_neighbours=0)
+        if self.kernel_fit_objective == "scene":  # the correction comes after the scene's fit
+            options = replace(options, empirical_correction="none")
+        scan = self.fwhm_method == "scan"
+        return replace(options, scan=SCAN.record_of(self) if scan else None)
 
     def _borrow(self, model, libraries):
         """Filters without measurement and prior take the kernel of a similar one."""
@@ -276,7 +251,7 @@ def _joined_positions(stars, known, fwhm):
 
 def _first_galaxy(band, library, params, centre):
     """Shape and model image of galaxy and sky, stars masked; the shape may be known."""
-    sigma = pixel_sigma(band)
+    sigma = error_or_noise(band)
     if params is None:
         first = robust_galaxy_fit(band.data, band.mask, sigma, library, centre=centre)
     else:
@@ -287,7 +262,9 @@ def _first_galaxy(band, library, params, centre):
 def _seen_in(band, first, params, positions) -> tuple[Any, Any]:
     """A galaxy's shape and star positions in one filter, in the pixels of another."""
     pixel_map, _ = pixel_map_between(first, band)
-    return pixel_map.params(params), None if positions is None else pixel_map.points(*positions)
+    return mapped_params(pixel_map, params), None if positions is None else pixel_map.points(
+        *positions
+    )
 
 
 def _note_reason(band):

@@ -13,7 +13,7 @@ from galstep.core.fitting.galaxy_first import robust_galaxy_fit
 from galstep.steps.grids import pixel_map_between
 from galstep.steps.scenes import (
     effective_psf,
-    pixel_sigma,
+    error_or_noise,
     scene_band,
     sky_order_for,
     target_centre,
@@ -72,7 +72,7 @@ def fit_in_scene(
 
 
 def _fit(band, result, known, centre):
-    sigma, psf = pixel_sigma(band), effective_psf(band)
+    sigma, psf = error_or_noise(band), effective_psf(band)
     first = robust_galaxy_fit(band.data, band.mask, sigma, psf, centre=centre)
     scene = scene_band(band, sky_order_for(band, "auto", first))
     stars = None

@@ -4,13 +4,15 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from galstep.core.detection.ladder_options import LadderOptions, Thresholds
 from galstep.core.fitting.fits import fit_scaled
 from galstep.exceptions import ParameterError
 from galstep.flags import BandFlag
 from galstep.steps.base import GalStep
+from galstep.steps.option_spec import OptionSet, per_filter_spec
 from galstep.steps.per_filter import check_filters, for_filter
 from galstep.steps.scenes import fit_in_own_pixels, fitted_base, scaled_scene, store, try_fit
-from galstep.steps.star_options import FINDER_SPEC, ladder_options, per_filter_spec, star_spec
+from galstep.steps.star_options import FINDER_SPEC, LadderParameters
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -24,10 +26,27 @@ __all__ = ["ScaleFit", "fit_others", "next_star_id", "scaled_filters"]
 _OWN_SPEC = """
     sky_order = option('auto', '0', '1', '2', default='auto')  # Degree of the sky polynomial: 0 constant, 1 plane, 2 quadratic; auto: a quadratic where the frame asks for it, else a plane. With a constant the star list runs away on real frames
     registration = boolean(default=True)        # Measure how far the filter is shifted against the base, from stars and galaxy
-    iter_scalefit = integer(min=0, max=100, default=3)  # Largest number of passes (find stars, fit the scene) at the lowest threshold
 """
-_STARS = star_spec(
-    7, "First detection threshold for stars that the base does not have (same unit)", 2
+_STARS = LadderParameters(
+    OptionSet(
+        Thresholds(),
+        th_max={
+            "default": 7.0,
+            "help": "First detection threshold for stars that the base does not have (same unit)",
+        },
+        th_iter={"default": 2},
+    ),
+    OptionSet(
+        # the galaxy's shape is given: no pass changes it
+        LadderOptions(min_passes=0, patience=1, near_from=1),
+        without=[
+            "mainloop_convergence_atol",
+            "mainloop_convergence_patience",
+            "mainloop_min_iter",
+            "star_colour_prior",
+        ],
+        iter_basefit={"name": "iter_scalefit", "default": 3, "least": 0},
+    ),
 )
 
 
@@ -45,13 +64,13 @@ class ScaleFit(GalStep):
     filters = force_list(default=None)          # Filters to fit (default: all but the base and those that ForcedScaleFit is given)
     """
         + _OWN_SPEC
-        + _STARS
+        + _STARS.spec
         + FINDER_SPEC
         + """
     [per_filter]                                # Other values for single filters, by the filter's name: per_filter: {F160W: {th_min: 6}}
     [[__many__]]
     """
-        + per_filter_spec(_OWN_SPEC + _STARS)
+        + per_filter_spec(_OWN_SPEC + _STARS.spec)
     )
 
     def process(self, input: Any) -> GalaxyModel:
@@ -76,7 +95,7 @@ class ScaleFit(GalStep):
             def own(base_fit):
                 scene = scaled_scene(band, base_fit, options.sky_order)
                 first = next_star_id(model)
-                ladder = ladder_options(self, options, floor_passes=options.iter_scalefit)
+                ladder = self._ladder_options(options)
                 return fit_scaled(scene, base_fit, ladder, options.registration, first)
 
             return fit_in_own_pixels(band, base, own)
@@ -85,6 +104,9 @@ class ScaleFit(GalStep):
         fitted = fit_others(self.key, "scalefit", model, names, fit, self.raise_error)
         self.complete(model, fitted=fitted)
         return model
+
+    def _ladder_options(self, options):
+        return _STARS.options_of(self, options)
 
     def _others(self, model):
         """All filters but the base and those left to ForcedScaleFit."""

@@ -18,6 +18,7 @@ from galstep.core.psf.cache import effective_psf as core_psf
 from galstep.datamodels.band import MODEL_IMAGES
 from galstep.exceptions import GalstepError, PrerequisiteError
 from galstep.flags import BandFlag
+from galstep.mapped_records import mapped_fit
 from galstep.steps.galaxy_options import displaced, log_wavelength
 from galstep.steps.grids import pixel_map_between
 
@@ -37,7 +38,7 @@ __all__ = [
     "effective_psf",
     "fit_in_own_pixels",
     "fitted_base",
-    "pixel_sigma",
+    "error_or_noise",
     "scaled_scene",
     "scene_band",
     "sky_order_for",
@@ -76,14 +77,14 @@ def scene_band(band: BandData, sky_order: int = 1, base: BandData | None = None)
         band.data,
         band.mask,
         effective_psf(band),
-        pixel_sigma(band),
+        error_or_noise(band),
         sky_order=sky_order,
         displaced_psfs=displaced(band),
         **place,
     )
 
 
-def pixel_sigma(band: BandData) -> np.ndarray | float:
+def error_or_noise(band: BandData) -> np.ndarray | float:
     """The error plane, or the noise of single pixels where there is none."""
     return pixel_noise(band.data, band.mask) if band.err is None else band.err
 
@@ -135,7 +136,7 @@ def fit_in_own_pixels(
         With the relation to the base's pixels in its fit.
     """
     pixel_map, _ = pixel_map_between(base, band)
-    return referred_to_base(fit(pixel_map.fit(base.fit)), pixel_map)
+    return referred_to_base(fit(mapped_fit(pixel_map, base.fit)), pixel_map)
 
 
 def scaled_scene(band: BandData, base_fit: BandFit, wanted: str) -> SceneBand:
@@ -147,7 +148,7 @@ def scaled_scene(band: BandData, base_fit: BandFit, wanted: str) -> SceneBand:
         return scene_band(band, int(wanted))
     params = base_fit.sersic[0].params
     psf = effective_psf(band)
-    first = scale_galaxy(band.data, band.mask, pixel_sigma(band), psf, params)
+    first = scale_galaxy(band.data, band.mask, error_or_noise(band), psf, params)
     return scene_band(band, sky_order_for(band, wanted, first))
 
 

@@ -5,13 +5,16 @@ from __future__ import annotations
 import importlib.util
 import math
 import os
+from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
 from astropy import units as u
 
 from galstep.core.star_field.given import GivenStars
+from galstep.core.star_field.options import StarFieldOptions
 from galstep.core.star_field.psf import PsfField
 from galstep.core.star_field.tiles import FieldImage, make_tiles
 from galstep.datamodels import GalaxyModel
@@ -23,6 +26,7 @@ from galstep.datamodels.star_field_model import StarFieldModel
 from galstep.datamodels.table_bounds import check_rows
 from galstep.exceptions import InputError, ParameterError
 from galstep.steps.image_step import ImageStep
+from galstep.steps.option_spec import OptionSet
 from galstep.steps.products import save_figure
 from galstep.steps.star_phot_arguments import (
     RunArguments,
@@ -36,6 +40,8 @@ __all__ = ["StarPhot"]
 # Stars of this S/N tell whether the PSF is theirs: a share of 5 % of their light that is
 # not there makes a reduced chi-squared of 2 in a box of 50 pixels.
 WELL_SEEN, POOR_CHI2 = 50.0, 2.0
+
+OPTIONS = OptionSet(StarFieldOptions())
 
 
 class StarPhot(ImageStep):
@@ -51,28 +57,15 @@ class StarPhot(ImageStep):
     works_on_galaxy_model = False
     _psf = _error = _mask = _table = None
 
-    spec = """
+    spec = f"""
     extension = string(default=None)            # Which image of a file with several: its filter, extension (SCI,2) or EXTVER
     psf_file = input_file(default=None)         # PSF: a FITS file with one PSF or a grid (STPSF, photutils), or an HDF5 file with a PSF per filter
     psf_filter = string(default=None)           # Which PSF of a file with several (default: that of the image's filter)
     oversample = integer(min=1, default=None)   # Samples of the PSF per pixel where the file does not tell
     engine = option('galstep', 'photutils', default='galstep')  # Who measures: all stars together, or photutils' PSF photometry for comparison
-    finder = option('galstep', 'dao', 'iraf', 'none', default='galstep')  # How stars are found: matched filter with the PSF, DAOStarFinder, IRAFStarFinder, or only those of init_params
-    threshold = float(min=1, default=5.0)       # Of a detection: sigma of the matched-filter map (finder galstep) or of the pixels (dao, iraf); stars that end below it are dropped
-    n_passes = integer(min=1, max=20, default=3)  # Largest number of searches; each looks at what the stars known so far leave
-    separation = float(min=0, default=0.5)      # Smallest distance of a new star from a known one (FWHM of the PSF)
-    psf_error = float(min=0, max=1, default=0.01)  # Error of the PSF as a share of its light: nothing below it is taken for a star beside a brighter one
-    fit_shape = integer(min=0, max=1001, default=0)       # Side of the box in which a star is fitted (odd, pixels; 0: the box with 99.7 percent of the information)
     init_params = input_file(default=None)      # Table of first positions: x, y (0-based pixels) or right ascension and declination; flux, id, group_id, local_bkg if known; these stars are never dropped
-    fixed_positions = boolean(default=False)    # Hold the positions of init_params; with finder none: forced photometry
-    xy_bounds = force_list(default=None)        # Largest distance from the first position (pixels; default: no bound): on each axis, or two, on x and on y, of which one may be None
-    group_separation = float(min=0.1, default=None)  # Stars closer than this are fitted as a group, others beside each other (pixels; default: all that overlap are fitted together)
-    background = option('global', 'local', 'none', default='global')  # Sky: a smooth mesh, a level in a ring about each star, or none
-    bkg_boxsize = integer(min=8, default=64)    # Side of the boxes of the mesh (pixels)
-    local_radii = float_list(min=2, max=2, default=None)  # Inner and outer radius of the ring (pixels; default: 10,20)
-    gain = float(min=0, default=None)           # Electrons per image unit: adds the noise of the stars' light where the image has no error plane
+{OPTIONS.spec}    gain = float(min=0, default=None)           # Electrons per image unit: adds the noise of the stars' light where the image has no error plane
     aperture_radius = float(min=0.5, default=3.0)  # For first fluxes of the engine photutils (pixels)
-    tile_size = integer(min=64, default=1024)   # Side of the part of the image that is read at a time (pixels); no result depends on it
     save_residual = boolean(default=True)       # Write the residual image <name>_starphot_residual.fits beside the catalog
     save_regions = boolean(default=True)        # Write ds9 regions <name>_starphot.reg (needs the package regions)
     qa_figure = boolean(default=True)           # Write the picture <name>_starphot.png (needs matplotlib)
@@ -250,8 +243,6 @@ class StarPhot(ImageStep):
         return found, rows_of_field(found)
 
     def _options(self, held):
-        from galstep.core.star_field.photometry import StarFieldOptions
-
         radius, needed = self.aperture_radius, self.engine == "photutils"
         if needed if radius is None else not math.isfinite(radius):
             raise ParameterError(f"aperture_radius must be a finite number of pixels, got {radius}")
@@ -260,27 +251,12 @@ class StarPhot(ImageStep):
                 "the position of the PSF model is fixed, which needs init_params, the positions "
                 "to be held"
             )
-        if self.fit_shape and self.fit_shape % 2 == 0:
-            raise ParameterError(f"fit_shape must be odd (or 0), got {self.fit_shape}")
         if self.fixed_positions and self._given is None:
             raise ParameterError("fixed_positions needs init_params, the positions to be held")
         if self.finder == "none" and self._given is None:
             raise ParameterError("finder none needs init_params, the positions of the stars")
-        return StarFieldOptions(
-            finder=self.finder,
-            threshold=self.threshold,
-            n_passes=self.n_passes,
-            half_size=self.fit_shape // 2 if self.fit_shape else None,
-            free_positions=not (self.fixed_positions or held),
-            xy_bound=checked_bounds(self.xy_bounds),
-            group_separation=self.group_separation,
-            background=self.background,
-            box_size=self.bkg_boxsize,
-            local_radii=tuple(self.local_radii or (10.0, 20.0)),
-            separation=self.separation,
-            psf_error=self.psf_error,
-            tile_size=self.tile_size,
-        )
+        options = OPTIONS.record_of(self, SimpleNamespace(xy_bounds=checked_bounds(self.xy_bounds)))
+        return replace(options, free_positions=False) if held else options
 
     def _psfs(self, psf, image):
         source = self.psf_file if psf is None else psf

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import os
-from dataclasses import fields, replace
+from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
 
+from galstep.core.align.options import FinderOptions, MatchOptions
 from galstep.datamodels import GalaxyModel
 from galstep.datamodels.association import is_association
 from galstep.datamodels.exposures import is_library, open_exposures
@@ -23,6 +24,7 @@ from galstep.records import Registration
 from galstep.steps.base_filter import choose_base_filter
 from galstep.steps.given_tables import GivenTable, table_of
 from galstep.steps.image_step import ImageStep, needs_package
+from galstep.steps.option_spec import OptionSet
 from galstep.steps.scenes import effective_psf
 from galstep.steps.tweak_reg_catalogs import custom_catalogs, user_positions
 from galstep.steps.tweak_reg_tables import catalog_table, summary_table
@@ -33,6 +35,41 @@ REASON = "TweakReg: "
 # In a cutout the background is that of the galaxy: box sides in pixels and in FWHM.
 LEAST_BOX, BOX_IN_FWHM = 16, 6.0
 MODEL_FILES = (".asdf", ".h5", ".hdf5")
+
+FINDER, MATCH = OptionSet(FinderOptions()), OptionSet(MatchOptions())
+# there is no absolute first guess
+ABSOLUTE = OptionSet(
+    MatchOptions(),
+    without=["xoffset", "yoffset"],
+    minobj={"name": "abs_minobj", "default": 15, "help": "minobj for the absolute alignment"},
+    searchrad={
+        "name": "abs_searchrad",
+        "default": 6.0,
+        "help": "searchrad for the absolute alignment (arcsec)",
+    },
+    use2dhist={
+        "name": "abs_use2dhist",
+        "default": True,
+        "help": "use2dhist for the absolute alignment; without it the first offset is zero",
+    },
+    separation={
+        "name": "abs_separation",
+        "default": 0.1,
+        "help": "separation for the absolute alignment (arcsec)",
+    },
+    tolerance={
+        "name": "abs_tolerance",
+        "default": 0.7,
+        "help": "tolerance for the absolute alignment (arcsec)",
+    },
+    fitgeometry={
+        "name": "abs_fitgeometry",
+        "default": "rshift",
+        "help": "fitgeometry for the absolute alignment",
+    },
+    nclip={"name": "abs_nclip", "default": 3, "help": "nclip for the absolute alignment"},
+    sigma={"name": "abs_sigma", "default": 3.0, "help": "sigma for the absolute alignment"},
+)
 
 
 class TweakReg(ImageStep):
@@ -49,55 +86,17 @@ class TweakReg(ImageStep):
     result_class = ImageList
     _gives_back = False
 
-    spec = """
+    spec = f"""
     skip = boolean(default=True)                # Skip this step in a pipeline; on its own it runs
     save_catalogs = boolean(default=False)      # Write out catalogs: <image>_cat with the stars found in each image, also without save_results
     use_custom_catalogs = boolean(default=False)  # Use the catalogs named in catfile, in the association or by the images; where none is named stars are found
     catalog_format = string(default='ecsv')     # Format of catalogs, read and written: a name that astropy.table knows
     catfile = string(default='')                # Name of a file with, in each line, an image and its catalog (columns x, y in 0-based pixels; flux if known); an image alone: its stars are found
-    starfinder = option('dao', 'iraf', 'segmentation', default='dao')  # Star finder to use
-    snr_threshold = float(min=0, default=10.0)  # Threshold of the star finder above the background (sigma of its scatter)
-    kernel_fwhm = float(default=2.5)            # FWHM of the Gaussian kernel (pixels); dao, iraf and the smoothing of segmentation
-    minsep_fwhm = float(min=0, default=0.0)     # Minimum separation between detected objects (FWHM); dao and iraf
-    sigma_radius = float(min=0.1, default=1.5)  # Truncation radius of the Gaussian kernel (sigma); dao and iraf
-    sharplo = float(default=0.2)                # Lower bound on sharpness (-inf: none); dao and iraf
-    sharphi = float(default=1.0)                # Upper bound on sharpness (inf: none); dao and iraf
-    roundlo = float(default=-1.0)               # Lower bound on roundness (-inf: none); dao and iraf
-    roundhi = float(default=1.0)                # Upper bound on roundness (inf: none); dao and iraf
-    brightest = integer(min=1, default=200)     # Number of the brightest objects that are kept; dao and iraf
-    peakmax = float(default=None)               # Objects with pixel values above this are left out (image units; inf: none); dao and iraf
-    npixels = integer(min=1, default=10)        # Minimum number of connected pixels; segmentation
-    connectivity = integer(min=4, max=8, default=8)  # Neighbours of a pixel: 4 (by edges) or 8 (by corners as well); segmentation
-    nlevels = integer(min=1, default=32)        # Number of thresholds for deblending; segmentation
-    contrast = float(min=0, max=1, default=0.001)  # Fraction of a source's flux that a part must have to be deblended; segmentation
-    multithresh_mode = option('exponential', 'linear', 'sinh', default='exponential')  # Spacing of these thresholds; segmentation
-    localbkg_width = integer(min=0, default=0)  # Width of the rectangular annulus for a local background (pixels; 0: none); segmentation
-    apermask_method = option('correct', 'mask', 'none', default='correct')  # What is done with neighbours in an aperture: replaced, left out, nothing; segmentation
-    kron_params = float_list(min=2, max=3, default=None)  # Kron aperture: scale, smallest radius, and smallest circle (default: those of photutils); segmentation
-    bkg_boxsize = integer(min=8, default=400)   # Side of the boxes in which the background is measured (pixels)
-    enforce_user_order = boolean(default=False)  # Align images in the order in which they are given; else, with expand_refcat, those that overlap most come first
+{FINDER.spec}    enforce_user_order = boolean(default=False)  # Align images in the order in which they are given; else, with expand_refcat, those that overlap most come first
     expand_refcat = boolean(default=False)      # Add the stars of each aligned image that the reference catalog lacks to it
-    minobj = integer(min=1, default=15)         # Least number of stars that must match
-    searchrad = float(default=2.0)              # Largest offset that is looked for (arcsec)
-    use2dhist = boolean(default=True)           # Find the first offset from the histogram of all differences; else xoffset and yoffset are used
-    separation = float(default=1.0)             # Objects closer to each other than this are left out of the first match (arcsec)
-    tolerance = float(default=0.7)              # Largest distance of matching stars once the first offset is applied (arcsec)
-    xoffset = float(default=0.0)                # First guess of the offset to the east, image minus reference (arcsec)
-    yoffset = float(default=0.0)                # First guess of the offset to the north, image minus reference (arcsec)
-    fitgeometry = option('shift', 'rshift', 'rscale', 'general', default='rshift')  # What is fitted: shift; with rotation; with rotation and scale; any affine map
-    nclip = integer(min=0, default=3)           # Number of clipping iterations in the fit
-    sigma = float(min=0.0, default=3.0)         # Clipping limit (sigma of the fit; 0: no clipping)
-    abs_refcat = string(default='')             # File with a catalog on the sky (columns RA, DEC in degrees) to which all images are brought together; named Gaia catalogs are not downloaded
+{MATCH.spec}    abs_refcat = string(default='')             # File with a catalog on the sky (columns RA, DEC in degrees) to which all images are brought together; named Gaia catalogs are not downloaded
     save_abs_catalog = boolean(default=False)   # Write out the absolute catalog that was used
-    abs_minobj = integer(min=1, default=15)     # minobj for the absolute alignment
-    abs_searchrad = float(default=6.0)          # searchrad for the absolute alignment (arcsec)
-    abs_use2dhist = boolean(default=True)       # use2dhist for the absolute alignment; without it the first offset is zero
-    abs_separation = float(default=0.1)         # separation for the absolute alignment (arcsec)
-    abs_tolerance = float(default=0.7)          # tolerance for the absolute alignment (arcsec)
-    abs_fitgeometry = option('shift', 'rshift', 'rscale', 'general', default='rshift')  # fitgeometry for the absolute alignment
-    abs_nclip = integer(min=0, default=3)       # nclip for the absolute alignment
-    abs_sigma = float(min=0.0, default=3.0)     # sigma for the absolute alignment
-    output_use_model = boolean(default=True)    # Name the output after the file name that the model knows
+{ABSOLUTE.spec}    output_use_model = boolean(default=True)    # Name the output after the file name that the model knows
     images = force_list(default=None)           # Further images to align with the one given
     base_filter = string(default='F150W')       # Filter of a galaxy to which the others are aligned, unless an earlier step has chosen one; not in the data: the filter with the most signal
     """
@@ -159,25 +158,7 @@ class TweakReg(ImageStep):
         self._finder_options()
 
     def _finder_options(self):
-        from galstep.core.align.catalog import FinderOptions
-
-        extra = dict(local_bkg_width=self.localbkg_width, aperture_mask_method=self.apermask_method)
-        if self.kron_params is not None:
-            extra["kron_params"] = tuple(self.kron_params)
-        names = [f.name for f in fields(FinderOptions) if f.name != "extra"]
-        return FinderOptions(**{name: getattr(self, name) for name in names}, extra=extra)
-
-    def _match_options(self, prefix=""):
-        from galstep.core.align.images import MatchOptions
-
-        values = {}
-        for option in fields(MatchOptions):
-            # there is no absolute first guess
-            own = "" if option.name in ("xoffset", "yoffset") else prefix
-            values[option.name] = getattr(self, own + option.name)
-        if prefix:
-            values |= dict(xoffset=0.0, yoffset=0.0)
-        return MatchOptions(**values)
+        return FINDER.record_of(self)
 
     # ---------------------------------------------------------------- images
 
@@ -223,11 +204,11 @@ class TweakReg(ImageStep):
         # of one group alone it says so, unless there is a catalogue to bring it to
         if len(entries) > 1 and not (catalog is not None and _is_one_group(entries)):
             relative = align_images(
-                entries, self._match_options(), self.enforce_user_order, self.expand_refcat
+                entries, MATCH.record_of(self), self.enforce_user_order, self.expand_refcat
             )
         absolute = [None] * len(entries)
         if catalog is not None:
-            options = self._match_options("abs_")
+            options = ABSOLUTE.record_of(self)
             absolute = align_sets_to_catalog(entries, relative, catalog, options)
         return relative, absolute
 
@@ -355,7 +336,7 @@ class TweakReg(ImageStep):
                     "failed", n_stars=len(own), reason=f"no WCS, and another grid than {base.name}"
                 )
                 continue
-            options = self._match_options()
+            options = MATCH.record_of(self)
             band.registration = register(reference, own, centre, base.pixel_scale, options)
 
 

@@ -1,11 +1,15 @@
 """Small scenes for the tests of the ladder and of what ends it."""
 
+from dataclasses import replace
+
 import numpy as np
 from astropy.table import Table
 from engine_scenes import bands_of, truth_without_stars
 from scipy.spatial import cKDTree
 
-from galstep.core.detection.ladder import Ladder, LadderOptions, known_variance, run_ladder
+from galstep.core.detection.ladder import Ladder, known_variance
+from galstep.core.detection.ladder_options import ONE_PASS
+from galstep.core.detection.run_ladder import run_ladder
 from galstep.core.engine.freedom import Freedom
 from galstep.core.engine.solve import ShapeBounds
 from galstep.testing import make_scene
@@ -28,13 +32,13 @@ def run(synthetic, freedom=PINNED_GALAXY, bands=None, state=None, **options):
     """The ladder on a scene, from its galaxy and no stars unless a state is given."""
     bands = bands or bands_of(synthetic)
     state = truth_without_stars(synthetic, bands) if state is None else state
-    return run_ladder(bands, state, freedom, LadderOptions(**options))
+    return run_ladder(bands, state, freedom, replace(ONE_PASS, **options))
 
 
 def ladder_of(synthetic, state, freedom=PINNED_GALAXY, bands=None, **options):
     """A `Ladder` whose start has been fitted once."""
     bands = bands or bands_of(synthetic)
-    options = LadderOptions(**NO_SEARCH | options)
+    options = replace(ONE_PASS, **NO_SEARCH | options)
     ladder = Ladder(bands, known_variance(bands), state, freedom, options, ShapeBounds())
     ladder.look()
     ladder.fit()

@@ -14,8 +14,8 @@ from galstep.flags import BandFlag
 from galstep.records import PsfKernel
 from galstep.steps.scenes import (
     effective_psf,
+    error_or_noise,
     fitted_base,
-    pixel_sigma,
     scaled_scene,
     scene_band,
     sky_order_for,
@@ -61,7 +61,7 @@ class TestEffectivePsf:
 
 class TestNoise:
     def test_the_error_plane_where_there_is_one(self, band):
-        assert pixel_sigma(band) is band.err
+        assert error_or_noise(band) is band.err
         scene = scene_band(band)
         assert scene.error_known
         np.testing.assert_allclose(scene.weight, 1 / band.err**2, rtol=1e-12)
@@ -69,11 +69,11 @@ class TestNoise:
     def test_measured_where_there_is_none(self, band, scene):
         true = scene.truth.noise_sigma["F150W"]
         band.err = None
-        assert pixel_sigma(band) == pixel_noise(band.data, band.mask)
-        assert pixel_sigma(band) == pytest.approx(true, rel=0.1)  # stars are in it
+        assert error_or_noise(band) == pixel_noise(band.data, band.mask)
+        assert error_or_noise(band) == pytest.approx(true, rel=0.1)  # stars are in it
         own = scene_band(band)
         assert not own.error_known
-        np.testing.assert_allclose(own.weight, 1 / pixel_sigma(band) ** 2, rtol=1e-12)
+        np.testing.assert_allclose(own.weight, 1 / error_or_noise(band) ** 2, rtol=1e-12)
 
 
 class TestSceneBand:

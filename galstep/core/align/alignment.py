@@ -13,7 +13,7 @@ from galstep.core.align.tangent_plane import make_corrector
 if TYPE_CHECKING:
     from galstep.core.align.catalog import Positions
 
-__all__ = ["AlignImage", "Alignment", "MatchOptions"]
+__all__ = ["AlignImage", "Alignment"]
 
 
 @dataclass(frozen=True, eq=False)
@@ -40,25 +40,6 @@ class AlignImage:
     stars: Positions
     wcsinfo: dict | None = None
     group: str | None = None
-
-
-@dataclass(frozen=True)
-class MatchOptions:
-    """How catalogues are matched and fitted; lengths in arcsec.
-
-    Names and meaning as the parameters of ``TweakReg``.
-    """
-
-    minobj: int = 15
-    searchrad: float = 2.0
-    use2dhist: bool = True
-    separation: float = 1.0
-    tolerance: float = 0.7
-    xoffset: float = 0.0
-    yoffset: float = 0.0
-    fitgeometry: str = "rshift"
-    nclip: int = 3
-    sigma: float = 3.0
 
 
 @dataclass(frozen=True, eq=False)

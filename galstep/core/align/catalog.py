@@ -7,17 +7,17 @@ scatter sets the threshold.
 from __future__ import annotations
 
 import warnings
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
 from astropy.convolution import Gaussian2DKernel, convolve_fft
 from astropy.stats import SigmaClip, gaussian_fwhm_to_sigma
 
+from galstep.core.align.options import FinderOptions
 from galstep.core.imaging.stars import StarRenderer
-from galstep.exceptions import ParameterError
 
-__all__ = ["FinderOptions", "Positions", "find_positions", "image_background", "psf_offset"]
+__all__ = ["Positions", "find_positions", "image_background", "psf_offset"]
 
 # Pixels: centroids of undersampled stars scatter by this much however bright they are.
 CENTROID_FLOOR = 0.03
@@ -60,50 +60,6 @@ class Positions:
     def select(self, keep: np.ndarray) -> Positions:
         """The stars where ``keep`` (boolean or index array) says so."""
         return Positions(self.x[keep], self.y[keep], self.flux[keep], self.error[keep])
-
-
-@dataclass(frozen=True)
-class FinderOptions:
-    """How stars are found. Names are those of the parameters of ``TweakReg``.
-
-    ``starfinder`` is dao, iraf or segmentation; ``snr_threshold`` is in units of
-    the background's scatter; ``kernel_fwhm`` in pixels; ``minsep_fwhm`` in units
-    of it. ``brightest`` and ``peakmax`` may be None. ``extra`` is handed to
-    `photutils.segmentation.SourceCatalog`.
-    """
-
-    starfinder: str = "dao"
-    snr_threshold: float = 10.0
-    kernel_fwhm: float = 2.5
-    minsep_fwhm: float = 0.0
-    sigma_radius: float = 1.5
-    sharplo: float = 0.2
-    sharphi: float = 1.0
-    roundlo: float = -1.0
-    roundhi: float = 1.0
-    brightest: int | None = 200
-    peakmax: float | None = None
-    npixels: int = 10
-    connectivity: int = 8
-    nlevels: int = 32
-    contrast: float = 0.001
-    multithresh_mode: str = "exponential"
-    bkg_boxsize: int = 400
-    extra: dict = field(default_factory=dict)
-
-    def __post_init__(self) -> None:
-        if self.starfinder not in ("dao", "iraf", "segmentation"):
-            raise ParameterError(
-                f"starfinder must be dao, iraf or segmentation, got {self.starfinder!r}"
-            )
-        if not self.kernel_fwhm > 0:
-            raise ParameterError(f"kernel_fwhm must be positive, got {self.kernel_fwhm}")
-        for low, high in (("sharplo", "sharphi"), ("roundlo", "roundhi")):
-            if not getattr(self, low) < getattr(self, high):
-                raise ParameterError(
-                    f"{low} must be below {high}, got {getattr(self, low)} and "
-                    f"{getattr(self, high)}"
-                )
 
 
 def image_background(
@@ -277,7 +233,12 @@ def _segments(image, mask, options, noise):
     segments = finder(smooth, threshold, mask=mask)
     if segments is None:
         return Positions.empty()
-    catalogue = SourceCatalog(image, segments, convolved_data=smooth, mask=mask, **options.extra)
+    extra = {} if options.kron_params is None else {"kron_params": options.kron_params}
+    extra |= {
+        "local_bkg_width": options.localbkg_width,
+        "aperture_mask_method": options.apermask_method,
+    }
+    catalogue = SourceCatalog(image, segments, convolved_data=smooth, mask=mask, **extra)
     x, y, flux, peak = (
         np.atleast_1d(np.asarray(getattr(catalogue, name), dtype=float))
         for name in ("x_centroid", "y_centroid", "kron_flux", "max_value")

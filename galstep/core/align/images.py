@@ -18,8 +18,9 @@ from astropy.table import Table
 from astropy.wcs import WCS
 from tweakwcs import FITSWCSCorrector, align_wcs
 
-from galstep.core.align.alignment import AlignImage, Alignment, MatchOptions
+from galstep.core.align.alignment import AlignImage, Alignment
 from galstep.core.align.match import MatchQuality
+from galstep.core.align.options import MatchOptions
 from galstep.core.align.sky import pixel_of, pixel_side, sky_of
 from galstep.core.align.star_match import IDS_PER_IMAGE, StarMatch
 from galstep.core.align.tangent_plane import make_corrector

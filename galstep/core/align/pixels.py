@@ -16,7 +16,7 @@ from galstep.records import Registration
 
 if TYPE_CHECKING:
     from galstep.core.align.catalog import Positions
-    from galstep.core.align.images import MatchOptions
+    from galstep.core.align.options import MatchOptions
 
 __all__ = ["register"]
 

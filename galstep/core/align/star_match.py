@@ -20,7 +20,7 @@ from galstep.core.align.match import (
 )
 
 if TYPE_CHECKING:
-    from galstep.core.align.alignment import MatchOptions
+    from galstep.core.align.options import MatchOptions
 
 __all__ = ["IDS_PER_IMAGE", "StarMatch"]
 

@@ -9,46 +9,60 @@ smooth sky, are what keeps the wings of undetected stars out of the kernel.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 import numpy as np
 from scipy.spatial import cKDTree
+
+from galstep.options import detail, option, options
 
 __all__ = ["AnchorLimits", "choose_anchors", "disc_labels", "stars_near_discs"]
 
 
-@dataclass(frozen=True)
+@options
 class AnchorLimits:
-    """What makes a star an anchor; distances in FWHM of the current PSF.
+    """What makes a star an anchor; distances in FWHM of the current PSF."""
 
-    Parameters
-    ----------
-    count : int
-        The brightest so many are taken.
-    min_snr : float
-        Least signal-to-noise ratio.
-    close : float
-        Radius of the close neighbourhood, whose other stars may together have
-        at most ``close_fraction`` of the anchor's flux.
-    relaxed : tuple of float
-        Factors on both fractions, tried in turn until there are ``enough``
-        anchors: the neighbours are fitted along, so a crowded anchor is worse
-        than a lone one but better than none.
-    enough : int
-    wide : float
-        The same for the wide neighbourhood and ``wide_fraction``; not below
-        ``wide_minimum`` pixels. Half of it is kept from the frame's edge.
-    """
-
-    count: int = 30
-    min_snr: float = 15.0
-    close: float = 1.0
-    close_fraction: float = 0.15
-    wide: float = 1.6
-    wide_minimum: float = 6.0
-    wide_fraction: float = 0.5
-    relaxed: tuple = (1.0, 2.0, 4.0)
-    enough: int = 12
+    count: int = option(
+        default=30,
+        help="Number of the brightest isolated stars that the kernel is fitted to",
+        name="kernel_anchor_K",
+        least=3,
+    )
+    min_snr: float = detail(
+        default=15.0,
+        help="Least signal-to-noise ratio.",
+    )
+    close: float = detail(
+        default=1.0,
+        help="Radius of the close neighbourhood, whose other stars may together have at most "
+        "``close_fraction`` of the anchor's flux.",
+    )
+    close_fraction: float = detail(
+        default=0.15,
+        help="Largest share of light in the close neighbourhood.",
+    )
+    wide: float = detail(
+        default=1.6,
+        help="The same for the wide neighbourhood and ``wide_fraction``; not below "
+        "``wide_minimum`` pixels. Half of it is kept from the frame's edge.",
+    )
+    wide_minimum: float = detail(
+        default=6.0,
+        help="Least radius of the wide neighbourhood (pixels).",
+    )
+    wide_fraction: float = detail(
+        default=0.5,
+        help="Largest share of light in the wide neighbourhood.",
+    )
+    relaxed: tuple[float, ...] = detail(
+        default=(1.0, 2.0, 4.0),
+        help="Factors on both fractions, tried in turn until there are ``enough`` anchors: the "
+        "neighbours are fitted along, so a crowded anchor is worse than a lone one but better "
+        "than none.",
+    )
+    enough: int = detail(
+        default=12,
+        help="So many anchors are enough.",
+    )
 
 
 def choose_anchors(

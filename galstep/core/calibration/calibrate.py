@@ -10,7 +10,7 @@ blur, and the loop would stay there; one that is too broad only merges pairs.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from functools import cached_property
 from math import nan
 from typing import TYPE_CHECKING
@@ -19,10 +19,9 @@ import numpy as np
 from astropy.stats import mad_std
 from scipy.ndimage import binary_dilation
 
-from galstep.core.calibration.anchors import AnchorLimits, choose_anchors
-from galstep.core.calibration.disc_fit import FWHM_OF_SIGMA, DiscFit, Frame, WorkingPsf, fit_discs
-from galstep.core.calibration.field_stars import MAX_MOVE, POSITION_PRIOR, FieldStars
-from galstep.core.calibration.filter_width import ScanOptions
+from galstep.core.calibration.anchors import choose_anchors
+from galstep.core.calibration.disc_fit import DiscFit, Frame, WorkingPsf, fit_discs
+from galstep.core.calibration.field_stars import POSITION_PRIOR, FieldStars
 from galstep.core.calibration.kernel_bootstrap import bootstrap_kernel
 from galstep.core.calibration.kernel_stars import StarSearch
 from galstep.core.calibration.kernel_verdict import (
@@ -32,10 +31,16 @@ from galstep.core.calibration.kernel_verdict import (
     variance_error,
 )
 from galstep.core.calibration.library_width import library_width
+from galstep.core.calibration.options import CalibrationOptions
 from galstep.core.calibration.psf_correction import corrected_kernel
 from galstep.core.imaging.background import pixel_noise
 from galstep.core.psf.effective import EffectivePSF
-from galstep.core.psf.kernel_families import kernel_of_variance, scaled_kernel, variance
+from galstep.core.psf.kernel_families import (
+    FWHM_OF_SIGMA,
+    kernel_of_variance,
+    scaled_kernel,
+    variance,
+)
 from galstep.exceptions import InputError
 from galstep.flags import BandFlag
 from galstep.records import PsfKernel
@@ -43,7 +48,7 @@ from galstep.records import PsfKernel
 if TYPE_CHECKING:
     from galstep.records import SersicParams
 
-__all__ = ["CalibrationOptions", "CalibrationResult", "calibrate_psf", "galaxy_core"]
+__all__ = ["CalibrationResult", "calibrate_psf", "galaxy_core"]
 
 # Positions taken from another filter are better known than a blend's own.
 FORCED_POSITION_PRIOR = 0.02
@@ -54,80 +59,6 @@ GROUND, MIN_BESIDE = 0.1, 0.25
 FIRST_STEPS = 4
 # A start of less variance (px^2) is no start: too sharp a PSF shreds stars.
 LEAST_START = 0.05
-
-
-@dataclass(frozen=True)
-class CalibrationOptions:
-    """How a kernel is measured.
-
-    Parameters
-    ----------
-    family : str
-        ``gaussian``, ``elliptical``, ``moffat`` or ``drizzle``.
-    drizzle_width : float
-        Side of the drizzle family's square, pixels.
-    anchors : AnchorLimits
-        Number, brightness and isolation of the anchors.
-    min_anchors : int
-        With fewer there is no measurement.
-    disc_in_sigma : float
-        Radius of the anchors' discs in Gaussian sigma of the current PSF
-        (FWHM / 2.3548); never below 3.5 px.
-    least_half_size : int
-        Least half-size of the stamps in which stars are fitted, pixels.
-    neighbour_pad : float
-        Stars up to so far from a disc are fitted with it, pixels.
-    max_neighbours : int
-        At most so many per anchor; the others are drawn and held.
-    max_loops : int
-        Loops of detection and fit.
-    thresholds : tuple of float
-        Falling detection thresholds, in MAD of the filtered image; beside known
-        positions the second and the third only.
-    tolerance : float
-        The loop ends when the kernel's variance changes by less (relative).
-    max_growth : float
-        From the third loop on the kernel's variance may grow by no more than
-        this fraction: crowding feeds on itself.
-    min_delta_chi2 : float
-        A kernel must lower chi2 by so much, or there is none.
-    prior_error : float
-        Relative error of the sigma of a given start, where it serves as prior.
-    confusion : float
-        Relative growth of the PSF's FWHM from discs of 1 to discs of 2 FWHM
-        that is a warning.
-    filter_width : float
-        Width of the detection filter over that of the current PSF. In a crowd
-        the noise is that of faint stars, which has less power on small scales
-        than noise of pixels: a filter sharper than the PSF tells blends apart.
-    scan : galstep.core.calibration.filter_width.ScanOptions or None
-        How a better width is looked for, from that one; None: not at all.
-    max_move : float
-        Largest move of a star in a step of the search, pixels.
-    empirical_correction : {"auto", "always", "none"}
-        Whether the residual of the stars is added to library and kernel; see
-        `galstep.core.calibration.psf_correction.corrected_kernel`.
-    """
-
-    family: str = "gaussian"
-    drizzle_width: float = 1.0
-    anchors: AnchorLimits = field(default_factory=AnchorLimits)
-    min_anchors: int = 3
-    disc_in_sigma: float = 3.0
-    least_half_size: int = 8
-    neighbour_pad: float = 4.0
-    max_neighbours: int = 15
-    max_loops: int = 4
-    thresholds: tuple = (15.0, 6.0, 4.0, 3.5)
-    tolerance: float = 0.02
-    max_growth: float = 0.15
-    min_delta_chi2: float = 10.0
-    prior_error: float = 0.05
-    confusion: float = 0.03
-    filter_width: float = 0.7
-    scan: ScanOptions | None = None
-    max_move: float = MAX_MOVE
-    empirical_correction: str = "auto"
 
 
 @dataclass(frozen=True, eq=False)

@@ -26,7 +26,6 @@ from galstep.core.psf.effective import EffectivePSF
 from galstep.records import PsfKernel
 
 __all__ = [
-    "FWHM_OF_SIGMA",
     "DiscFit",
     "Frame",
     "WorkingPsf",
@@ -35,7 +34,6 @@ __all__ = [
     "library_core",
 ]
 
-FWHM_OF_SIGMA = 2.3548
 WORKING_HALF_SIZE = 30
 # room round the stamps, so that the kernel finds the library's light there
 CORE_MARGIN = 6

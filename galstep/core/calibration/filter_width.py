@@ -8,15 +8,15 @@ measured, and the width that scores best is taken.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from astropy.stats import mad_std
 
 from galstep.core.calibration.field_stars import refine_stars
-from galstep.core.calibration.star_peaks import find_peaks
+from galstep.core.calibration.star_peaks import find_star_peaks
 from galstep.exceptions import ParameterError
+from galstep.options import option, options
 
 if TYPE_CHECKING:
     from galstep.core.calibration.disc_fit import Frame, WorkingPsf
@@ -33,21 +33,9 @@ STEPS = {"lm": 3, "nnls": 2}
 COUNTED_SNR = 5.0
 
 
-@dataclass(frozen=True)
+@options
 class ScanOptions:
-    """How detections with one width are measured and scored.
-
-    Parameters
-    ----------
-    method : str
-        ``lm``: fluxes and positions are fitted; ``nnls``: fluxes alone, at the
-        detected positions. Never below zero.
-    metric : str
-        ``sum_snr``: the sum of flux over its error, to be large; ``resid_mad``:
-        the scatter of what is left of the image, to be small; ``count``: the
-        number of stars of more than 5 sigma, to be large.
-    top_k : int
-        Only so many of the brightest detections count; 0: all.
+    """How detections with one width are measured and scored; fluxes are never below zero.
 
     Raises
     ------
@@ -55,9 +43,26 @@ class ScanOptions:
         If the method or the metric is not known.
     """
 
-    method: str = "lm"
-    metric: str = "sum_snr"
-    top_k: int = 100
+    method: str = option(
+        default="lm",
+        help="How scan measures what it has detected: lm, fluxes and positions; nnls, fluxes at "
+        "the detected positions",
+        name="scan_method",
+        choices=METHODS,
+    )
+    metric: str = option(
+        default="sum_snr",
+        help="What scan prefers: the largest sum of signal-to-noise, the least scatter of what is "
+        "left, or the most stars above 5 sigma",
+        name="scan_metric",
+        choices=METRICS,
+    )
+    top_k: int = option(
+        default=100,
+        help="scan measures this many of the brightest detections; 0: all",
+        name="scan_top_k",
+        least=0,
+    )
 
     def __post_init__(self) -> None:
         for name, known in (("method", METHODS), ("metric", METRICS)):
@@ -98,7 +103,9 @@ def best_width(
 
 def _score(frame, working, threshold, width, options):
     """What a width is worth; more is better."""
-    found = find_peaks(frame.image, frame.good, working.renderer, working.fwhm, threshold, width)
+    found = find_star_peaks(
+        frame.image, frame.good, working.renderer, working.fwhm, threshold, width
+    )
     if options.top_k:
         found = found.select(slice(options.top_k))
     stars, rest = refine_stars(

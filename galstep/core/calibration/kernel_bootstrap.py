@@ -17,7 +17,7 @@ import numpy as np
 
 from galstep.core.calibration.disc_fit import WorkingPsf
 from galstep.core.calibration.field_stars import FieldStars, box_medians, refine_stars
-from galstep.core.calibration.star_peaks import find_peaks
+from galstep.core.calibration.star_peaks import find_star_peaks
 from galstep.core.psf.kernel_families import kernel_of_variance, with_scale_error
 from galstep.records import PsfKernel
 
@@ -92,7 +92,7 @@ def _try(frame, value):
     scene = (frame.image, frame.variance, frame.good, working.renderer)
     stars, rest = FieldStars(), frame.image
     for threshold in THRESHOLDS:
-        found = find_peaks(rest, frame.good, working.renderer, working.fwhm, threshold)
+        found = find_star_peaks(rest, frame.good, working.renderer, working.fwhm, threshold)
         stars = stars.joined(found.away_from(stars, 0.5 * working.fwhm)).select(slice(BRIGHTEST))
         stars, rest = refine_stars(*scene, stars, steps=STEPS)
     rest = rest - box_medians(rest, frame.good)

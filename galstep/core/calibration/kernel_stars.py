@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 from galstep.core.calibration.field_stars import MAX_MOVE, POSITION_PRIOR, FieldStars, refine_stars
 from galstep.core.calibration.filter_width import best_width
-from galstep.core.calibration.star_peaks import find_peaks, forced_stars
+from galstep.core.calibration.star_peaks import find_star_peaks, forced_stars
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -102,7 +102,7 @@ class StarSearch:
             else:
                 stars, rest = forced_stars(*scene, working.fwhm, self.neighbours, width=self.width)
         for threshold in thresholds:
-            found = find_peaks(
+            found = find_star_peaks(
                 rest, self.frame.good, working.renderer, working.fwhm, threshold, self.width
             )
             stars = stars.joined(found.away_from(stars, 0.5 * working.fwhm))

@@ -21,10 +21,10 @@ from galstep.records import PsfKernel
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from galstep.core.calibration.calibrate import CalibrationOptions
     from galstep.core.calibration.disc_fit import DiscFit, Frame
     from galstep.core.calibration.kernel_bootstrap import Bootstrap
     from galstep.core.calibration.kernel_fit import KernelFit
+    from galstep.core.calibration.options import CalibrationOptions
     from galstep.core.psf.effective import EffectivePSF
 
 __all__ = [
@@ -106,7 +106,7 @@ def judge_kernel(
         That of the fit, its growth bounded.
     start : PsfKernel or None
         The prior.
-    options : galstep.core.calibration.calibrate.CalibrationOptions
+    options : galstep.core.calibration.options.CalibrationOptions
     how : dict
         Keywords of `fit_discs`.
 

@@ -14,8 +14,9 @@ from typing import TYPE_CHECKING
 import numpy as np
 from astropy.stats import mad_std
 
-from galstep.core.calibration.disc_fit import CORE_MARGIN, FWHM_OF_SIGMA, library_core
+from galstep.core.calibration.disc_fit import CORE_MARGIN, library_core
 from galstep.core.imaging.stars import StarRenderer
+from galstep.core.psf.kernel_families import FWHM_OF_SIGMA
 from galstep.records import PsfKernel
 
 if TYPE_CHECKING:

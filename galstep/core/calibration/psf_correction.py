@@ -18,8 +18,9 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from galstep.core.calibration.disc_fit import FWHM_OF_SIGMA, WorkingPsf
+from galstep.core.calibration.disc_fit import WorkingPsf
 from galstep.core.calibration.psf_discs import disc_equations
+from galstep.core.psf.kernel_families import FWHM_OF_SIGMA
 from galstep.core.psf.modes import correction_array, mode_arrays, mode_shape
 from galstep.flags import BandFlag
 from galstep.records import PsfCorrection

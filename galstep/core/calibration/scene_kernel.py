@@ -15,7 +15,9 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from galstep.core.calibration.kernel_scene import KernelScene, fit_kernel_scene
-from galstep.core.detection.ladder import LadderOptions, known_variance, run_ladder
+from galstep.core.detection.ladder import known_variance
+from galstep.core.detection.ladder_options import ONE_PASS
+from galstep.core.detection.run_ladder import run_ladder
 from galstep.core.engine.freedom import Freedom
 from galstep.core.engine.scene import SceneState
 from galstep.core.fitting.fits import shape_bounds
@@ -95,7 +97,7 @@ def kernel_in_scene(
     if stars is not None:
         x, y, flux = stars
         state = state.with_stars(x, y, np.atleast_2d(flux))
-    found = run_ladder([band], state, freedom, LadderOptions(), bounds, known_variance([band]))
+    found = run_ladder([band], state, freedom, ONE_PASS, bounds, known_variance([band]))
     scene = fit_kernel_scene(found.bands[0], library, kernel, found.solution.state, freedom, bounds)
     covariance = max(scene.covariance, scene.sandwich, key=np.trace)
     own, error = _size(scene.kernel), _error(scene.kernel, covariance)

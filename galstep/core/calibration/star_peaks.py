@@ -14,7 +14,7 @@ from galstep.core.imaging.convolution import convolve_same
 if TYPE_CHECKING:
     from galstep.core.imaging.stars import StarRenderer
 
-__all__ = ["find_peaks", "forced_stars", "zero_sum_filter"]
+__all__ = ["find_star_peaks", "forced_stars", "zero_sum_filter"]
 
 # An offset between filters is not taken from fewer stars.
 LEAST_MATCHES = 3
@@ -63,7 +63,7 @@ def _stretched(psf, half_size, width):
     return map_coordinates(psf.array, places, order=3, mode="constant")
 
 
-def find_peaks(
+def find_star_peaks(
     image: np.ndarray,
     good: np.ndarray,
     renderer: StarRenderer,
@@ -163,7 +163,7 @@ def forced_stars(
     x, y = x[near], y[near]
     if not len(x):
         return FieldStars(), image
-    peaks = find_peaks(image, good, renderer, fwhm, threshold, width)
+    peaks = find_star_peaks(image, good, renderer, fwhm, threshold, width)
     dx, dy = _offset(peaks, x, y, 0.5 * fwhm)
     stars = FieldStars(x + dx, y + dy, np.zeros(len(x)))
     stars, _ = refine_stars(image, variance, good, renderer, stars, move=False)

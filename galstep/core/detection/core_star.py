@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from galstep.core.detection.ladder import run_ladder
+from galstep.core.detection.run_ladder import run_ladder
 from galstep.core.engine.normal import evaluate, wing_half_sizes
 from galstep.core.engine.scene import SceneState
 from galstep.core.engine.solve import fit_scene
@@ -59,7 +59,7 @@ def with_core_star(
     result : `galstep.core.detection.ladder.LadderResult`
         Of a target of one component, with or without companions.
     freedom, options, bounds, base
-        As given to `galstep.core.detection.ladder.run_ladder`.
+        As given to `galstep.core.detection.run_ladder.run_ladder`.
 
     Returns
     -------

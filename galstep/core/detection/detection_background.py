@@ -11,7 +11,6 @@ subtracted from the data that are fitted.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -24,7 +23,9 @@ from galstep.core.detection.detect import (
     matched_filter,
     thinned,
 )
+from galstep.core.detection.option_values import of_psf_sigma
 from galstep.exceptions import ParameterError
+from galstep.options import option, options
 
 if TYPE_CHECKING:
     from galstep.core.engine.scene import SceneBand
@@ -35,20 +36,9 @@ __all__ = ["DetectionBackground", "annulus_levels", "detection_maps", "mesh_back
 MASKED_PERCENT = 90.0
 
 
-@dataclass(frozen=True)
+@options
 class DetectionBackground:
     """What is subtracted from the residual before stars are looked for.
-
-    Parameters
-    ----------
-    box_size : (int, int)
-        Of the mesh, (ny, nx) pixels of the band; (0, 0): no mesh.
-    filter_size : (int, int)
-        Of the median filter over the mesh, in boxes; odd.
-    sigma_clip : float
-        Of the pixels in a box.
-    annulus : (float, float)
-        Inner and outer radius in FWHM; (0, 0): none.
 
     Raises
     ------
@@ -57,10 +47,37 @@ class DetectionBackground:
         or the annulus has no width.
     """
 
-    box_size: tuple = (0, 0)
-    filter_size: tuple = (5, 5)
-    sigma_clip: float = 3.0
-    annulus: tuple = (0.0, 0.0)
+    box_size: tuple[int, int] = option(
+        default=(0, 0),
+        help="Boxes of a background mesh that is taken off the image in which stars are looked "
+        "for, not off the data that are fitted: y, x (pixels; 0, 0: none, the fitted sky "
+        "is enough; sphot has 10, 10)",
+        name="bkg_box_size",
+        least=2,
+        most=2,
+    )
+    filter_size: tuple[int, int] = option(
+        default=(5, 5),
+        help="Median filter over that mesh: y, x (boxes, odd)",
+        name="bkg_filter_size",
+        least=2,
+        most=2,
+    )
+    sigma_clip: float = option(
+        default=3.0,
+        help="Clipping of the pixels in a box of that mesh (sigma)",
+        name="bkg_sigma_clip",
+        least=1,
+    )
+    annulus: tuple[float, float] = option(
+        default=(0.0, 0.0),
+        help="Inner and outer radius of the annulus above whose median a peak must stand out "
+        "by the threshold (sigma of the PSF; 0, 0: none; sphot has 2, 5)",
+        name="localbkg_bounds_in_psfsigma",
+        least=2,
+        most=2,
+        read=of_psf_sigma,
+    )
 
     def __post_init__(self) -> None:
         if min(self.box_size) < 0 or (min(self.box_size) == 0 and max(self.box_size) > 0):

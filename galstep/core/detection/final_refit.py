@@ -13,107 +13,17 @@ use of it.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
 
 from galstep.core.detection.nonnegative import fit_nonnegative
-from galstep.core.detection.star_fitters import StarFitter
-from galstep.exceptions import ParameterError
 
 if TYPE_CHECKING:
     from galstep.core.detection.ladder import Ladder
     from galstep.core.engine.scene import SceneState
 
-__all__ = ["REFIT_METHODS", "FinalRefit", "catastrophic_star", "refit_stars"]
-
-REFIT_METHODS = ("iterative", "nnls", "none")
-
-
-@dataclass(frozen=True)
-class FinalRefit:
-    """How a ladder ends. Distances are in FWHM of the sharpest band.
-
-    Parameters
-    ----------
-    method : {"iterative", "nnls", "none"}
-    together : bool
-        Whether all stars are fitted at once, with galaxy and sky; otherwise
-        group by group, the rest held (`galstep.core.detection.star_groups`).
-    reach : float, optional
-        Largest distance (pixels) from where a star was before the refit; 0:
-        positions are pinned, None: free.
-    window : int
-        Side (pixels, odd) of the square in whose pixels each star is refitted;
-        0: all that its PSF reaches.
-    iterations : int
-        Largest number of rounds of ``iterative``.
-    threshold, separation : float
-        Of leftovers in ``iterative``: in units of the map's scatter, and from
-        known stars and each other.
-    residual_tol : float
-        The rounds end when one lowers the residual's scatter (MAD) by less than
-        this share.
-    catastrophic_factor : float
-        A round is undone if a star's flux, counted as the noise of a lone star at
-        least, changes by more than this factor; 0: never.
-    leftover_iterations : int
-        Largest number of searches after the first solution of ``nnls``.
-    leftover_threshold, leftover_separation : float
-        As ``threshold`` and ``separation``, of ``nnls``.
-    leftover_box : int
-        Side (pixels) of the square in which a leftover is the highest.
-
-    Raises
-    ------
-    ParameterError
-        If the method is unknown.
-    """
-
-    method: str = "none"
-    together: bool = True
-    reach: float | None = None
-    window: int = 0
-    iterations: int = 5
-    threshold: float = 4.0
-    separation: float = 0.85
-    residual_tol: float = 0.01
-    catastrophic_factor: float = 20.0
-    leftover_iterations: int = 3
-    leftover_threshold: float = 5.0
-    leftover_separation: float = 0.64
-    leftover_box: int = 3
-
-    def __post_init__(self) -> None:
-        if self.method not in REFIT_METHODS:
-            raise ParameterError(
-                f"final_refit_method must be one of {', '.join(REFIT_METHODS)}, got {self.method!r}"
-            )
-
-    def fitter(self, plain: StarFitter, group_separation: float) -> StarFitter:
-        """What fits the scene at the end.
-
-        Parameters
-        ----------
-        plain : `StarFitter`
-            That of the passes.
-        group_separation : float
-            Stars closer than this are in one group, pixels of the scene.
-
-        Returns
-        -------
-        callable
-            As `galstep.core.engine.solve.fit_scene`.
-        """
-        if self.method != "iterative":
-            return plain
-        return StarFitter(
-            plain.fitter,
-            window=self.window or plain.window,
-            separation=0.0 if self.together else group_separation,
-            reach=self.reach,
-        )
+__all__ = ["catastrophic_star", "refit_stars"]
 
 
 def refit_stars(ladder: Ladder) -> None:

@@ -17,18 +17,13 @@ from scipy.ndimage import convolve
 from galstep.core.detection.detect import PADDING, Candidates, apart_from, find_peaks, lower_scatter
 from galstep.core.noise.errors import pixel_sigma
 from galstep.exceptions import ParameterError
+from galstep.options import option, options
 
 if TYPE_CHECKING:
     from galstep.core.detection.detect import SignificanceMap
     from galstep.core.engine.scene import SceneBand
 
-__all__ = ["DAO_KEYWORDS", "DaoFinder", "Look", "MatchedFinder", "aperture_fluxes"]
-
-#: Keywords of `photutils.detection.DAOStarFinder` that do not depend on the threshold.
-DAO_KEYWORDS = (
-    "sharpness_range", "roundness_range", "ratio", "theta", "sigma_radius", "exclude_border",
-    "n_brightest", "peak_max", "min_separation",
-)  # fmt: skip
+__all__ = ["FINDERS", "DaoFinder", "Look", "MatchedFinder", "aperture_fluxes", "finder_named"]
 
 
 @dataclass(frozen=True, eq=False)
@@ -85,33 +80,53 @@ class MatchedFinder:
         return find_peaks(look.map_, threshold, look.x, look.y, separation)
 
 
-@dataclass(frozen=True)
+@options
 class DaoFinder:
     """DAOFIND (Stetson 1987, PASP 99, 191) of photutils on the residual of one band.
 
     Thresholds are in units of the scatter of the image convolved with DAOFIND's
     kernel, as those of `MatchedFinder` are in units of the scatter of its map:
-    unresolved stars raise both.
-
-    Parameters
-    ----------
-    keywords : tuple of (str, object)
-        For `photutils.detection.DAOStarFinder`: those of `DAO_KEYWORDS`.
-
-    Raises
-    ------
-    ParameterError
-        If a keyword is another.
+    unresolved stars raise both. The fields are keywords of
+    `photutils.detection.DAOStarFinder`.
     """
 
-    keywords: tuple = ()
-
-    def __post_init__(self) -> None:
-        unknown = [name for name, _ in self.keywords if name not in DAO_KEYWORDS]
-        if unknown:
-            raise ParameterError(
-                f"finder_kwargs must be among {', '.join(DAO_KEYWORDS)}, got {', '.join(unknown)}"
-            )
+    sharpness_range: tuple[float, float] = option(
+        default=(0.2, 1.0),
+        help="Least and largest sharpness: a star's peak over its surroundings "
+        "(-inf, inf: no bound)",
+        least=2,
+        most=2,
+    )
+    roundness_range: tuple[float, float] = option(
+        default=(-1.0, 1.0),
+        help="Least and largest roundness, 0 = round (-inf, inf: no bound)",
+        least=2,
+        most=2,
+    )
+    ratio: float = option(
+        default=1.0,
+        help="Minor over major axis of the Gaussian kernel, whose FWHM is that of the PSF",
+        least=0.01,
+        most=1,
+    )
+    theta: float = option(
+        default=0.0, help="Angle of its major axis, counter-clockwise from +x (degrees)"
+    )
+    sigma_radius: float = option(default=1.5, help="Where the kernel ends (its sigma)", least=0.1)
+    exclude_border: bool = option(
+        default=False, help="No star within half a kernel of the frame's border"
+    )
+    n_brightest: int | None = option(
+        default=None, help="Keep only so many in each pass (default: all)", kind="integer", least=1
+    )
+    peak_max: float | None = option(
+        default=None,
+        help="No star whose peak is higher, saturated ones say (image unit; default, or inf: any)",
+        kind="float",
+    )
+    min_separation: float = option(
+        default=0.0, help="Smallest distance between two stars of a pass (pixels)", least=0
+    )
 
     def scatter(self, band: SceneBand, image: np.ndarray) -> float:
         """Scatter of the convolved image in units of the noise of its pixels.
@@ -165,8 +180,17 @@ class DaoFinder:
         from photutils.detection import DAOStarFinder
 
         return DAOStarFinder(
-            threshold, band.star_renderer.psf.fwhm, scale_threshold=False, **dict(self.keywords)
+            threshold, band.star_renderer.psf.fwhm, scale_threshold=False, **vars(self)
         )
+
+
+#: Finders by their names.
+FINDERS: dict[str, type[MatchedFinder | DaoFinder]] = {"matched": MatchedFinder, "dao": DaoFinder}
+
+
+def finder_named(name: str) -> MatchedFinder | DaoFinder:
+    """The finder of this name, with its defaults."""
+    return FINDERS[name]()
 
 
 def _none(look):

@@ -18,14 +18,13 @@ from astropy.stats import mad_std
 
 from galstep.core.detection.core_colours import with_colour_prior
 from galstep.core.detection.detect import colour_templates, significance_map
-from galstep.core.detection.final_refit import refit_stars
 from galstep.core.detection.finder import Look
 from galstep.core.detection.ladder_noise import PassNoise
 from galstep.core.detection.ladder_options import LadderOptions, LadderResult, threshold_ladder
 from galstep.core.detection.outliers import discounted_band
 from galstep.core.detection.pruning import merged_pairs, weakest_of_pairs
 from galstep.core.detection.star_cuts import failing_stars
-from galstep.core.detection.star_fitters import StarFitter, odd_side, with_render_side
+from galstep.core.detection.star_fitters import StarFitter, final_fitter, odd_side, with_render_side
 from galstep.core.detection.star_search import StarSearch, covered_pixels
 from galstep.core.engine.covariance import covariance_of, scene_covariance
 from galstep.core.engine.normal import evaluate, wing_half_sizes
@@ -36,11 +35,11 @@ from galstep.core.engine.wings import with_far_wings, without_far_wings
 from galstep.exceptions import GalstepError
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
 
     from galstep.core.detection.detect import Candidates
     from galstep.core.engine.covariance import SceneCovariance
-    from galstep.core.engine.normal import Evaluation
+    from galstep.core.engine.evaluation import Evaluation
     from galstep.core.engine.scene import SceneBand, SceneState
     from galstep.core.engine.solve import Solution
 
@@ -49,7 +48,6 @@ __all__ = [
     "LadderOptions",
     "LadderResult",
     "known_variance",
-    "run_ladder",
     "threshold_ladder",
 ]
 
@@ -141,7 +139,8 @@ class Ladder:
         self.noise = PassNoise(base, options)
         sharpest = min(band.star_renderer.psf.fwhm for band in bands)
         self.fitter = StarFitter(options.fitter, window=odd_side(options.window * sharpest))
-        self.final_fitter = options.refit.fitter(self.fitter, options.group_separation * self.fwhm)
+        apart = options.group_separation * self.fwhm
+        self.final_fitter = final_fitter(options.refit, self.fitter, apart)
         self.solution, self.state, self.maps = None, state, None
         self.evaluated = None  # the last state with its images
         self._covariance = None  # of the last fit, where it was wanted
@@ -337,12 +336,18 @@ class Ladder:
 
     # ------------------------------------------------------------------- end
 
-    def finish(self) -> None:
-        """The final refit, the cuts, and what no model explains."""
+    def finish(self, refit: Callable[[Ladder], None]) -> None:
+        """The final refit, the cuts, and what no model explains.
+
+        Parameters
+        ----------
+        refit : callable
+            `galstep.core.detection.final_refit.refit_stars`.
+        """
         if not self.options.final:
             self.converge()
             return
-        refit_stars(self)
+        refit(self)
         if self.options.background.has_mesh:
             self._note_background()
         if self.options.cuts.any:
@@ -456,58 +461,3 @@ class Ladder:
         if not keep.all():
             self._select(keep)
             self.fit(final=True)
-
-
-def run_ladder(
-    bands: Sequence[SceneBand],
-    state: SceneState,
-    freedom: Freedom = Freedom(),
-    options: LadderOptions = LadderOptions(),
-    bounds: ShapeBounds = ShapeBounds(),
-    base: Sequence[np.ndarray | None] | None = None,
-) -> LadderResult:
-    """Find and fit all stars of a scene, together with galaxy and sky.
-
-    Parameters
-    ----------
-    bands : sequence of `galstep.core.engine.scene.SceneBand`
-    state : `galstep.core.engine.scene.SceneState`
-        The start; stars in it are kept while they are significant.
-    freedom : `galstep.core.engine.scene.Freedom`, optional
-    options : `LadderOptions`, optional
-    bounds : `galstep.core.engine.solve.ShapeBounds`, optional
-    base : sequence of (ny, nx) arrays or None, optional
-        Per band the variance of its error plane, None where there is none; by
-        default `known_variance` of the bands.
-
-    Returns
-    -------
-    LadderResult
-
-    Raises
-    ------
-    GalstepError
-        If a fit of the stars fails and ``options.raise_error`` is set.
-    """
-    base = known_variance(bands) if base is None else base
-    ladder = Ladder(bands, base, state, freedom, options, bounds)
-    ladder.look()
-    ladder.fit()
-    ladder.model_structure()
-    ladder.prune(min((options.keep, *options.thresholds[:1])))
-    ladder.descend()
-    ladder.settle()
-    ladder.finish()
-    if not ladder.solution.converged and options.raise_error:
-        ladder.failed("chi2 still fell when the steps ran out")
-    return LadderResult(
-        bands=ladder.bands,
-        solution=ladder.solution,
-        covariance=ladder.covariance(),
-        significance=ladder.significance,
-        limited=ladder.search.limited,
-        history=ladder.history,
-        n_iterations=ladder.n_iterations,
-        failures=tuple(ladder.failures),
-        notes=tuple(ladder.notes),
-    )

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from galstep.core.detection.ladder_options import LadderOptions
-    from galstep.core.engine.normal import Evaluation
+    from galstep.core.engine.evaluation import Evaluation
     from galstep.core.engine.scene import SceneBand, SceneState
 
 __all__ = ["PassNoise"]
@@ -68,7 +68,7 @@ class PassNoise:
         ----------
         bands : sequence of `galstep.core.engine.scene.SceneBand`
         state : `galstep.core.engine.scene.SceneState`
-        evaluation : `galstep.core.engine.normal.Evaluation`
+        evaluation : `galstep.core.engine.evaluation.Evaluation`
             Of that state.
         anew : bool, optional
             Measure the noise also where the options would keep the first one.

@@ -28,8 +28,9 @@ from galstep.core.engine.solve import Solution
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from galstep.core.engine.evaluation import Evaluation
     from galstep.core.engine.freedom import Freedom
-    from galstep.core.engine.normal import Evaluation, NormalEquations
+    from galstep.core.engine.normal import NormalEquations
     from galstep.core.engine.scene import SceneBand, SceneState
 
 __all__ = ["fit_nonnegative", "nonnegative_step"]

@@ -8,7 +8,6 @@ dropped from the scene, which is fitted again afterwards.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -17,6 +16,7 @@ from astropy.stats import mad_std
 from galstep.core.measurement.galaxy_covariance import scaled_residuals
 from galstep.core.measurement.measure_stars import star_chi2
 from galstep.core.noise.errors import pixel_sigma
+from galstep.options import option, options
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -25,43 +25,57 @@ if TYPE_CHECKING:
     from galstep.core.engine.scene import SceneBand
     from galstep.core.engine.solve import Solution
 
-__all__ = ["StarCuts", "failing_stars"]
+__all__ = ["NO_CUTS", "StarCuts", "failing_stars"]
 
 # The middle of a population is that of at least so many.
 MIN_POPULATION = 5
 
 
-@dataclass(frozen=True)
+@options
 class StarCuts:
-    """Limits; 0 = no cut.
+    """Limits; 0 = no cut. Scatters are not taken to be less than 1, nor medians of chi2."""
 
-    Parameters
-    ----------
-    position_error : float
-        Largest error of x or y, pixels of the scene.
-    central_residual : float
-        The residual at the star's pixel, in units of the pixel's noise, may
-        differ from the stars' median by so many times their scatter, which is
-        not taken to be less than 1.
-    cfit : float
-        The same of the residual at the star's pixel over its flux, whose noise
-        is added to the scatter in quadrature.
-    chi2 : float
-        Largest chi2 within one FWHM, in units of the stars' median, which is
-        not taken to be less than 1.
-    moved : float
-        Largest distance from where it was detected, in units of the stars'
-        median.
-    snr : float
-        Least flux over its error.
-    """
-
-    position_error: float = 0.0
-    central_residual: float = 0.0
-    cfit: float = 0.0
-    chi2: float = 0.0
-    moved: float = 0.0
-    snr: float = 0.0
+    position_error: float = option(
+        default=2.0,
+        help="A star whose x or y has a larger error is dropped at the end (pixels; 0: no cut)",
+        name="cuts_pos_err_max",
+        least=0,
+    )
+    central_residual: float = option(
+        default=0.0,
+        help="Dropped if the residual at its centre differs from the stars' median by more "
+        "than this (their scatter; 0: no cut, sphot has 3)",
+        name="cuts_res_cen_sigma_clip",
+        least=0,
+    )
+    cfit: float = option(
+        default=0.0,
+        help="Dropped if the residual at its centre over its flux does (their scatter and its "
+        "noise; 0: no cut, sphot has 3)",
+        name="cuts_cfit_sigma_clip",
+        least=0,
+    )
+    chi2: float = option(
+        default=0.0,
+        help="Dropped if chi-squared within one FWHM is larger than this (median of the stars, "
+        "1 at least; 0: no cut, sphot has 3: it drops bright stars where the PSF is not "
+        "exact)",
+        name="cuts_chi2dof_median_factor",
+        least=0,
+    )
+    moved: float = option(
+        default=0.0,
+        help="Dropped if it ended farther than this from its detection (median of the stars; 0: no "
+        "cut, sphot has 2: it drops one good star in twenty)",
+        name="cuts_pos_diff_median_factor",
+        least=0,
+    )
+    snr: float = option(
+        default=1.0,
+        help="Dropped if its flux is less than so many of its errors (sigma; 0: no cut)",
+        name="cuts_flux_SNR_min",
+        least=0,
+    )
 
     @property
     def any(self) -> bool:
@@ -72,6 +86,10 @@ class StarCuts:
     def looks_at_pixels(self) -> bool:
         """Whether residuals are looked at."""
         return max(self.central_residual, self.cfit, self.chi2) > 0
+
+
+#: No star is dropped.
+NO_CUTS = StarCuts(position_error=0.0, snr=0.0)
 
 
 def failing_stars(

@@ -24,10 +24,18 @@ from galstep.exceptions import ParameterError
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
+    from galstep.core.detection.refit_options import FinalRefit
     from galstep.core.engine.freedom import Freedom
     from galstep.core.engine.scene import SceneBand, SceneState
 
-__all__ = ["StarFitter", "fit_without_stars", "solution_at", "odd_side", "with_render_side"]
+__all__ = [
+    "final_fitter",
+    "StarFitter",
+    "fit_without_stars",
+    "solution_at",
+    "odd_side",
+    "with_render_side",
+]
 
 # Stars and galaxy in turn: what one leaves of the other falls by far each time.
 MAX_TURNS = 6
@@ -228,6 +236,32 @@ def _with_equations(bands, solution, freedom):
     evaluation = _evaluated(bands, state, freedom, (state, solution.evaluation))
     equations = normal.normal_equations(bands, state, evaluation, half_sizes, freedom)
     return replace(solution, evaluation=evaluation, equations=equations)
+
+
+def final_fitter(refit: FinalRefit, plain: StarFitter, group_separation: float) -> StarFitter:
+    """What fits the scene at the end of a ladder.
+
+    Parameters
+    ----------
+    refit : `galstep.core.detection.refit_options.FinalRefit`
+    plain : `StarFitter`
+        That of the passes.
+    group_separation : float
+        Stars closer than this are in one group, pixels of the scene.
+
+    Returns
+    -------
+    callable
+        As `galstep.core.engine.solve.fit_scene`.
+    """
+    if refit.method != "iterative":
+        return plain
+    return StarFitter(
+        plain.fitter,
+        window=refit.window or plain.window,
+        separation=0.0 if refit.together else group_separation,
+        reach=refit.reach,
+    )
 
 
 def odd_side(size: float) -> int:

@@ -17,8 +17,9 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from galstep.core.detection.ladder_options import LadderOptions
+    from galstep.core.engine.evaluation import Evaluation
     from galstep.core.engine.freedom import Freedom
-    from galstep.core.engine.normal import Evaluation, NormalEquations
+    from galstep.core.engine.normal import NormalEquations
     from galstep.core.engine.scene import SceneBand, SceneState
     from galstep.records import BandFit
 

@@ -19,8 +19,8 @@ from galstep.core.imaging import _kernels
 from galstep.core.imaging.stars import combined_stamps, for_kernel, project_stamps
 
 if TYPE_CHECKING:
+    from galstep.core.engine.evaluation import Evaluation
     from galstep.core.engine.layout import Layout
-    from galstep.core.engine.normal import Evaluation
     from galstep.core.engine.scene import SceneBand, SceneState
 
 __all__ = ["BorderImages", "border_images"]

@@ -9,7 +9,7 @@ they end is decided by the gradient.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -18,6 +18,7 @@ from scipy.spatial import cKDTree
 
 from galstep.core.engine.border import border_images
 from galstep.core.engine.bordered import BorderedMatrix
+from galstep.core.engine.evaluation import Evaluation
 from galstep.core.engine.layout import Layout
 from galstep.core.engine.priors import prior_chi2, prior_equations
 from galstep.core.engine.scene import N_SHAPE
@@ -30,7 +31,6 @@ if TYPE_CHECKING:
     from galstep.core.engine.scene import SceneBand, SceneState
 
 __all__ = [
-    "Evaluation",
     "NormalEquations",
     "add_priors",
     "evaluate",
@@ -48,31 +48,6 @@ MIN_INFORMATION = 1e-2
 # Below this share of the information of a star on a quiet frame it is looked at why.
 FEW = 0.1
 HOLD = 1e8
-
-
-@dataclass(frozen=True, eq=False)
-class Evaluation:
-    """A state's images: what the next normal equations are made from.
-
-    ``galaxies[band]`` is (n_galaxies, 7, ny, nx) of unit-flux images and
-    derivatives with respect to the scene's parameters, or (n_galaxies, 1, ny,
-    nx) without derivatives. ``residuals`` are data - model, 0 where masked.
-    ``chi2`` includes the priors.
-    """
-
-    chi2: float
-    residuals: tuple
-    galaxies: tuple
-    stars: tuple
-
-    def of_other_data(self, before: Sequence[SceneBand], after: Sequence[SceneBand]) -> Evaluation:
-        """The same model on bands whose data have changed, and nothing else."""
-        chi2, residuals = self.chi2, []
-        for old, new, residual in zip(before, after, self.residuals, strict=True):
-            own = residual + (new.data - old.data)
-            chi2 += float(np.vdot(old.weight, own * own - residual * residual))
-            residuals.append(own)
-        return replace(self, chi2=chi2, residuals=tuple(residuals))
 
 
 def wing_half_sizes(band: SceneBand, flux: np.ndarray) -> np.ndarray:

@@ -24,7 +24,8 @@ from galstep.core.engine.wings import with_far_wings, without_far_wings
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from galstep.core.engine.normal import Evaluation, NormalEquations
+    from galstep.core.engine.evaluation import Evaluation
+    from galstep.core.engine.normal import NormalEquations
     from galstep.core.engine.scene import SceneBand, SceneState
 
 __all__ = ["ShapeBounds", "Solution", "fit_scene"]

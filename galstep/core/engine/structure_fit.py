@@ -23,7 +23,7 @@ from galstep.core.imaging.structure_modes import MAX_ORDER, BandStructure, struc
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from galstep.core.engine.normal import Evaluation
+    from galstep.core.engine.evaluation import Evaluation
     from galstep.core.engine.scene import SceneBand, SceneState
 
 __all__ = ["solve_structure"]
@@ -62,7 +62,7 @@ def solve_structure(
     ----------
     bands : sequence of `galstep.core.engine.scene.SceneBand`
     state : `galstep.core.engine.scene.SceneState`
-    evaluation : `galstep.core.engine.normal.Evaluation`
+    evaluation : `galstep.core.engine.evaluation.Evaluation`
         The fit of the bands' data, which lack the structure that they have.
 
     Returns

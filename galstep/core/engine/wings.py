@@ -18,7 +18,7 @@ from scipy.fft import irfft2, next_fast_len, rfft2
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from galstep.core.engine.normal import Evaluation
+    from galstep.core.engine.evaluation import Evaluation
     from galstep.core.engine.scene import SceneBand, SceneState
 
 __all__ = ["far_wings", "with_far_wings", "without_far_wings"]

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from galstep.core.detection.core_star import scene_cost
-from galstep.core.detection.ladder import run_ladder
+from galstep.core.detection.run_ladder import run_ladder
 from galstep.core.fitting.companion_trials import (
     MAX_COMPANIONS,
     PRICE,
@@ -172,7 +172,7 @@ def with_wide_peaks(
     peaks : sequence of `galstep.records.SersicParams`
         From `galstep.core.fitting.wide_peaks.wide_peaks`.
     freedom, options, bounds, base
-        What ``result`` was made with, see `galstep.core.detection.ladder.run_ladder`.
+        What ``result`` was made with, see `galstep.core.detection.run_ladder.run_ladder`.
 
     Returns
     -------
@@ -221,7 +221,7 @@ def with_companions(
     ----------
     result : `galstep.core.detection.ladder.LadderResult`
     freedom, options, bounds, base
-        What it was made with, see `galstep.core.detection.ladder.run_ladder`.
+        What it was made with, see `galstep.core.detection.run_ladder.run_ladder`.
 
     Returns
     -------

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from galstep.core.detection.core_star import ladder_cost
-from galstep.core.detection.ladder import run_ladder
+from galstep.core.detection.run_ladder import run_ladder
 from galstep.core.fitting.companions import (
     target_first,
     with_companions,
@@ -72,7 +72,7 @@ def galaxy_then_stars(
     start : `galstep.core.engine.scene.SceneState`
         Without stars.
     freedom, options, bounds, base
-        See `galstep.core.detection.ladder.run_ladder`.
+        See `galstep.core.detection.run_ladder.run_ladder`.
     two : {"false", "true", "auto"}
         Whether a second component is tried: only with ``"auto"`` here.
     sought : (x, y)

@@ -12,7 +12,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from galstep.core.detection.core_star import with_core_star
-from galstep.core.detection.ladder import LadderOptions, known_variance, run_ladder
+from galstep.core.detection.ladder import LadderOptions, known_variance
+from galstep.core.detection.run_ladder import run_ladder
 from galstep.core.detection.star_groups import with_groups
 from galstep.core.engine.scene import Freedom, SceneState
 from galstep.core.engine.search import escape

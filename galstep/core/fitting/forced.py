@@ -19,7 +19,8 @@ import numpy as np
 from astropy.table import QTable
 from astropy.units import Quantity
 
-from galstep.core.detection.ladder import known_variance, run_ladder
+from galstep.core.detection.ladder import known_variance
+from galstep.core.detection.run_ladder import run_ladder
 from galstep.core.engine.scene import SceneState, make_band
 from galstep.core.fitting.forced_fit import XY_BOUNDS, ForcedFit
 from galstep.core.fitting.forced_list import GivenPositions, flagged, forced_rows

@@ -13,16 +13,17 @@ condition on the stars that least squares by itself does not know:
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from galstep.core.detection.ladder import LadderOptions
+from galstep.core.detection.ladder_options import ONE_PASS, LadderOptions
 from galstep.core.engine import normal
 from galstep.core.engine.scene import Freedom
 from galstep.core.engine.solve import fit_scene
 from galstep.exceptions import ParameterError
+from galstep.options import option, options
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -49,18 +50,12 @@ NEAR_BOUND = 0.99
 
 def as_listed(fitter: Callable[..., Solution] = fit_scene) -> LadderOptions:
     """Options of the ladder that fit the stars there are: no search, no pruning."""
-    return LadderOptions(thresholds=(), floor_passes=0, keep=-np.inf, merge=0.0, fitter=fitter)
+    return replace(ONE_PASS, thresholds=(), floor_passes=0, keep=-np.inf, merge=0.0, fitter=fitter)
 
 
-@dataclass(frozen=True)
+@options
 class ForcedFit:
     """How given stars are fitted.
-
-    Parameters
-    ----------
-    mode : {"linear", "nonnegative", "free"}, optional
-    xy_bounds : float, optional
-        Largest distance of a free position from the given one (pixels).
 
     Raises
     ------
@@ -68,8 +63,19 @@ class ForcedFit:
         If there is no such mode, or the distance is not positive.
     """
 
-    mode: str = "linear"
-    xy_bounds: float = XY_BOUNDS
+    mode: str = option(
+        default="linear",
+        help="Positions held and fluxes of any sign; positions held and no flux below zero; "
+        "positions free within xy_bounds",
+        choices=MODES,
+    )
+    xy_bounds: float = option(
+        default=XY_BOUNDS,
+        help="Largest distance from the given position in mode free (pixels of the filter); also "
+        "the width of a Gaussian prior",
+        least=0.001,
+        most=100,
+    )
 
     def __post_init__(self) -> None:
         if self.mode not in MODES:

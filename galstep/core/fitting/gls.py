@@ -51,8 +51,8 @@ if TYPE_CHECKING:
     from galstep.core.detection.ladder_options import LadderResult
     from galstep.core.engine.bounds import ShapeBounds
     from galstep.core.engine.covariance import SceneCovariance
+    from galstep.core.engine.evaluation import Evaluation
     from galstep.core.engine.freedom import Freedom
-    from galstep.core.engine.normal import Evaluation
     from galstep.core.engine.scene import SceneBand, SceneState
     from galstep.core.engine.solve import Solution
 

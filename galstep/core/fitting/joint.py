@@ -8,7 +8,9 @@ from typing import TYPE_CHECKING
 import numpy as np
 from scipy.spatial import cKDTree
 
-from galstep.core.detection.ladder import LadderOptions, known_variance, run_ladder
+from galstep.core.detection.ladder import known_variance
+from galstep.core.detection.ladder_options import ONE_PASS, LadderOptions
+from galstep.core.detection.run_ladder import run_ladder
 from galstep.core.detection.star_groups import with_groups
 from galstep.core.engine.scene import CORE_IN_R_EFF, Freedom, SceneState
 from galstep.core.fitting.fits import shape_bounds
@@ -125,7 +127,7 @@ def fit_joint(
     bands: Sequence[SceneBand],
     fits: Sequence[BandFit],
     base_index: int,
-    options: LadderOptions = LadderOptions(),
+    options: LadderOptions = ONE_PASS,
     register: bool = True,
     *,
     two: str = "false",

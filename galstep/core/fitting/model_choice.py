@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from galstep.core.detection.ladder import run_ladder
+from galstep.core.detection.run_ladder import run_ladder
 from galstep.core.engine.covariance import scene_covariance
 from galstep.core.engine.solve import fit_scene
 from galstep.core.imaging.sersic import enclosed_fraction
@@ -323,7 +323,7 @@ def run_again(
     state : `galstep.core.engine.scene.SceneState`
         Where to start.
     freedom, options, bounds, base
-        As for `galstep.core.detection.ladder.run_ladder`.
+        As for `galstep.core.detection.run_ladder.run_ladder`.
 
     Returns
     -------
@@ -354,7 +354,7 @@ def with_components(
     ----------
     result : `galstep.core.detection.ladder.LadderResult`
     freedom, options, bounds, base
-        What it was made with, see `galstep.core.detection.ladder.run_ladder`.
+        What it was made with, see `galstep.core.detection.run_ladder.run_ladder`.
     two : {"false", "true", "auto"}
 
     Returns

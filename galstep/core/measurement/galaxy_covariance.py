@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from galstep.core.engine.covariance import SceneCovariance
-    from galstep.core.engine.normal import Evaluation
+    from galstep.core.engine.evaluation import Evaluation
     from galstep.core.engine.scene import SceneBand
     from galstep.core.engine.solve import Solution
     from galstep.core.measurement.measure_galaxy import Quantities

@@ -14,6 +14,7 @@ import numpy as np
 
 from galstep.core.engine.scene import N_SHAPE
 from galstep.core.measurement.matched import fraction_and_gradient, half_light_ellipse
+from galstep.mapped_records import mapped_sersic
 from galstep.records import SersicFit, SersicParams
 
 if TYPE_CHECKING:
@@ -116,7 +117,7 @@ def components(
         vector = vector + np.array([*state.shift[index], 0, 0, 0, 0])
         component = _component(vector, state.galaxy_flux[index, g], covariance)
         component = replace(component, galaxy_id=int(state.galaxy_id[g]))
-        fits.append(band.pixel_map.sersic(component))
+        fits.append(mapped_sersic(band.pixel_map, component))
     return tuple(fits)
 
 

@@ -26,7 +26,7 @@ from galstep.core.imaging.medians import mad_std, median
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from galstep.core.engine.normal import Evaluation
+    from galstep.core.engine.evaluation import Evaluation
     from galstep.core.engine.scene import SceneBand, SceneState
 
 __all__ = ["pair_chi2", "stars_in_pairs"]
@@ -65,7 +65,7 @@ def pair_chi2(
     ----------
     bands : sequence of `galstep.core.engine.scene.SceneBand`
     state : `galstep.core.engine.scene.SceneState`
-    evaluation : `galstep.core.engine.normal.Evaluation`
+    evaluation : `galstep.core.engine.evaluation.Evaluation`
         Of that state.
     snr : (n_stars,) array
         Of all bands together.

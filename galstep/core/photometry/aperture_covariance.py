@@ -14,7 +14,7 @@ import numpy as np
 
 from galstep.core.photometry.aperture_errors import light_variance
 from galstep.core.photometry.aperture_light import N_PARAMETERS, parameter_covariance
-from galstep.core.photometry.aperture_noise import noise_correlation
+from galstep.core.photometry.aperture_noise import noise_shared_by
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -112,7 +112,7 @@ def _noise_correlations(measurements, maps):
             a_to_b = None
             if maps is not None:
                 a_to_b = maps[b].after(maps[a].inverse()).points
-            found[a, b] = noise_correlation(measurements[a].empty, measurements[b].empty, a_to_b)
+            found[a, b] = noise_shared_by(measurements[a].empty, measurements[b].empty, a_to_b)
     return found
 
 

@@ -9,6 +9,7 @@ import numpy as np
 from galstep.core.imaging.render import GalaxyRenderer
 from galstep.core.imaging.stars import StarRenderer
 from galstep.core.photometry.apertures import bounding_box, overlap
+from galstep.mapped_records import mapped_aperture, mapped_params, mapped_stars
 from galstep.pixel_map import PixelMap
 
 if TYPE_CHECKING:
@@ -102,14 +103,16 @@ class GalaxyLight:
         knots: StarList | None = None,
     ) -> None:
         self._map = pixel_map
-        drawn = [pixel_map.aperture(aperture) for aperture in apertures]
+        drawn = [mapped_aperture(pixel_map, aperture) for aperture in apertures]
         self._x_min, self._y_min, frame = _frame_around(shape, drawn)
         renderer = GalaxyRenderer(frame, psf)
         self._weights = component_weights(components)
         self._fluxes = np.array([c.flux for c in components], dtype=float)
         self._jacobians = [pixel_map.jacobian(c.params.to_vector()) for c in components]
         self._known = {}
-        params = [pixel_map.params(c.params).moved(-self._x_min, -self._y_min) for c in components]
+        params = [
+            mapped_params(pixel_map, c.params).moved(-self._x_min, -self._y_min) for c in components
+        ]
         self._images = [renderer.image_and_derivatives(p.to_vector()) for p in params]
         self._take_knots(knots, psf, frame)
 
@@ -119,7 +122,7 @@ class GalaxyLight:
         if knots is None or not len(knots) or not self.total > 0:
             return
         known = np.isfinite(knots.x) & np.isfinite(knots.y) & np.isfinite(knots.flux)
-        knots = self._map.stars(knots.select(known))
+        knots = mapped_stars(self._map, knots.select(known))
         with_knots = self.total + float(knots.flux.sum())
         if not with_knots > 0:
             return
@@ -169,7 +172,7 @@ class GalaxyLight:
         return self._known[aperture]
 
     def _sums_over(self, aperture):
-        weights = overlap(self._map.aperture(aperture))
+        weights = overlap(mapped_aperture(self._map, aperture))
         box = self._slices(weights)
         sums = np.array(
             [np.tensordot(images[(slice(None), *box)], weights.data) for images in self._images]

@@ -28,7 +28,7 @@ __all__ = [
     "empty_apertures",
     "fitting_apertures",
     "growth_exponent",
-    "noise_correlation",
+    "noise_shared_by",
 ]
 
 MIN_GOOD_SHARE = 0.8  # of an empty aperture's area
@@ -160,7 +160,7 @@ def _laid_out(values, good, aperture, scale, allowed, least=MIN_INDEPENDENT):
     )
 
 
-def noise_correlation(
+def noise_shared_by(
     first: EmptyApertures | None,
     second: EmptyApertures | None,
     to_second: Callable[[np.ndarray, np.ndarray], tuple[np.ndarray, np.ndarray]] | None = None,

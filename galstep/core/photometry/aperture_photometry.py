@@ -21,6 +21,7 @@ from galstep.core.photometry.aperture_noise import EmptyApertures, empty_apertur
 from galstep.core.photometry.apertures import fill_stamp, overlap
 from galstep.core.photometry.noise_curve import noise_curve
 from galstep.flags import BandFlag
+from galstep.options import option, options
 from galstep.pixel_map import PixelMap
 from galstep.records import Aperture, ApertureFlux
 from galstep.units import MAG_PER_LN
@@ -72,32 +73,53 @@ class ApertureImages:
     crowding: np.ndarray | None = None
 
 
-@dataclass(frozen=True)
+def _subtracted(image):
+    # a sum over the stars too depends on no model but the sky: stars and model add no error
+    return image == "psf_sub_data"
+
+
+def _empirical(noise):
+    return noise == "psf_sub_data_error"
+
+
+@options
 class ApertureSettings:
-    """Choices of the measurement.
+    """Choices of the measurement."""
 
-    Parameters
-    ----------
-    center_mask : float
-        No empty aperture has its centre within so many semi-axes.
-    fill_max_nan_frac : float
-        An aperture of which more than this share is bad is not measured;
-        below 1, so that something is left.
-    fill_replace_with : {"median", "sersic_modelimg"}
-        What stands in for bad pixels, see `galstep.core.photometry.apertures.fill_stamp`.
-    empirical_noise : bool
-        Whether the noise is the scatter of the empty apertures; otherwise it
-        is that of ``error``.
-    stars_subtracted : bool
-        Whether the image that is summed is without its stars. If not, the sum
-        depends on no model but the sky's, and stars and model add no error.
-    """
-
-    center_mask: float = 4.0
-    fill_max_nan_frac: float = 0.7
-    fill_replace_with: str = "median"
-    empirical_noise: bool = True
-    stars_subtracted: bool = True
+    center_mask: float = option(
+        default=4.0,
+        help="Empty apertures, which give noise and sky, have their centres at least so many semi-"
+        "axes of the aperture from the galaxy",
+        least=0,
+    )
+    stars_subtracted: bool = option(
+        default="psf_sub_data",
+        help="Image that is summed, its sky subtracted: the data without stars and companions, or "
+        "with them",
+        name="measure_on",
+        choices=("psf_sub_data", "data"),
+        read=_subtracted,
+    )
+    empirical_noise: bool = option(
+        default="psf_sub_data_error",
+        help="Noise: scatter of empty apertures on the residual, or the error plane (the noise of "
+        "single pixels if there is none)",
+        name="error_on",
+        choices=("psf_sub_data_error", "data_error"),
+        read=_empirical,
+    )
+    fill_max_nan_frac: float = option(
+        default=0.7,
+        help="Largest fraction of the aperture that may be without data",
+        least=0,
+        most=0.95,
+    )
+    fill_replace_with: str = option(
+        default="median",
+        help="What stands in for pixels without data: median of their elliptical ring, or the "
+        "model galaxy",
+        choices=("median", "sersic_modelimg"),
+    )
 
 
 @dataclass(frozen=True, eq=False)

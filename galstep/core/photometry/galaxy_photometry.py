@@ -13,6 +13,7 @@ from galstep.core.photometry.aperture_photometry import ApertureImages, BandPhot
 from galstep.core.photometry.psf_matching import blurred_correction
 from galstep.core.photometry.unmodelled_light import with_unmodelled_light
 from galstep.exceptions import GalstepError
+from galstep.mapped_records import mapped_aperture
 from galstep.pixel_map import PixelMap
 from galstep.records import BandFit
 
@@ -62,7 +63,7 @@ def placed(ellipse: Aperture, band: PhotometryBand) -> Aperture:
     galstep.records.Aperture
     """
     centre = band.fit.sersic[0].params
-    return replace(band.pixel_map.aperture(ellipse), x=centre.x_0, y=centre.y_0)
+    return replace(mapped_aperture(band.pixel_map, ellipse), x=centre.x_0, y=centre.y_0)
 
 
 def measure_galaxy(

@@ -21,7 +21,7 @@ from galstep.core.imaging.medians import mad_std, median
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from galstep.core.engine.normal import Evaluation
+    from galstep.core.engine.evaluation import Evaluation
     from galstep.core.engine.scene import SceneBand, SceneState
 
 __all__ = ["extent_evidence", "source_growth"]
@@ -45,7 +45,7 @@ def source_growth(
     ----------
     bands : sequence of `galstep.core.engine.scene.SceneBand`
     state : `galstep.core.engine.scene.SceneState`
-    evaluation : `galstep.core.engine.normal.Evaluation`
+    evaluation : `galstep.core.engine.evaluation.Evaluation`
         Of that state.
 
     Returns

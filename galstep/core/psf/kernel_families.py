@@ -15,6 +15,7 @@ from galstep.exceptions import ParameterError
 from galstep.records import PsfKernel
 
 __all__ = [
+    "FWHM_OF_SIGMA",
     "FAMILIES",
     "bounded_step",
     "displaced_kernels",
@@ -27,6 +28,8 @@ __all__ = [
     "with_scale_error",
 ]
 
+#: FWHM of a Gaussian over its sigma, sqrt(8 ln 2), as far as kernels and discs need it.
+FWHM_OF_SIGMA = 2.3548
 FAMILIES = ("gaussian", "elliptical", "moffat", "drizzle")
 
 # ln(beta - 1) at the start, and its range: a core with wings ... a Gaussian
@@ -66,7 +69,7 @@ def kernel_of_variance(family: str, variance: float, width: float = 1.0) -> PsfK
         parameters = (variance, 0.0, variance)
     elif family == "moffat":
         sigma = np.sqrt(max(variance, 1e-4))
-        ln_alpha = np.log(2.3548 * sigma) - np.log(_moffat_fwhm(START_LN_SLOPE))
+        ln_alpha = np.log(FWHM_OF_SIGMA * sigma) - np.log(_moffat_fwhm(START_LN_SLOPE))
         parameters = (float(ln_alpha), float(START_LN_SLOPE))
     elif family == "drizzle":
         parameters = (max(variance - width**2 / 12, 0.0), width)
@@ -98,7 +101,7 @@ def variance(kernel: PsfKernel) -> float:
     if kernel.family == "elliptical":
         return (p[0] + p[2]) / 2
     if kernel.family == "moffat":
-        return float((np.exp(p[0]) * _moffat_fwhm(p[1]) / 2.3548) ** 2)
+        return float((np.exp(p[0]) * _moffat_fwhm(p[1]) / FWHM_OF_SIGMA) ** 2)
     return p[0] + (p[1] ** 2 / 12 if kernel.family == "drizzle" else 0.0)
 
 

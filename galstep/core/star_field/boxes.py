@@ -14,7 +14,7 @@ import numpy as np
 from scipy.spatial import cKDTree
 
 if TYPE_CHECKING:
-    from galstep.core.star_field.solve import FieldModel, StarState
+    from galstep.core.star_field.model import FieldModel, StarState
 
 __all__ = ["Boxes", "boxes_are_cheaper", "look_at_boxes", "pair_products"]
 
@@ -44,7 +44,7 @@ def wing_pairs(
 
     Parameters
     ----------
-    state : `galstep.core.star_field.solve.StarState`
+    state : `galstep.core.star_field.model.StarState`
     who : (n,) int array
         The stars whose boxes are meant.
     half_size : int
@@ -122,8 +122,8 @@ def look_at_boxes(
 
     Parameters
     ----------
-    model : `galstep.core.star_field.solve.FieldModel`
-    state : `galstep.core.star_field.solve.StarState`
+    model : `galstep.core.star_field.model.FieldModel`
+    state : `galstep.core.star_field.model.StarState`
         All stars.
     who : (n,) int array
         The stars whose boxes are meant.

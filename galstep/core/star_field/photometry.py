@@ -25,6 +25,7 @@ from galstep.core.star_field.detect import (
     map_scatter,
     matched_filter_peaks,
 )
+from galstep.core.star_field.model import FieldModel, StarState
 from galstep.core.star_field.options import StarFieldOptions
 from galstep.core.star_field.quality import (
     FitQuality,
@@ -36,13 +37,7 @@ from galstep.core.star_field.quality import (
     with_given_groups,
 )
 from galstep.core.star_field.sky import measure_mesh
-from galstep.core.star_field.solve import (
-    FieldModel,
-    StarState,
-    field_equations,
-    held,
-    solve_steps,
-)
+from galstep.core.star_field.solve import field_equations, held, solve_steps
 from galstep.core.star_field.tiles import make_tiles
 from galstep.core.star_field.wings import not_in_wings, wing_envelope
 

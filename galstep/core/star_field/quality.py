@@ -16,7 +16,8 @@ from scipy.spatial import cKDTree
 from galstep.core.star_field.boxes import boxes_are_cheaper, look_at_boxes
 
 if TYPE_CHECKING:
-    from galstep.core.star_field.solve import FieldEquations, FieldModel, StarState
+    from galstep.core.star_field.model import FieldModel, StarState
+    from galstep.core.star_field.solve import FieldEquations
 
 __all__ = [
     "FitQuality",
@@ -67,7 +68,7 @@ def with_given_groups(
 
     Parameters
     ----------
-    state : `galstep.core.star_field.solve.StarState`
+    state : `galstep.core.star_field.model.StarState`
     group_id : (n,) int array
         Of the stars that were given, by their number.
     separation : float or None
@@ -203,8 +204,8 @@ def fit_quality(model: FieldModel, state: StarState, n_free: np.ndarray) -> FitQ
 
     Parameters
     ----------
-    model : `galstep.core.star_field.solve.FieldModel`
-    state : `galstep.core.star_field.solve.StarState`
+    model : `galstep.core.star_field.model.FieldModel`
+    state : `galstep.core.star_field.model.StarState`
     n_free : (N,) int array
         Free parameters of each star.
 

@@ -2,7 +2,8 @@ import numpy as np
 import pytest
 from scipy.spatial import cKDTree
 
-from galstep.core.align.catalog import FinderOptions, Positions, find_positions, psf_offset
+from galstep.core.align.catalog import Positions, find_positions, psf_offset
+from galstep.core.align.options import FinderOptions
 from galstep.core.psf.effective import EffectivePSF
 from galstep.exceptions import ParameterError
 from galstep.testing.psfs import default_psf

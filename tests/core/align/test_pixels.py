@@ -5,7 +5,7 @@ from galstep.core.align.catalog import Positions
 
 pytest.importorskip("tweakwcs")
 
-from galstep.core.align.images import MatchOptions  # noqa: E402
+from galstep.core.align.options import MatchOptions  # noqa: E402
 from galstep.core.align.pixels import register  # noqa: E402
 
 CENTRE = (127.0, 127.0)

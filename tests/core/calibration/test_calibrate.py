@@ -6,7 +6,8 @@ import numpy as np
 import pytest
 
 from galstep.core.calibration.anchors import AnchorLimits
-from galstep.core.calibration.calibrate import CalibrationOptions, calibrate_psf, galaxy_core
+from galstep.core.calibration.calibrate import calibrate_psf, galaxy_core
+from galstep.core.calibration.options import CalibrationOptions
 from galstep.core.psf.effective import EffectivePSF
 from galstep.core.psf.kernel_families import variance
 from galstep.exceptions import InputError

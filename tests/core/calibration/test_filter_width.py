@@ -5,10 +5,11 @@ import pytest
 from kernel_truth import KERNELS, LIBRARY, make_frame
 
 from galstep.core.calibration import filter_width
-from galstep.core.calibration.calibrate import CalibrationOptions, calibrate_psf
+from galstep.core.calibration.calibrate import calibrate_psf
 from galstep.core.calibration.disc_fit import Frame, WorkingPsf
 from galstep.core.calibration.filter_width import METHODS, METRICS, ScanOptions, best_width
-from galstep.core.calibration.star_peaks import find_peaks, zero_sum_filter
+from galstep.core.calibration.options import CalibrationOptions
+from galstep.core.calibration.star_peaks import find_star_peaks, zero_sum_filter
 from galstep.core.psf.kernel_families import variance
 from galstep.exceptions import ParameterError
 
@@ -42,7 +43,9 @@ class TestFilter:
     def test_a_sharper_one_finds_more_in_a_crowd(self):
         frame = frame_of(CROWD)
         found = [
-            len(find_peaks(frame.image, frame.good, WORKING.renderer, WORKING.fwhm, 6.0, width))
+            len(
+                find_star_peaks(frame.image, frame.good, WORKING.renderer, WORKING.fwhm, 6.0, width)
+            )
             for width in (0.6, 1.0)
         ]
         assert found[0] > 1.3 * found[1] > 60

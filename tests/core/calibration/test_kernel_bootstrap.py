@@ -4,9 +4,10 @@ import numpy as np
 import pytest
 from kernel_truth import KERNELS, LIBRARY, make_frame, make_pairs
 
-from galstep.core.calibration.calibrate import CalibrationOptions, calibrate_psf, galaxy_core
+from galstep.core.calibration.calibrate import calibrate_psf, galaxy_core
 from galstep.core.calibration.disc_fit import Frame
 from galstep.core.calibration.kernel_bootstrap import GRID, bootstrap_kernel
+from galstep.core.calibration.options import CalibrationOptions
 from galstep.core.fitting.galaxy_first import robust_galaxy_fit
 from galstep.core.imaging.render import GalaxyRenderer
 from galstep.core.psf.kernel_families import variance

@@ -6,7 +6,8 @@ import numpy as np
 import pytest
 from kernel_truth import DRIZZLE_WIDTH, KERNELS, LIBRARY, make_frame
 
-from galstep.core.calibration.calibrate import CalibrationOptions, calibrate_psf
+from galstep.core.calibration.calibrate import calibrate_psf
+from galstep.core.calibration.options import CalibrationOptions
 from galstep.core.engine.scene import make_band
 from galstep.core.noise.psf_error import relative_star_errors
 from galstep.core.psf.cache import displaced_psfs

@@ -3,7 +3,7 @@
 import numpy as np
 
 from galstep.core.calibration.field_stars import FieldStars
-from galstep.core.calibration.star_peaks import find_peaks, forced_stars, zero_sum_filter
+from galstep.core.calibration.star_peaks import find_star_peaks, forced_stars, zero_sum_filter
 from galstep.core.imaging.stars import StarRenderer
 from galstep.core.psf.effective import EffectivePSF
 from galstep.testing.psfs import default_psf
@@ -30,7 +30,7 @@ def test_filter_sums_to_zero_and_measures_a_star():
 
 def test_peaks_are_the_stars_brightest_first():
     image = star_image(SHAPE, PSF, X, Y, FLUX) + NOISE
-    found = find_peaks(image, GOOD, RENDERER, FWHM, 6.0)
+    found = find_star_peaks(image, GOOD, RENDERER, FWHM, 6.0)
     assert len(found) == 4
     np.testing.assert_allclose(found.x, X, atol=0.1)
     np.testing.assert_allclose(found.y, Y, atol=0.1)
@@ -40,8 +40,8 @@ def test_peaks_are_the_stars_brightest_first():
 def test_smooth_light_is_not_seen():
     yy, xx = np.indices(SHAPE)
     stars = star_image(SHAPE, PSF, X, Y, FLUX) + NOISE
-    plain = find_peaks(stars, GOOD, RENDERER, FWHM, 6.0)
-    on_slope = find_peaks(stars + 100 + 0.3 * xx - 0.2 * yy, GOOD, RENDERER, FWHM, 6.0)
+    plain = find_star_peaks(stars, GOOD, RENDERER, FWHM, 6.0)
+    on_slope = find_star_peaks(stars + 100 + 0.3 * xx - 0.2 * yy, GOOD, RENDERER, FWHM, 6.0)
     inner = (on_slope.x > 8) & (on_slope.x < 82) & (on_slope.y > 8) & (on_slope.y < 72)
     np.testing.assert_allclose(np.sort(on_slope.flux[inner])[-4:], np.sort(plain.flux), rtol=0.02)
 
@@ -50,9 +50,9 @@ def test_only_good_pixels_are_searched():
     image = star_image(SHAPE, PSF, X, Y, FLUX) + NOISE
     good = GOOD.copy()
     good[10:21, 15:26] = False
-    found = find_peaks(image, good, RENDERER, FWHM, 6.0)
+    found = find_star_peaks(image, good, RENDERER, FWHM, 6.0)
     assert np.all(np.hypot(found.x - X[0], found.y - Y[0]) > 4)
-    assert len(find_peaks(image, ~GOOD, RENDERER, FWHM, 6.0)) == 0
+    assert len(find_star_peaks(image, ~GOOD, RENDERER, FWHM, 6.0)) == 0
 
 
 def forced(image, x, y):

@@ -8,7 +8,8 @@ from astropy.table import Table
 
 from galstep.core.detection import core_star
 from galstep.core.detection.core_star import with_core_star
-from galstep.core.detection.ladder import LadderOptions, LadderResult, known_variance
+from galstep.core.detection.ladder import LadderResult, known_variance
+from galstep.core.detection.ladder_options import ONE_PASS
 from galstep.core.engine.scene import Freedom, SceneState, make_band
 from galstep.core.engine.solve import ShapeBounds, fit_scene
 from galstep.core.psf.effective import EffectivePSF
@@ -16,7 +17,7 @@ from galstep.records import SersicParams
 from galstep.testing import make_scene
 
 SHAPE, GALAXY = (61, 61), SersicParams(30.3, 29.8, 4.0, 1.2, 0.3, 0.7)
-OPTIONS, BOUNDS = LadderOptions(), ShapeBounds(r_eff=(0.5, 30.0))
+OPTIONS, BOUNDS = ONE_PASS, ShapeBounds(r_eff=(0.5, 30.0))
 
 
 def fitted(share, listed=()):

@@ -7,7 +7,8 @@ import pytest
 from engine_scenes import bands_of, true_state, truth_without_stars
 from ladder_scenes import PINNED_GALAXY, found, ladder_of, run, star_scene
 
-from galstep.core.detection.ladder import LadderOptions, run_ladder
+from galstep.core.detection.ladder_options import ONE_PASS
+from galstep.core.detection.run_ladder import run_ladder
 from galstep.core.engine.freedom import Freedom
 from galstep.core.engine.solve import ShapeBounds, fit_scene
 from galstep.testing import make_scene
@@ -29,7 +30,7 @@ def test_one_band_with_twenty_stars(known):
     synthetic = make_scene(11, (71, 71), 20, ("F150W",), snr=150, star_snr=(10, 200))
     bands = bands_of(synthetic, error_known=known)
     state = truth_without_stars(synthetic, bands)
-    result = run_ladder(bands, state, Freedom(), LadderOptions(), BOUNDS)
+    result = run_ladder(bands, state, Freedom(), ONE_PASS, BOUNDS)
     assert 0 <= gain(result, Freedom()) < 1
 
 
@@ -41,7 +42,7 @@ def test_two_bands_together():
     bands = bands_of(synthetic, error_known=False)
     freedom = Freedom(registration=(1,))
     state = truth_without_stars(synthetic, bands)
-    result = run_ladder(bands, state, freedom, LadderOptions(), BOUNDS)
+    result = run_ladder(bands, state, freedom, ONE_PASS, BOUNDS)
     assert 0 <= gain(result, freedom) < 1
 
 
@@ -90,6 +91,6 @@ def test_bright_stars_stay_in_a_closed_galaxy():
     bands = bands_of(synthetic)
     result = run_ladder(
         bands, true_state(synthetic, bands), PINNED_GALAXY,
-        LadderOptions(structure=0.1, modes=False),
+        replace(ONE_PASS, structure=0.1, modes=False),
     )  # fmt: skip
     assert found(synthetic, result.solution.state).all()

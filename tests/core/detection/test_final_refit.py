@@ -7,10 +7,10 @@ import pytest
 from engine_scenes import bands_of, true_state, truth_without_stars
 from ladder_scenes import NO_SEARCH, errors_of, found, ladder_of, run, star_scene
 
-from galstep.core.detection.final_refit import FinalRefit, catastrophic_star
+from galstep.core.detection.final_refit import catastrophic_star
 from galstep.core.detection.finder import MatchedFinder
-from galstep.core.detection.ladder import LadderOptions
-from galstep.core.detection.star_fitters import solution_at
+from galstep.core.detection.refit_options import FinalRefit
+from galstep.core.detection.star_fitters import final_fitter, solution_at
 from galstep.core.engine.solve import fit_scene
 from galstep.exceptions import GalstepError, ParameterError
 
@@ -256,8 +256,7 @@ class TestNnls:
 
 
 def test_by_default_there_is_no_refit():
-    assert LadderOptions().refit.method == "none"
-    assert FinalRefit().fitter("plain", 1.0) == "plain"
+    assert final_fitter(FinalRefit("none"), "plain", 1.0) == "plain"
 
 
 @pytest.mark.parametrize(("keep", "limited"), [(5.0, True), (25.0, False)])

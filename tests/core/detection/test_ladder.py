@@ -8,7 +8,9 @@ from astropy.table import Table
 from engine_scenes import PINNED, bands_of, star_fluxes, true_state, truth_without_stars
 from scipy.spatial import cKDTree
 
-from galstep.core.detection.ladder import LadderOptions, known_variance, run_ladder
+from galstep.core.detection.ladder import known_variance
+from galstep.core.detection.ladder_options import ONE_PASS, LadderOptions
+from galstep.core.detection.run_ladder import run_ladder
 from galstep.core.engine.scene import Freedom, SceneState
 from galstep.testing import make_scene
 
@@ -86,9 +88,13 @@ class TestStarField:
     def test_the_history_has_every_pass(self, crowded):
         _, _, result = crowded
         thresholds = [entry["threshold"] for entry in result.history]
-        descent = list(LadderOptions().thresholds)
-        assert thresholds[: len(descent)] == descent
-        assert set(thresholds[len(descent) :]) <= {descent[-1]}
+        descent, lowest = LadderOptions().thresholds, LadderOptions().thresholds[-1]
+        passes = thresholds.index(lowest)
+        # it goes down in order, unless it finds nothing three times in a row, and stays there
+        assert passes >= LadderOptions().max_empty
+        assert thresholds[:passes] == list(descent[:passes])
+        leftovers = LadderOptions().refit.threshold
+        assert set(thresholds[passes:]) == {lowest, leftovers}
         assert sum(entry["n_found"] for entry in result.history) >= result.solution.state.n_stars
         assert all(len(entry["shape"]) == 6 for entry in result.history)
         assert result.n_iterations >= len(result.history)
@@ -177,7 +183,7 @@ class TestRules:
     def test_density_bound(self, crowded):
         synthetic, bands, _ = crowded
         area = min(band.star_renderer.psf.noise_area for band in bands)
-        options = LadderOptions(density=15.5 * area / 101**2)
+        options = replace(ONE_PASS, density=15.5 * area / 101**2)
         result = run_ladder(bands, start_of(synthetic, bands), PINNED_GALAXY, options)
         assert result.limited and result.solution.state.n_stars <= 15
         # the brightest of them are what it keeps
@@ -192,7 +198,7 @@ class TestRules:
         x, y = truth.x[:1] + 0.05, truth.y[:1]
         double = replace(truth, star_flux=truth.star_flux * [[0.5, 1, 1, 1]])
         double = double.with_stars(x, y, truth.star_flux[:, :1] * 0.5)
-        options = LadderOptions(thresholds=(), floor_passes=0)
+        options = replace(ONE_PASS, thresholds=(), floor_passes=0)
         result = run_ladder(bands, double, PINNED, options)
         assert result.solution.state.n_stars == 4
         error = result.covariance.star_flux_errors()
@@ -227,7 +233,7 @@ class TestRules:
         synthetic = make_scene(3, (61, 61), 4, ("F150W",), star_separation=12, star_snr=(60, 80))
         bands = bands_of(synthetic)
         state = true_state(synthetic, bands).with_stars([8.0], [50.0], [[0.0]])
-        options = LadderOptions(thresholds=(), floor_passes=0)
+        options = replace(ONE_PASS, thresholds=(), floor_passes=0)
         assert run_ladder(bands, state, PINNED, options).solution.state.n_stars == 4
         kept = run_ladder(bands, state, PINNED, replace(options, keep=-np.inf))
         assert kept.solution.state.n_stars == 5
@@ -237,7 +243,7 @@ class TestRules:
         synthetic = star_scene([15.2, 17.1, 45.0], [14.7, 16.1, 12.0], [200.0, 15.0, 15.0])
         bands = bands_of(synthetic)
         start = true_state(synthetic, bands).select_stars(np.array([0]))
-        options = LadderOptions(thresholds=(30.0, 30.0), floor_passes=0)
+        options = replace(ONE_PASS, thresholds=(30.0, 30.0), floor_passes=0)
         near = run_ladder(bands, start, PINNED_GALAXY, options)
         assert matched(synthetic, near.solution.state, 0.5)[0].tolist() == [True, True, False]
         for other in (dict(near_radius=0.3), dict(near_from=2), dict(near_significance=500.0)):
@@ -250,7 +256,7 @@ class TestRules:
         x, y = galaxy.x_0 + 0.6 * galaxy.r_eff, galaxy.y_0 - 0.4 * galaxy.r_eff
         synthetic = star_scene([x, 45.0], [y, 12.0], [20.0, 20.0])
         bands = bands_of(synthetic)
-        options = LadderOptions(thresholds=(40.0, 40.0), floor_passes=0)
+        options = replace(ONE_PASS, thresholds=(40.0, 40.0), floor_passes=0)
         found = run_ladder(bands, start_of(synthetic, bands), PINNED_GALAXY, options)
         assert found.solution.state.n_stars == 0
 
@@ -258,8 +264,8 @@ class TestRules:
         # every peak above 2 sigma may be tried, and few of them stay
         synthetic = make_scene(5, (81, 81), 15, ("F150W",), snr=80, star_separation=4)
         bands = bands_of(synthetic)
-        options = LadderOptions(
-            thresholds=(7.0, 2.5), keep=5.0, floor_passes=12, min_passes=12, patience=12
+        options = replace(
+            ONE_PASS, thresholds=(7.0, 2.5), keep=5.0, floor_passes=12, min_passes=12, patience=12
         )
         result = run_ladder(bands, start_of(synthetic, bands), PINNED, options)
         floor = [entry["n_found"] for entry in result.history[2:]]
@@ -269,8 +275,8 @@ class TestRules:
     def test_the_descent_ends_after_empty_passes(self):
         synthetic = make_scene(0, (61, 61), 0, ("F150W",), snr=60)
         bands = bands_of(synthetic)
-        options = LadderOptions(
-            thresholds=(30.0, 20.0, 15.0, 10.0, 8.0), max_empty=2, floor_passes=0
+        options = replace(
+            ONE_PASS, thresholds=(30.0, 20.0, 15.0, 10.0, 8.0), max_empty=2, floor_passes=0
         )
         result = run_ladder(bands, start_of(synthetic, bands), options=options)
         assert [entry["threshold"] for entry in result.history] == [30.0, 20.0]
@@ -278,7 +284,7 @@ class TestRules:
     def test_no_passes(self):
         synthetic = make_scene(3, (61, 61), 4, ("F150W",), star_snr=(60, 80))
         bands = bands_of(synthetic)
-        options = LadderOptions(thresholds=(), floor_passes=0)
+        options = replace(ONE_PASS, thresholds=(), floor_passes=0)
         result = run_ladder(bands, start_of(synthetic, bands), options=options)
         assert result.solution.state.n_stars == 0 and result.history == []
         assert not result.limited
@@ -292,7 +298,7 @@ class TestRules:
         assert state.n_stars >= 6
         for star_id, x in ((71, known.x[0]), (72, known.x[1])):
             assert state.x[state.star_id == star_id] == pytest.approx([x], abs=0.2)
-        assert np.count_nonzero(state.star_id == -1) == state.n_stars - 2
+        assert np.count_nonzero(state.star_id < 0) == state.n_stars - 2
 
 
 def star_scene(x, y, snr):
@@ -331,7 +337,7 @@ class TestCentreMask:
         bands = bands_of(synthetic)
         fwhm = bands[0].star_renderer.psf.fwhm
         for radius, expected in ((0.0, [True, True]), (1.5, [False, True])):
-            options = LadderOptions(centre_mask=radius)
+            options = replace(ONE_PASS, centre_mask=radius)
             state = run_ladder(bands, start_of(synthetic, bands), PINNED_GALAXY, options)
             state = state.solution.state
             assert matched(synthetic, state, 0.7)[0].tolist() == expected
@@ -370,6 +376,6 @@ class TestUnresolvedStars:
         synthetic, bands, free = carpet
         area = bands[0].star_renderer.psf.noise_area
         n_max = free.solution.state.n_stars // 2
-        options = LadderOptions(density=(n_max + 0.5) * area / 81**2)
+        options = replace(ONE_PASS, density=(n_max + 0.5) * area / 81**2)
         result = run_ladder(bands, start_of(synthetic, bands), PINNED_GALAXY, options)
         assert result.limited and result.solution.state.n_stars <= n_max

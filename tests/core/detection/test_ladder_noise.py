@@ -7,8 +7,8 @@ import pytest
 from engine_scenes import bands_of, truth_without_stars
 from ladder_scenes import PINNED_GALAXY, run, star_scene
 
-from galstep.core.detection.ladder import LadderOptions
 from galstep.core.detection.ladder_noise import PassNoise
+from galstep.core.detection.ladder_options import ONE_PASS
 from galstep.core.engine.normal import evaluate
 
 
@@ -58,7 +58,7 @@ class TestFloor:
         quiet = replace(evaluation, residuals=(0.01 * evaluation.residuals[0],))
         results = []
         for floor in (0.0, 0.5):
-            noise = PassNoise([None], LadderOptions(noise_floor=floor))
+            noise = PassNoise([None], replace(ONE_PASS, noise_floor=floor))
             noise.measure([band], state, evaluation)
             results.append((noise.first[0], *noise.measure([band], state, quiet)))
         (first, (free,), (free_map,)), (_, (held,), (held_map,)) = results

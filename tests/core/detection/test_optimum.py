@@ -5,7 +5,9 @@ from dataclasses import replace
 import pytest
 from engine_scenes import bands_of, with_galaxy
 
-from galstep.core.detection.ladder import LadderOptions, known_variance, run_ladder
+from galstep.core.detection.ladder import known_variance
+from galstep.core.detection.ladder_options import ONE_PASS
+from galstep.core.detection.run_ladder import run_ladder
 from galstep.core.engine.freedom import Freedom
 from galstep.core.engine.scene import SceneState
 from galstep.core.engine.solve import fit_scene
@@ -32,7 +34,7 @@ def test_one_more_fit_gains_nothing(seed):
         [band], [first.params.to_vector()], [[first.flux]], [first.sky_coefficients]
     )
     bounds, freedom = shape_bounds(SHAPE), Freedom()
-    result = run_ladder([band], start, freedom, LadderOptions(), bounds, known_variance([band]))
+    result = run_ladder([band], start, freedom, ONE_PASS, bounds, known_variance([band]))
     more = fit_scene(
         result.bands,
         result.solution.state,

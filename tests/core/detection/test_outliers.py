@@ -7,7 +7,7 @@ import pytest
 from engine_scenes import bands_of, true_state
 from ladder_scenes import NO_SEARCH, errors_of, run, star_scene
 
-from galstep.core.detection.ladder import LadderOptions
+from galstep.core.detection.ladder_options import ONE_PASS
 from galstep.core.detection.outliers import discounted_band, within_isophote
 from galstep.core.noise.errors import pixel_sigma
 from galstep.records import SersicParams
@@ -42,7 +42,7 @@ def test_which_pixels(spoiled):
         residual[place] = 16 * band.sigma
     for clip, beyond, left_out in ((15.0, 2.0, 1), (17.0, 2.0, 0), (15.0, 0.0, 2), (0.0, 0.0, 0)):
         own = discounted_band(
-            band, residual, [vector], LadderOptions(clip=clip, clip_beyond=beyond)
+            band, residual, [vector], replace(ONE_PASS, clip=clip, clip_beyond=beyond)
         )
         assert (own.weight < 1e-6 * band.weight).sum() == left_out
         np.testing.assert_allclose(pixel_sigma(own), pixel_sigma(band))
@@ -54,7 +54,7 @@ def test_with_robust_weights_too(spoiled):
     residual[10, 10], residual[13, 47] = 6 * band.sigma, 20 * band.sigma
     vectors = [synthetic.truth.sersic.to_vector()]
     own = discounted_band(
-        band, residual, vectors, LadderOptions(clip=15.0, robust="huber", robust_scale=3.0)
+        band, residual, vectors, replace(ONE_PASS, clip=15.0, robust="huber", robust_scale=3.0)
     )
     share = own.weight / band.weight
     assert share[10, 10] == pytest.approx(0.5) and share[13, 47] < 1e-6

@@ -8,7 +8,7 @@ import pytest
 from engine_scenes import bands_of, true_state
 from ladder_scenes import NO_SEARCH, PINNED_GALAXY, ladder_of, run, star_scene
 
-from galstep.core.detection.star_cuts import StarCuts, failing_stars
+from galstep.core.detection.star_cuts import NO_CUTS, failing_stars
 
 N = 8
 RES_CEN, CFIT, CHI2 = (
@@ -42,19 +42,21 @@ def with_spike(field, sigmas=60.0):
 
 
 def failed(ladder, **cuts):
-    return failing_stars(ladder.bands, ladder.solution, ladder.covariance(), StarCuts(**cuts))
+    return failing_stars(
+        ladder.bands, ladder.solution, ladder.covariance(), replace(NO_CUTS, **cuts)
+    )
 
 
 class TestEachCut:
     def test_none_by_default(self, fitted):
-        assert not StarCuts().any
+        assert not NO_CUTS.any
         assert not any(own.any() for own in failed(fitted).values())
 
     @pytest.mark.parametrize(
         "cuts", [dict(central_residual=3.0), dict(cfit=3.0), dict(chi2=3.0), dict(snr=1.0)]
     )
     def test_good_stars_pass(self, fitted, cuts):
-        assert StarCuts(**cuts).any
+        assert replace(NO_CUTS, **cuts).any
         assert not any(own.any() for own in failed(fitted, **cuts).values())
 
     @pytest.mark.parametrize(
@@ -80,7 +82,7 @@ class TestEachCut:
             position_errors=lambda: np.full((2, N), np.nan),
             star_flux_errors=lambda bands: np.ones((1, N)),
         )
-        cuts = StarCuts(position_error=1e-9)
+        cuts = replace(NO_CUTS, position_error=1e-9)
         own = failing_stars(fitted.bands, fitted.solution, pinned, cuts)
         assert not own["cuts_pos_err_max"].any()
 
@@ -90,7 +92,9 @@ class TestEachCut:
         distance[3] = 0.5
         moved = replace(state, x_prior=state.x - distance, y_prior=state.y)
         solution = replace(fitted.solution, state=moved)
-        own = failing_stars(fitted.bands, solution, fitted.covariance(), StarCuts(moved=2.0))
+        own = failing_stars(
+            fitted.bands, solution, fitted.covariance(), replace(NO_CUTS, moved=2.0)
+        )
         assert np.flatnonzero(own["cuts_pos_diff_median_factor"]).tolist() == [3]
 
     @pytest.mark.parametrize(("snr", "n_failed"), [(1.0, 0), (30.0, 2), (1000.0, N)])
@@ -104,7 +108,7 @@ class TestEachCut:
         state = fitted.solution.state
         negative = replace(state, star_flux=state.star_flux * ([1] * (N - 1) + [-1]))
         solution = replace(fitted.solution, state=negative)
-        own = failing_stars(fitted.bands, solution, fitted.covariance(), StarCuts(snr=1.0))
+        own = failing_stars(fitted.bands, solution, fitted.covariance(), replace(NO_CUTS, snr=1.0))
         assert np.flatnonzero(own["cuts_flux_SNR_min"]).tolist() == [N - 1]
 
     def test_four_stars_are_no_population(self, field):
@@ -131,7 +135,7 @@ class TestEachCut:
 class TestInTheLadder:
     def test_the_scene_is_fitted_again_without(self, field, caplog):
         band, state = with_spike(field)
-        cuts = StarCuts(chi2=3.0, central_residual=4.0)
+        cuts = replace(NO_CUTS, chi2=3.0, central_residual=4.0)
         with caplog.at_level("INFO"):
             result = run(field, bands=[band], state=state, **NO_SEARCH, cuts=cuts)
         assert result.solution.state.n_stars == N
@@ -146,11 +150,11 @@ class TestInTheLadder:
     def test_what_was_cut_is_not_found_again(self, field):
         band, _ = with_spike(field)
         options = dict(thresholds=(20.0, 6.0), floor_passes=3)
-        result = run(field, PINNED_GALAXY, [band], cuts=StarCuts(chi2=3.0), **options)
+        result = run(field, PINNED_GALAXY, [band], cuts=replace(NO_CUTS, chi2=3.0), **options)
         state = result.solution.state
         assert np.hypot(state.x - 20, state.y - 20).min() > 2 and state.n_stars >= N
 
     def test_without_stars(self, field):
         bare = true_state(field, bands_of(field)).select_stars(np.zeros(N, dtype=bool))
-        result = run(field, state=bare, **NO_SEARCH, cuts=StarCuts(snr=5.0))
+        result = run(field, state=bare, **NO_SEARCH, cuts=replace(NO_CUTS, snr=5.0))
         assert result.solution.state.n_stars == 0 and result.notes == ()

@@ -1,13 +1,14 @@
 """Groups of stars, and the equations of one group at a time."""
 
 import logging
+from dataclasses import replace
 
 import numpy as np
 import pytest
 from engine_scenes import bands_of, true_state
 from ladder_scenes import PINNED_GALAXY, star_scene
 
-from galstep.core.detection.ladder import LadderOptions
+from galstep.core.detection.ladder_options import ONE_PASS
 from galstep.core.detection.star_groups import StarsAlone, group_stars, with_groups
 from galstep.core.engine import normal
 from galstep.core.engine.normal import wing_half_sizes
@@ -52,7 +53,7 @@ class TestLists:
         fwhm = bands[0].star_renderer.psf.fwhm
         stars = list_of([10, 10 + 0.8 * fwhm, 10 + 1.6 * fwhm, 40], [10, 10, 10, 40])
         fit = BandFit("basefit", (), None, stars)
-        options = LadderOptions(group_separation=0.85, crowded=2)
+        options = replace(ONE_PASS, group_separation=0.85, crowded=2)
         with caplog.at_level(logging.WARNING):
             (grouped,) = with_groups([fit], bands, options)
         assert grouped.stars.group_size.tolist() == [3, 3, 3, 1]
@@ -66,7 +67,7 @@ class TestLists:
         stars = list_of([10, 11, 12], [10, 10, 10])
         fit = BandFit("basefit", (), None, stars)
         with caplog.at_level(logging.WARNING):
-            (grouped,) = with_groups([fit], row[1], LadderOptions(crowded=crowded))
+            (grouped,) = with_groups([fit], row[1], replace(ONE_PASS, crowded=crowded))
         assert not grouped.stars.flags.any() and not caplog.text
         assert len(grouped.stars) == 3
 

@@ -16,7 +16,8 @@ from galstep.core.detection.detect import (
     matched_filter,
     significance_map,
 )
-from galstep.core.detection.ladder import LadderOptions, run_ladder
+from galstep.core.detection.ladder_options import ONE_PASS
+from galstep.core.detection.run_ladder import run_ladder
 from galstep.core.engine.normal import evaluate
 from galstep.core.engine.scene import Freedom
 from galstep.core.engine.solve import ShapeBounds, fit_scene
@@ -24,7 +25,7 @@ from galstep.core.measurement.measure import measure_scene
 from galstep.testing import make_scene
 
 OFFSET = {"F277W": (0.4, -0.3)}
-AS_GIVEN = LadderOptions(thresholds=(), floor_passes=0, keep=-np.inf, merge=0.0)
+AS_GIVEN = replace(ONE_PASS, thresholds=(), floor_passes=0, keep=-np.inf, merge=0.0)
 
 
 @pytest.fixture(scope="module", name="synthetic")
@@ -140,7 +141,7 @@ class TestDetection:
 
     def test_all_stars_are_found_in_the_two_bands_together(self, synthetic, bands):
         start = grid_state(synthetic, bands, stars=False)
-        options = LadderOptions(thresholds=(15.0, 6.0), keep=5.0)
+        options = replace(ONE_PASS, thresholds=(15.0, 6.0), keep=5.0)
         result = run_ladder(bands, start, Freedom(registration=(1,)), options)
         state, table = result.solution.state, synthetic.truth.stars
         places = cKDTree(np.column_stack([state.x, state.y]))

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from engine_scenes import bands_of, truth_without_stars
 
-from galstep.core.detection.ladder import run_ladder
+from galstep.core.detection.run_ladder import run_ladder
 from galstep.core.engine.robust import robust_factor, with_robust_weights
 from galstep.core.engine.scene import Freedom
 from galstep.core.fitting.fits import AS_LISTED

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from engine_scenes import bands_of
 
-from galstep.core.detection.ladder import LadderOptions
+from galstep.core.detection.ladder_options import ONE_PASS
 from galstep.core.fitting.fits import fit_base
 from galstep.core.fitting.galaxy_first import robust_galaxy_fit
 from galstep.records import SersicParams
@@ -14,7 +14,7 @@ from galstep.testing import make_scene
 
 GALAXY = SersicParams(30.3, 29.8, 1.5, 1.0, 0.2, 0.4)
 # the galaxy alone: nothing else may explain the light
-NO_STARS = LadderOptions(thresholds=(), floor_passes=0)
+NO_STARS = replace(ONE_PASS, thresholds=(), floor_passes=0)
 
 
 @pytest.fixture(scope="module")

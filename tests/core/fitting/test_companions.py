@@ -7,8 +7,8 @@ import pytest
 from engine_scenes import bands_of, true_state, with_galaxy
 from scipy.stats import poisson
 
-from galstep.core.detection.ladder import run_ladder
 from galstep.core.detection.ladder_options import LadderOptions
+from galstep.core.detection.run_ladder import run_ladder
 from galstep.core.engine.bounds import ShapeBounds
 from galstep.core.engine.scene import Freedom, SceneState
 from galstep.core.fitting.companions import (

@@ -5,7 +5,7 @@ import pytest
 from astropy.table import Table
 from engine_scenes import bands_of, effective_psf
 
-from galstep.core.detection.ladder import LadderOptions
+from galstep.core.detection.ladder_options import ONE_PASS
 from galstep.core.engine.scene import make_band
 from galstep.core.fitting.fits import fit_base
 from galstep.core.fitting.galaxy_first import robust_galaxy_fit
@@ -18,7 +18,7 @@ def base_fit(synthetic, err):
     data = synthetic.data["F150W"]
     mask, psf = ~np.isfinite(data), effective_psf(synthetic, "F150W")
     first = robust_galaxy_fit(data, mask, err, psf)
-    return fit_base(make_band("F150W", data, mask, psf, err), first, LadderOptions()).fits[0]
+    return fit_base(make_band("F150W", data, mask, psf, err), first, ONE_PASS).fits[0]
 
 
 def on_centre(fit, galaxy):

@@ -14,7 +14,8 @@ from engine_scenes import (
 )
 from grid_scenes import grid_bands, grid_state, two_grids
 
-from galstep.core.detection.ladder import LadderOptions, run_ladder
+from galstep.core.detection.ladder_options import ONE_PASS
+from galstep.core.detection.run_ladder import run_ladder
 from galstep.core.engine.bounds import ShapeBounds
 from galstep.core.engine.covariance import covariance_of, scene_covariance
 from galstep.core.engine.normal import evaluate
@@ -340,7 +341,7 @@ class TestScenes:
         bands = bands_of(synthetic)
         result = run_ladder(
             bands, true_state(synthetic, bands), Freedom(),
-            LadderOptions(thresholds=(), floor_passes=0), BOUNDS,
+            replace(ONE_PASS, thresholds=(), floor_passes=0), BOUNDS,
         )  # fmt: skip
         after = gls_result(result, Freedom(), BOUNDS)
         assert after.solution.state.n_stars == result.solution.state.n_stars

@@ -6,7 +6,8 @@ import numpy as np
 import pytest
 from engine_scenes import bands_of, true_state
 
-from galstep.core.detection.ladder import LadderOptions, run_ladder
+from galstep.core.detection.ladder_options import ONE_PASS
+from galstep.core.detection.run_ladder import run_ladder
 from galstep.core.engine.freedom import Freedom
 from galstep.core.engine.solve import ShapeBounds
 from galstep.core.fitting.knots import scene_membership, with_knots
@@ -18,7 +19,7 @@ from galstep.testing import make_scene
 FILTERS = ("F090W", "F150W", "F277W")
 GALAXY = SersicParams(45.4, 44.7, 9.0, 1.0, 0.25, 0.7)
 BOUNDS = ShapeBounds(r_eff=(0.5, 45.0))
-LISTED = LadderOptions(thresholds=(), floor_passes=0, keep=-np.inf, modes=False)
+LISTED = replace(ONE_PASS, thresholds=(), floor_passes=0, keep=-np.inf, modes=False)
 PINNED_GALAXY = Freedom(shape=(False,) * 6)
 # clumps along a spiral within 1.6 r_eff, each a share of the light under it: eight times as
 # many sources as the stars of the frame let expect there

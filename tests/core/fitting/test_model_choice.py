@@ -6,7 +6,8 @@ import numpy as np
 import pytest
 from engine_scenes import bands_of, truth_without_stars, with_galaxy
 
-from galstep.core.detection.ladder import known_variance, run_ladder
+from galstep.core.detection.ladder import known_variance
+from galstep.core.detection.run_ladder import run_ladder
 from galstep.core.engine.scene import Freedom
 from galstep.core.engine.solve import ShapeBounds
 from galstep.core.fitting.fits import AS_LISTED

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from engine_scenes import bands_of, true_state
 
-from galstep.core.detection.ladder import LadderOptions
+from galstep.core.detection.ladder_options import ONE_PASS
 from galstep.core.engine.bounds import ShapeBounds
 from galstep.core.engine.freedom import Freedom
 from galstep.core.engine.solve import fit_scene
@@ -73,7 +73,7 @@ def test_base_fit_asks_for_it_and_takes_only_what_is_better(scene, bands, monkey
     monkeypatch.setattr(fits, "from_other_starts", spy)
     data, sigma = scene.data["F150W"], np.full(band.shape, scene.truth.noise_sigma["F150W"])
     first = robust_galaxy_fit(data, ~np.isfinite(data), sigma, band.star_renderer.psf)
-    options = LadderOptions(thresholds=(8.0,))
+    options = replace(ONE_PASS, thresholds=(8.0,))
     fitted = fits.fit_base(band, first, options, refit=refit).fits[0]
     assert len(tried) == refit
     # the fit was good, so that nothing better was found
@@ -86,7 +86,7 @@ def test_what_is_better_is_taken(scene, bands, monkeypatch):
     band = bands[0]
     data, sigma = scene.data["F150W"], np.full(band.shape, scene.truth.noise_sigma["F150W"])
     first = robust_galaxy_fit(data, ~np.isfinite(data), sigma, band.star_renderer.psf)
-    options = LadderOptions(thresholds=(8.0,))
+    options = replace(ONE_PASS, thresholds=(8.0,))
     monkeypatch.setattr(fits, "looks_degenerate", lambda *args: True)
     monkeypatch.setattr(fits, "BETTER_BASIN", -1e9)
     again = fits.fit_base(band, first, options, refit=True).fits[0]

@@ -7,7 +7,8 @@ import pytest
 from astropy.table import Table
 from engine_scenes import ALL_FREE, PINNED, PINNED_SHAPE, bands_of, true_state
 
-from galstep.core.detection.ladder import LadderOptions, run_ladder
+from galstep.core.detection.ladder_options import ONE_PASS
+from galstep.core.detection.run_ladder import run_ladder
 from galstep.core.engine.scene import Freedom
 from galstep.core.engine.solve import ShapeBounds
 from galstep.core.imaging.background import sky_basis, sky_image
@@ -17,7 +18,7 @@ from galstep.records import SersicParams
 from galstep.testing import make_scene
 
 # the scene as it is given: no star is looked for, none is dropped
-AS_GIVEN = LadderOptions(thresholds=(), floor_passes=0, keep=-np.inf, merge=0.0)
+AS_GIVEN = replace(ONE_PASS, thresholds=(), floor_passes=0, keep=-np.inf, merge=0.0)
 BOUNDS = ShapeBounds()
 SHAPE = (81, 81)
 

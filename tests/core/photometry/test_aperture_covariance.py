@@ -8,7 +8,7 @@ from gaussian_galaxy import GAUSSIAN_GALAXY
 from scipy.ndimage import gaussian_filter
 
 from galstep.core.photometry.aperture_covariance import flux_covariances, joint_covariance
-from galstep.core.photometry.aperture_noise import empty_apertures, noise_correlation
+from galstep.core.photometry.aperture_noise import empty_apertures, noise_shared_by
 from galstep.core.photometry.aperture_photometry import Measurement
 from galstep.pixel_map import PixelMap
 from galstep.records import Aperture, ApertureFlux, JointSummary, SersicFit
@@ -30,29 +30,29 @@ def noises(rho, seed=0, shape=SHAPE):
 
 @pytest.mark.parametrize("rho", [-0.6, 0.0, 0.9])
 def test_correlation_of_the_noise_is_found(rho):
-    found = [noise_correlation(*(empty(n) for n in noises(rho, seed))) for seed in range(6)]
+    found = [noise_shared_by(*(empty(n) for n in noises(rho, seed))) for seed in range(6)]
     # six frames of about 130 independent apertures
     assert np.mean(found) == pytest.approx(rho, abs=0.12)
 
 
 def test_the_same_noise_is_fully_correlated_wherever_its_grid_lies():
     noise, _ = noises(0.5)
-    assert noise_correlation(empty(noise), empty(noise)) == pytest.approx(1)
+    assert noise_shared_by(empty(noise), empty(noise)) == pytest.approx(1)
     moved = np.zeros(SHAPE)
     moved[:, 7:] = noise[:, :-7]
     there = empty_apertures(moved, moved == 0, replace(ELLIPSE, x=67.0))
     to_there = PixelMap(origin=(7.0, 0.0)).points
-    assert noise_correlation(empty(noise), there, to_there) > 0.97
-    assert abs(noise_correlation(empty(noise), there)) < 0.5
+    assert noise_shared_by(empty(noise), there, to_there) > 0.97
+    assert abs(noise_shared_by(empty(noise), there)) < 0.5
 
 
 def test_without_common_apertures_there_is_no_correlation():
     noise, _ = noises(0.5)
-    assert noise_correlation(None, empty(noise)) == 0
-    assert noise_correlation(empty(noise), None) == 0
+    assert noise_shared_by(None, empty(noise)) == 0
+    assert noise_shared_by(empty(noise), None) == 0
     beyond = PixelMap(origin=(500.0, 0.0)).points
-    assert noise_correlation(empty(noise), empty(noise), beyond) == 0
-    assert noise_correlation(empty(noise), empty(np.zeros(SHAPE))) == 0
+    assert noise_shared_by(empty(noise), empty(noise), beyond) == 0
+    assert noise_shared_by(empty(noise), empty(np.zeros(SHAPE))) == 0
 
 
 def sersic(flux, shape_variance=1e-4, cross=0.0, flux_err=0.1):
@@ -101,7 +101,7 @@ def test_covariance_is_that_of_noise_and_light():
     first, second = noises(0.9)
     measured = {"A": measurement(0.3, first), "B": measurement(0.2, second)}
     components = {"A": [sersic(5.0, cross=2e-4)], "B": [sersic(9.0, cross=7e-4)]}
-    rho = noise_correlation(measured["A"].empty, measured["B"].empty)
+    rho = noise_shared_by(measured["A"].empty, measured["B"].empty)
     found = flux_covariances(measured, components)
     assert found["A"].covariance == {"A": 0.25, "B": pytest.approx(rho * 0.06)}
     assert found["B"].covariance["A"] == found["A"].covariance["B"]

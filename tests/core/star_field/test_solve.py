@@ -6,14 +6,9 @@ from star_scenes import make_field
 
 from galstep.core.star_field import solve as star_field_solve
 from galstep.core.star_field.boxes import boxes_are_cheaper
+from galstep.core.star_field.model import FieldModel, StarState
 from galstep.core.star_field.quality import fit_quality, groups_of, star_errors, star_flags
-from galstep.core.star_field.solve import (
-    FieldModel,
-    StarState,
-    field_equations,
-    held,
-    solve_steps,
-)
+from galstep.core.star_field.solve import field_equations, held, solve_steps
 from galstep.core.star_field.tiles import FieldImage, make_tiles
 
 
