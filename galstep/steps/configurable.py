@@ -20,6 +20,7 @@ from galstep.datamodels.atomic import replacing
 from galstep.exceptions import InputError, ParameterFileError
 from galstep.steps import parameter_files, validation
 from galstep.steps.command_line import check_not_cut
+from galstep.steps.run_log import framework_lines_demoted
 
 if TYPE_CHECKING:
     from configobj import ConfigObj, Section
@@ -45,7 +46,7 @@ class ConfigurableStep(Step):
         **kws: Any,
     ) -> None:
         spec = self.load_spec_file()
-        with validation.explained(spec, kws if _validate_kwds else None):
+        with validation.explained(spec, kws if _validate_kwds else None), framework_lines_demoted():
             super().__init__(name, parent, config_file, _validate_kwds, **kws)
         self._parameter_files = []
 

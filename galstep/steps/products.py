@@ -92,8 +92,8 @@ def write_beside(
         from galstep.datamodels.image_products import write_fits_images
 
         written += write_fits_images(model, folder or ".", name)
-    for file in written:
-        log.info("Saved %s", file)
+    if written:
+        log.info("Saved beside it: %s", ", ".join(os.path.basename(file) for file in written))
     for picture in pictures:
         _write_picture(model, picture, Path(folder) / f"{name}_{picture}.png", magnitudes)
 

@@ -69,7 +69,7 @@ def test_digits_follow_the_error(value, error, text):
 
 def test_a_galaxy_that_is_not_detected_has_a_limit(model):
     band = model.bands["F277W"]
-    band.fit = replace(band.fit, total_flux=1.0, total_flux_err=1.0)
+    band.fit = replace(band.fit, total_flux=1.0, total_flux_err=1.0, flags=BandFlag.FAINT)
     limit = summary.band_lines(model)[2].split()[1:3]
     assert limit[0] == ">"
     # 1 + 3 errors in MJy/sr x pixel of 0.03 arcsec
