@@ -48,7 +48,8 @@ class GalPipeline(GalPipelineBase):
 
         strun gal_pipeline config.asdf --steps.basefit.iter_basefit=5
 
-    Options follow the file names, or stand before them as --name=value.
+    Options follow the file names, or stand before them as --name=value. These are the most
+    used; galstep params --all lists every parameter of every step.
     """
 
     class_alias = "gal_pipeline"

@@ -35,7 +35,10 @@ SMALL_SHARE = 0.5  # of the galaxy's light: below it the user is told
 
 
 class AperPhot(GalStep):
-    """Measure every filter inside the Petrosian ellipse of the base filter."""
+    """Measure every filter inside the Petrosian ellipse of the base filter.
+
+    ``galstep params aperphot --all`` lists every parameter.
+    """
 
     class_alias = "gal_aperphot"
 

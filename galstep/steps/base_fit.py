@@ -44,6 +44,8 @@ class BaseFit(GalStep):
     The galaxy comes first, with the stars masked; then stars are found from
     bright to faint, and galaxy, stars and sky are fitted together after each
     threshold, until the galaxy stands still.
+
+    ``galstep params basefit --all`` lists every parameter.
     """
 
     class_alias = "gal_basefit"

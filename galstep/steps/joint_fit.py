@@ -27,6 +27,8 @@ class JointFit(GalStep):
 
     A star seen in any filter is fitted in all, and a faint one may show only in
     their sum. The errors and the covariances between filters come from here.
+
+    ``galstep params jointfit --all`` lists every parameter.
     """
 
     class_alias = "gal_jointfit"

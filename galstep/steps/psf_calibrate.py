@@ -42,6 +42,8 @@ class PSFCalibrate(GalStep):
     The library PSF is convolved with a kernel that is fitted to bright isolated
     stars, their neighbours included. The base filter comes first; the others
     take its star list as known positions.
+
+    ``galstep params psfcalibrate --all`` lists every parameter.
     """
 
     class_alias = "gal_psfcalibrate"

@@ -37,6 +37,8 @@ class ScaleFit(GalStep):
 
     Free are the galaxy's flux, the sky, the stars of the filter (the base's
     positions to begin with, then its own) and a small registration offset.
+
+    ``galstep params scalefit --all`` lists every parameter.
     """
 
     class_alias = "gal_scalefit"
