@@ -107,7 +107,10 @@ def result_in_words(model: GalaxyModel) -> str:
             for name, kind in _BRIGHTNESS
         ]
         said = [f"{band.name} {', '.join(n for n in numbers if not n.endswith(' -'))}"]
-    flags = [found.name for found in flag_words(model)]
+    flags = [
+        found.name + (f" ({', '.join(found.filters)})" if found.filters != model.filters else "")
+        for found in flag_words(model)
+    ]
     return "; ".join([*said, f"flags {', '.join(flags)}" if flags else "no flags"])
 
 

@@ -133,7 +133,9 @@ def test_flags_are_told_in_words_with_what_to_do(model):
         other.flags |= BandFlag.KNOTS
     assert any(line.startswith("knots (all filters): ") for line in flag_lines(model))
     assert result_in_words(model).startswith("F150W total ")
-    assert result_in_words(model).endswith("; flags no data, not fitted, at bound, knots")
+    assert result_in_words(model).endswith(
+        "; flags no data (F277W), not fitted (F277W), at bound (F150W), knots"
+    )
 
 
 def test_the_total_is_followed_by_what_it_consists_of(model):

@@ -14,7 +14,8 @@ def test_shape_of_the_base_filter(model):
     model.bands["F150W"].fit = replace(model.bands["F150W"].fit, sersic=(fit,))
     lines = summary.shape_lines(model)
     r_eff = fit.params.r_eff
-    assert f'r_eff         {r_eff:.3f} ± 0.032 pix = {r_eff * 0.03:.3f}"' in lines
+    assert f"r_eff         {r_eff:.3f} ± 0.032 pix" in lines
+    assert f'half light    {r_eff:.1f} pix = {r_eff * 0.03:.3f}"' in lines
     assert f"n             {fit.params.n:.4g}" in lines
     assert "base filter   F150W" in lines
 
@@ -31,7 +32,9 @@ def test_nothing_measured(model):
 def test_a_line_per_filter(model):
     model.bands["F277W"].fit = None
     header, base, other = summary.band_lines(model)
-    assert header.split() == ["filter", "AB", "total", "stars", "chi2"]
+    assert header.split() == [
+        "filter", "AB", "total", "half-light", "Kron", "PSF", "stars", "chi2",
+    ]  # fmt: skip
     assert base.startswith("F150W") and base.split()[-2] == "12"
     assert other.split() == ["F277W", "no", "fit"]
 
