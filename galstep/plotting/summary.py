@@ -93,16 +93,16 @@ def band_lines(model: GalaxyModel) -> list[str]:
     """
     any_knots = any(band.fitted and len(band.fit.knots) for band in model.bands.values())
     header = f"{'knots':>6}" if any_knots else ""
-    columns = "".join(f"{name:>17}" for name in ("AB total", "half-light", "Kron"))
+    columns = "".join(f"{name:>18}" for name in ("AB total", "half-light", "Kron"))
     lines = [f"{'filter':<9}{columns}{'PSF':>9}{'stars':>7}{header}{'chi2':>7}"]
     for name in by_wavelength(model.bands):
         band = model.bands[name]
         if not band.fitted or not band.fit.target:
-            lines.append(f"{name:<9}{'no fit' if band.usable else 'no data':>17}")
+            lines.append(f"{name:<9}{'no fit' if band.usable else 'no data':>18}")
             continue
         knots = f"{len(band.fit.knots):>6}" if any_knots else ""
         shown = main_magnitudes(band)
-        columns = "".join(f"{_magnitude(shown[k]):>17}" for k in ("total", "half", "kron"))
+        columns = "".join(f"{_magnitude(shown[k]):>18}" for k in ("total", "half", "kron"))
         lines.append(
             f"{name:<9}{columns}{_psf_width(band):>9}{len(band.fit.stars):>7}{knots}"
             f"{band.fit.chi2_reduced:>7.2f}"
