@@ -38,6 +38,7 @@ log = logging.getLogger("stpipe.galstep.pipeline")
 
 SUFFIX = "gal"
 LONG_LEFT = 30.0  # seconds: of a shorter wait nobody needs to be told
+LEAST_DONE = 0.1  # of the work: what the first step took says little about the rest
 
 
 class GalPipeline(GalPipelineBase):
@@ -165,7 +166,8 @@ class GalPipeline(GalPipelineBase):
 
 def _tell_left(progress):
     """How long it will take, where that is long; a bar on a terminal has it in any case."""
-    if not sys.stderr.isatty() and progress.left > LONG_LEFT:
+    tells_something = progress.share > LEAST_DONE and progress.left > LONG_LEFT
+    if tells_something and not sys.stderr.isatty():
         log.info(
             "%.0f %% done, about %s left", 100 * progress.share, duration(progress.left)
         )  # fmt: skip
