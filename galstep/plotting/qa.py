@@ -30,6 +30,7 @@ __all__ = ["qa_figure"]
 
 _WIDTH, _ROW, _FOOTER = 13.8, 2.15, 0.95  # inches
 _TOP, _LINE, _GAP = 0.72, 0.19, 0.42  # of the header: above the text, a line of it, below it
+_SHAPE_LINES = 7  # at most, of `shape_lines`
 _SED_LABELS = 0.33  # inches below the SED
 _LEFT, _STRIP, _PROFILE = 0.062, 0.665, 0.213  # of the width
 _CAPTION = (
@@ -63,7 +64,7 @@ def qa_figure(model: GalaxyModel) -> Figure:
     """
     names = by_wavelength(model.bands)
     flags = flag_lines(model, 150, 6)
-    header = _TOP + _LINE * (max(len(names) + 1, 6) + len(flags) + 1) + _GAP
+    header = _TOP + _LINE * (max(len(names) + 1, _SHAPE_LINES) + len(flags) + 1) + _GAP
     height = header + _ROW * (len(names) + 1) + _FOOTER
     figure = Figure(figsize=(_WIDTH, height), dpi=100)
     _draw_header(figure, model, height, flags)
@@ -97,7 +98,7 @@ def _draw_header(figure, model, height, flags):
     text = {"va": "top", "fontsize": 9.5, "family": "monospace", "linespacing": 1.4}
     figure.text(0.02, top, "\n".join(shape_lines(model)), **text)
     figure.text(0.31, top, "\n".join(band_lines(model)), **text)
-    below = top - _LINE * (max(len(model.bands) + 1, 6) + 0.8) / height
+    below = top - _LINE * (max(len(model.bands) + 1, _SHAPE_LINES) + 0.8) / height
     figure.text(0.02, below, "\n".join(flags), **text | {"color": "0.3", "fontsize": 9})
 
 
@@ -127,7 +128,7 @@ def _draw_first_row(figure, model, images, top, height):
     draw_sed(sed, model)
     sed.tick_params(labelsize=7.5)
     if sed.get_legend() is not None:
-        sed.legend(fontsize=6.5, frameon=False, loc="lower right", labelspacing=0.25)
+        sed.legend(fontsize=6.5, frameon=False, loc="best", labelspacing=0.25)
     return band is not None
 
 
