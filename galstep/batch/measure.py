@@ -17,6 +17,7 @@ from galstep.batch.words import join_words
 from galstep.datamodels.atomic import check_writable, remove_unfinished
 from galstep.exceptions import GalstepError
 from galstep.pipeline import GalPipeline
+from galstep.pipeline.summary import result_in_words
 
 if TYPE_CHECKING:
     from galstep.batch.job import Job
@@ -63,7 +64,8 @@ def _outcome(job):
         # stpipe takes the suffix off before it adds it, and an extension
         pipeline.output_file = str(Path(job.folder) / f"{job.name}_gal.asdf")
         pipeline.save_results = True
-        return Outcome(OK, row=result_row(pipeline.run(job.input)))
+        model = pipeline.run(job.input)
+        return Outcome(OK, row=result_row(model), said=result_in_words(model))
     except GalstepError as error:
         log.error("%s: %s", job.name, error)
         return Outcome.failed(error)

@@ -38,12 +38,15 @@ SETTINGS = OptionSet(ApertureSettings())
 
 
 class AperPhot(GalStep):
-    """Measure every filter inside the Petrosian ellipse of the base filter."""
+    """Measure every filter inside the Petrosian ellipse of the base filter.
+
+    ``galstep params aperphot --all`` lists every parameter.
+    """
 
     class_alias = "gal_aperphot"
 
     spec = f"""
-    petro = float(min=0.01, max=0.99, default=0.5)  # Petrosian ratio at the aperture's edge: brightness there over the mean inside; 0.5 holds half of the light for n = 1 and an eighth for n = 4, and 0.2 holds 0.88 and 0.67 of it
+    petro = float(min=0.01, max=0.99, default=0.2)  # Petrosian ratio at the aperture's edge: brightness there over the mean inside; 0.2 holds 0.88 of the light for n = 1 and 0.67 for n = 4, and 0.5, sphot's, half and an eighth of it
     plot = boolean(default=True)                    # Draw the picture with the apertures: <name>_qa.png, written where the model is saved
     isophot_base_filter = string(default='F150W')   # Filter whose isophotes shape the aperture; if it has no fit, the base filter of the fit
     isophot_frac_min = float(min=0.001, max=0.999, default=0.05)  # Fraction of the galaxy's light inside the innermost isophote

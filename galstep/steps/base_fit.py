@@ -16,6 +16,7 @@ from galstep.steps.companion_options import COMPANION_SPEC, given_companions
 from galstep.steps.convergence import note_passes
 from galstep.steps.galaxy_options import PRIOR_SPEC, shape_priors
 from galstep.steps.option_spec import OptionSet
+from galstep.steps.passes import Passes
 from galstep.steps.scenes import (
     effective_psf,
     error_or_noise,
@@ -49,6 +50,8 @@ class BaseFit(GalStep):
     The galaxy comes first, with the stars masked; then stars are found from
     bright to faint, and galaxy, stars and sky are fitted together after each
     threshold, until the galaxy stands still.
+
+    ``galstep params basefit --all`` lists every parameter.
     """
 
     class_alias = "gal_basefit"
@@ -134,7 +137,15 @@ class BaseFit(GalStep):
 
     def _ladder_options(self):
         polish = {} if self.use_final_polish else {"final_iterations": 1}
-        return STARS.options_of(self, fitter=FITTERS[self.galaxy_fitter], **polish)
+        return STARS.options_of(self, fitter=self._fitter(), **polish)
+
+    def _fitter(self):
+        fitter = FITTERS[self.galaxy_fitter]
+        # fits by windows or by groups ask for the plain one, see StarFitter
+        in_parts = self.PSFPhotometry_fit_shape_in_fwhm or any(self.final_refit_fit_shape)
+        if in_parts or not self.final_joint_refit:
+            return fitter
+        return Passes(self).each_fit(fitter)
 
     def _report(self, model, base):
         galaxy = base.fit.sersic[0]

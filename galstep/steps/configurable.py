@@ -21,6 +21,8 @@ from galstep.exceptions import InputError, ParameterFileError
 from galstep.steps import parameter_files, validation
 from galstep.steps.command_line import check_not_cut
 from galstep.steps.given_tables import as_text
+from galstep.steps.run_log import framework_lines_demoted
+from galstep.steps.short_help import asks_for_help, shortened
 
 if TYPE_CHECKING:
     from configobj import ConfigObj, Section
@@ -46,7 +48,7 @@ class ConfigurableStep(Step):
         **kws: Any,
     ) -> None:
         spec, kws = self.load_spec_file(), as_text(kws)
-        with validation.explained(spec, kws if _validate_kwds else None):
+        with validation.explained(spec, kws if _validate_kwds else None), framework_lines_demoted():
             super().__init__(name, parent, config_file, _validate_kwds, **kws)
         self._parameter_files = []
 
@@ -54,6 +56,12 @@ class ConfigurableStep(Step):
         # a parameter that is set later is given like the others
         is_parameter = not name.startswith("_")
         super().__setattr__(name, as_text({name: value})[name] if is_parameter else value)
+
+    @classmethod
+    def load_spec_file(cls, *args: Any, **kwargs: Any) -> ConfigObj:
+        """All parameters; those one touches where ``strun`` is asked for help."""
+        spec = super().load_spec_file(*args, **kwargs)
+        return shortened(spec, cls.class_alias) if asks_for_help(cls) else spec
 
     @classmethod
     def _get_config_from_parameters(cls, crds_parameters, crds_observatory):

@@ -6,12 +6,14 @@ from typing import TYPE_CHECKING, Any
 
 from galstep.core.detection.ladder_options import ONE_PASS, Thresholds
 from galstep.core.detection.star_cuts import NO_CUTS
+from galstep.core.engine.solve import fit_scene
 from galstep.core.fitting.joint import fit_joint
 from galstep.records import JointSummary
 from galstep.steps.base import GalStep
 from galstep.steps.convergence import note_passes
 from galstep.steps.galaxy_options import PRIOR_SPEC, shape_priors
 from galstep.steps.option_spec import OptionSet
+from galstep.steps.passes import Passes
 from galstep.steps.scenes import fitted_base, scene_band, store, try_fit
 from galstep.steps.star_options import LadderParameters, cuts_of
 
@@ -77,6 +79,8 @@ class JointFit(GalStep):
 
     A star seen in any filter is fitted in all, and a faint one may show only in
     their sum. The errors and the covariances between filters come from here.
+
+    ``galstep params jointfit --all`` lists every parameter.
     """
 
     class_alias = "gal_jointfit"
@@ -151,7 +155,7 @@ class JointFit(GalStep):
 
     def _ladder_options(self, base_parameters):
         cuts = cuts_of(base_parameters) if self.star_cuts == "basefit" else NO_CUTS
-        return STARS.options_of(self, cuts=cuts)
+        return STARS.options_of(self, cuts=cuts, fitter=Passes(self).each_fit(fit_scene))
 
     def _report(self, model, fit):
         galaxy = fit.sersic[0]

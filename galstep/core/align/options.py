@@ -68,7 +68,8 @@ class FinderOptions:
     )
     peakmax: float | None = option(
         default=None,
-        help="Objects with pixel values above this are left out (image units; inf: none); dao and iraf",
+        help="Objects with pixel values above this are left out (image units; inf: none); dao and "
+        "iraf",
         kind="float",
     )
     npixels: int = option(
