@@ -12,6 +12,7 @@ from astropy import units as u
 from galstep.datamodels.atomic import replacing
 from galstep.datamodels.image_list import image_meta
 from galstep.datamodels.star_catalog import star_regions
+from galstep.datamodels.table_writer import write_table
 from galstep.exceptions import InputError
 
 if TYPE_CHECKING:
@@ -47,6 +48,8 @@ class StarFieldModel:
     ----------
     save_residual, save_regions : bool
         Which files `save` writes beside the catalogue.
+    table_format : str
+        Of the catalogue: ``ecsv``, ``fits`` or ``both``.
     """
 
     crds_observatory = None
@@ -57,6 +60,7 @@ class StarFieldModel:
         self.image, self.catalog, self.rows, self.field = image, catalog, rows, field
         self._tiles, self.fwhm = tiles, fwhm
         self.save_residual = self.save_regions = True
+        self.table_format = "ecsv"
         self.meta = image_meta(f"{image.name}.fits")
 
     def __len__(self) -> int:
@@ -178,12 +182,12 @@ class StarFieldModel:
     def save(
         self, path: PathLike | Callable, dir_path: PathLike | None = None, *args: Any, **kwargs: Any
     ) -> str:
-        """Write the catalogue as ECSV, and beside it residual (FITS) and regions.
+        """Write the catalogue, and beside it residual (FITS) and regions.
 
         Parameters
         ----------
         path : str, path-like or callable
-            Of the catalogue.
+            Of the catalogue; ``table_format`` decides the extension.
         dir_path : path-like, optional
             Folder that replaces the one in ``path``.
         *args, **kwargs
@@ -196,15 +200,13 @@ class StarFieldModel:
         """
         path = Path(path(self.meta.filename) if callable(path) else path)
         path = (path.parent if dir_path is None else Path(dir_path)) / path.name
-        path = path.with_suffix(".ecsv")
-        with replacing(path) as temporary:
-            self.catalog.write(temporary, format="ascii.ecsv")
+        written = write_table(self.catalog, path.with_suffix(""), self.table_format)
         if self.save_residual:
             with replacing(path.with_name(f"{path.stem}_residual.fits")) as temporary:
                 self._write_residual(temporary)
         if self.save_regions:
             self._write_regions(path.with_suffix(".reg"))
-        return str(path)
+        return written[0]
 
     def _write_residual(self, path):
         """Strip by strip: the whole image is never in memory."""

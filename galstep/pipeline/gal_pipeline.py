@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import time
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from typing import TYPE_CHECKING, Any
 
 from galstep.datamodels import GalaxyModel
@@ -25,7 +25,7 @@ from galstep.steps import (
     ScaleFit,
     TweakReg,
 )
-from galstep.steps.products import chosen_pictures, write_beside
+from galstep.steps.products import TABLE_SPEC, chosen_pictures, write_beside
 
 if TYPE_CHECKING:
     from galstep.hints import PathLike
@@ -49,8 +49,10 @@ class GalPipeline(GalPipelineBase):
     """
 
     class_alias = "gal_pipeline"
+    shows_progress = True
 
-    spec = """
+    spec = (
+        """
     filters = force_list(default=None)     # Filters to work on, such as F150W,F277W (default: those of steps.loadcrop.filters, else all in the file)
     qa_figure = boolean(default=True)      # Write the picture <name>_qa.png beside the saved model (needs matplotlib)
     figures = force_list(default=None)     # Further pictures to write as <name>_<picture>.png: profiles, sed, stars, growth, convergence, completeness, or all
@@ -58,6 +60,8 @@ class GalPipeline(GalPipelineBase):
     save_fits = boolean(default=False)     # Write the images of each filter, models included, as <name>_<filter>.fits
     suffix = string(default='gal')         # Suffix of the saved model; with another one the names of all products begin with <name>_<suffix>
     """
+        + TABLE_SPEC
+    )
 
     step_defs = {  # noqa: RUF012
         "tweakreg": TweakReg,
@@ -87,7 +91,7 @@ class GalPipeline(GalPipelineBase):
         self._magnitudes()
         with (
             self._filters_passed_on(),
-            progress_over(self._keys(), self.get_stpipe_loggers()) as done,
+            self._progress() as done,
         ):
             model = self._first_input(input)
             for key in self._keys():
@@ -100,6 +104,12 @@ class GalPipeline(GalPipelineBase):
         for line in summary_lines(model):
             log.info("%s", line)
         return model
+
+    def _progress(self):
+        """A bar on a terminal, unless the caller wants none."""
+        if not self.shows_progress:
+            return nullcontext(lambda key, seconds: None)
+        return progress_over(self._keys(), self.get_stpipe_loggers())
 
     def _keys(self):
         """The steps to call: all but TweakReg where it is skipped, which has no model to note it in."""
@@ -139,8 +149,10 @@ class GalPipeline(GalPipelineBase):
         """
         path = super().save_model(model, *args, **kwargs)
         if path is not None and isinstance(model, GalaxyModel):
-            magnitudes = self._magnitudes()
-            write_beside(model, path, SUFFIX, self._pictures(), self.save_fits, magnitudes)
+            write_beside(
+                model, path, SUFFIX, self._pictures(), self.save_fits, self._magnitudes(),
+                self.table_format,
+            )  # fmt: skip
         return path
 
     def _pictures(self):

@@ -20,6 +20,7 @@ from galstep.datamodels.atomic import replacing
 from galstep.exceptions import InputError, ParameterFileError
 from galstep.steps import parameter_files, validation
 from galstep.steps.command_line import check_not_cut
+from galstep.steps.spelling import respelled, without_marks
 
 if TYPE_CHECKING:
     from configobj import ConfigObj, Section
@@ -45,8 +46,13 @@ class ConfigurableStep(Step):
         **kws: Any,
     ) -> None:
         spec = self.load_spec_file()
+        if _validate_kwds:
+            respelled(kws, spec)
         with validation.explained(spec, kws if _validate_kwds else None):
             super().__init__(name, parent, config_file, _validate_kwds, **kws)
+        for key in spec.scalars:
+            if hasattr(self, key):
+                setattr(self, key, without_marks(getattr(self, key)))
         self._parameter_files = []
 
     @classmethod
@@ -201,6 +207,7 @@ class ConfigurableStep(Step):
         with validation.reported():
             check_not_cut(config)
             config = cls._merged_absolute(config, config_file)
+            respelled(config, cls.load_spec_file())
             given = {k: v for k, v in config.items() if k not in ("class", "name", "config_file")}
             with validation.explained(cls.load_spec_file(), given):
                 step = super().from_config_section(

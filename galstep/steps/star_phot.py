@@ -23,7 +23,7 @@ from galstep.datamodels.star_field_model import StarFieldModel
 from galstep.datamodels.table_bounds import check_rows
 from galstep.exceptions import InputError, ParameterError
 from galstep.steps.image_step import ImageStep
-from galstep.steps.products import save_figure
+from galstep.steps.products import TABLE_SPEC, save_figure
 from galstep.steps.star_phot_arguments import (
     RunArguments,
     as_parameters,
@@ -51,7 +51,8 @@ class StarPhot(ImageStep):
     works_on_galaxy_model = False
     _psf = _error = _mask = _table = None
 
-    spec = """
+    spec = (
+        """
     extension = string(default=None)            # Which image of a file with several: its filter, extension (SCI,2) or EXTVER
     psf_file = input_file(default=None)         # PSF: a FITS file with one PSF or a grid (STPSF, photutils), or an HDF5 file with a PSF per filter
     psf_filter = string(default=None)           # Which PSF of a file with several (default: that of the image's filter)
@@ -77,6 +78,8 @@ class StarPhot(ImageStep):
     save_regions = boolean(default=True)        # Write ds9 regions <name>_starphot.reg (needs the package regions)
     qa_figure = boolean(default=True)           # Write the picture <name>_starphot.png (needs matplotlib)
     """
+        + TABLE_SPEC
+    )
 
     def __init__(self, *args: Any, **kws: Any) -> None:
         kws = as_parameters(kws)
@@ -218,6 +221,7 @@ class StarPhot(ImageStep):
         )  # fmt: skip
         result = StarFieldModel(image, catalog, rows, found, make_tiles, psfs.mean.fwhm)
         result.save_residual, result.save_regions = self.save_residual, self.save_regions
+        result.table_format = self.table_format
         self._say_how_well_the_psf_fits(rows)
         self.complete(
             result, engine=self.engine, stars=len(rows),
