@@ -31,6 +31,8 @@ from galstep.datamodels.atomic import check_writable, remove_unfinished
 from galstep.datamodels.safe_name import check_text
 from galstep.exceptions import GalstepError, InputError, ParameterError
 from galstep.pipeline.executors import SerialExecutor, dask_executor, thread_executor
+from galstep.report import write_report
+from galstep.report.write import PAGE_NAME, files_beside
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -71,6 +73,8 @@ class BatchOptions:
         Keep the results of an earlier run that still hold.
     overwrite : bool, optional
         Begin anew although there is a summary.
+    report : bool, optional
+        Write ``report.html``, the page of all galaxies; see `galstep.report`.
     """
 
     config_file: str | None = None
@@ -81,6 +85,7 @@ class BatchOptions:
     time_limit: float | None = None
     resume: bool = False
     overwrite: bool = False
+    report: bool = True
 
     def check(self) -> None:
         """Raise `ParameterError` if options contradict each other."""
@@ -104,7 +109,8 @@ def run_batch(
     Each has a folder of its own in ``folder``, with products and log. The
     summary, ``folder/summary.ecsv``, always has a row for every galaxy of the
     list. It is written as the results come in, so that whatever ends the run
-    leaves what was done, and a run with ``resume`` does the rest.
+    leaves what was done, and a run with ``resume`` does the rest. At the end the page
+    ``folder/report.html`` shows them all.
 
     Parameters
     ----------
@@ -152,7 +158,17 @@ def run_batch(
                 tell(progress.done(job, outcome))
         finally:
             summary.write()
+        if options.report:
+            _write_report(top, summary.rows, tell)
     return summary.rows
+
+
+def _write_report(folder, rows, tell):
+    """The page; the results are there without it, so that it cannot fail the batch."""
+    try:
+        tell(f"report: {write_report(folder, rows=rows, tell=tell)}")
+    except GalstepError as error:
+        tell(f"no report: {error}")
 
 
 def _folder(folder):
@@ -177,6 +193,9 @@ def _measured(jobs, folder, options):
         try:
             # a lease that an earlier run has left ends here
             with lease(folder) as name:
+                if options.report:
+                    kept = str(files_beside(folder / PAGE_NAME))
+                    jobs = [replace(job, report=kept) for job in jobs]
                 if options.scheduler is not None:
                     # workers elsewhere do not end with this process
                     jobs = [replace(job, lease=str(name)) for job in jobs]

@@ -40,7 +40,7 @@ def galaxy_view(model: GalaxyModel) -> QTable:
     table["filter"] = light["filter"]
     for source, left_out in ((shape, (*_NUMBERING, *_OF_COMPONENT)), (light, ("filter",))):
         for name in source.colnames:
-            if name not in left_out:
+            if name not in left_out and name not in table.colnames:
                 table[name] = source[name]
     words = [" ".join(decode(int(flags))) for flags in light["flags"]]
     table["flag_names"] = Column(np.array(words, dtype=str), description="the flags in words")
