@@ -65,6 +65,8 @@ def _outcome(job):
         # stpipe takes the suffix off before it adds it, and an extension
         pipeline.output_file = str(Path(job.folder) / f"{job.name}_gal.asdf")
         pipeline.save_results = True
+        # what a galaxy's folder holds is the batch's: --resume and --overwrite decide about it
+        pipeline.overwrite = True
         model = pipeline.run(job.input)
         _keep_card(job, model)
         return Outcome(OK, row=result_row(model))

@@ -21,7 +21,7 @@ from galstep.batch.measure import measure
 from galstep.batch.parameters import parameters_hash, with_absolute_paths
 from galstep.batch.plan import make_plan
 from galstep.batch.progress import Progress
-from galstep.batch.summary import Summary, read_rows
+from galstep.batch.summary import Summary, make_summary, read_rows
 from galstep.batch.worker_process import (
     WorkerPool,
     check_time_limit,
@@ -29,6 +29,7 @@ from galstep.batch.worker_process import (
 )
 from galstep.datamodels.atomic import check_writable, remove_unfinished
 from galstep.datamodels.safe_name import check_text
+from galstep.datamodels.table_writer import write_table
 from galstep.exceptions import GalstepError, InputError, ParameterError
 from galstep.pipeline.executors import SerialExecutor, dask_executor, thread_executor
 from galstep.report import write_report
@@ -73,6 +74,9 @@ class BatchOptions:
         Keep the results of an earlier run that still hold.
     overwrite : bool, optional
         Begin anew although there is a summary.
+    table_format : str, optional
+        ``ecsv``, ``fits`` or ``both``: of the galaxies' tables. With the last two the
+        summary is written as ``summary.fits`` as well, at the end.
     report : bool, optional
         Write ``report.html``, the page of all galaxies; see `galstep.report`.
     """
@@ -85,6 +89,7 @@ class BatchOptions:
     time_limit: float | None = None
     resume: bool = False
     overwrite: bool = False
+    table_format: str | None = None
     report: bool = True
 
     def check(self) -> None:
@@ -144,7 +149,7 @@ def run_batch(
     top = _folder(folder)
     with locked(top):
         path = top / SUMMARY_NAME
-        parameters = with_absolute_paths(options.parameters, Path.cwd())
+        parameters = with_absolute_paths(_parameters(options), Path.cwd())
         # what is wrong for all is told once, not in every row
         parameters_hash(options.config_file, parameters, FileHashes())
         plan = make_plan(entries, top, options.config_file, parameters, _earlier(path, options))
@@ -158,9 +163,19 @@ def run_batch(
                 tell(progress.done(job, outcome))
         finally:
             summary.write()
+        if options.table_format in ("fits", "both"):
+            (file,) = write_table(make_summary(summary.rows.values()), path.with_suffix(""), "fits")
+            tell(f"summary as FITS: {file}")
         if options.report:
             _write_report(top, summary.rows, tell)
     return summary.rows
+
+
+def _parameters(options):
+    """Those of all galaxies, the format of their tables among them."""
+    if options.table_format is None:
+        return options.parameters
+    return options.parameters | {"table_format": options.table_format}
 
 
 def _write_report(folder, rows, tell):

@@ -79,6 +79,12 @@ def _add_running(parser):
         help="a galaxy that takes longer is given up, its process killed",
     )
     parser.add_argument(
+        "--table-format",
+        choices=("ecsv", "fits", "both"),
+        help="format of the galaxies' tables (default: ecsv); with fits or both there is also "
+        "summary.fits at the end",
+    )
+    parser.add_argument(
         "--no-report",
         action="store_true",
         help="do not write report.html, the page of all galaxies (galstep report writes it later)",
@@ -118,6 +124,7 @@ def _run(options):
             time_limit=options.time_limit,
             resume=options.resume,
             overwrite=options.overwrite,
+            table_format=options.table_format,
             report=not options.no_report,
         ),
         tell=_say,

@@ -14,6 +14,7 @@ from galstep.datamodels.image_list import image_meta
 from galstep.datamodels.star_catalog import star_regions
 from galstep.datamodels.table_writer import write_table
 from galstep.exceptions import InputError
+from galstep.sky_frame import pixel_side
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -232,9 +233,11 @@ class StarFieldModel:
         return self.field.residual(type(tile)(0, first, tile.x1, stop))
 
     def _write_regions(self, path):
-        text = star_regions(self.rows, max(2.0, self.fwhm))
-        if text is None:
-            log.info("the package 'regions' is not installed, so %s is not written", path.name)
-            return
+        sky = side = None
+        if self.image.wcs is not None and "ra" in self.catalog.colnames:
+            sky = tuple(self.catalog[name].to_value(u.deg) for name in ("ra", "dec"))
+            ny, nx = self.image.shape
+            side = pixel_side(self.image.wcs, (nx - 1) / 2, (ny - 1) / 2)
+        text = star_regions(self.rows, max(2.0, self.fwhm), sky, side)
         with replacing(path) as temporary:
             temporary.write_text(text)

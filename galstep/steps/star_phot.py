@@ -75,7 +75,7 @@ class StarPhot(ImageStep):
     aperture_radius = float(min=0.5, default=3.0)  # For first fluxes of the engine photutils (pixels)
     tile_size = integer(min=64, default=1024)   # Side of the part of the image that is read at a time (pixels); no result depends on it
     save_residual = boolean(default=True)       # Write the residual image <name>_starphot_residual.fits beside the catalog
-    save_regions = boolean(default=True)        # Write ds9 regions <name>_starphot.reg (needs the package regions)
+    save_regions = boolean(default=True)        # Write ds9 regions <name>_starphot.reg, on the sky where there is a WCS; tags star, flagged
     qa_figure = boolean(default=True)           # Write the picture <name>_starphot.png (needs matplotlib)
     """
         + TABLE_SPEC
