@@ -3,7 +3,17 @@
 One model of the scene (galaxy, stars and sky, convolved with the effective
 PSF) is fitted by one engine, filter by filter and to all filters at once.
 
+In a notebook::
+
+    import galstep
+
+    result = galstep.fit(image, psf, oversample=4, err=err)
+    result.galaxy, result.stars
+    result.plot()
+
 ==================  =====================================================
+``galstep.fit``     a galaxy, from arrays to tables; ``galstep.fit_stars`` a
+                    star field, ``galstep.read`` what was saved
 ``galstep.core``    how it is computed: arrays and records in and out
 ``galstep.datamodels``  what travels: `GalaxyModel`, its readers and writers
 ``galstep.steps``   the stages as ``stpipe`` Steps
@@ -13,11 +23,31 @@ PSF) is fitted by one engine, filter by filter and to all filters at once.
 ==================  =====================================================
 """
 
+from importlib import import_module
 from importlib.metadata import PackageNotFoundError, version
+from typing import Any
 
 try:
     __version__ = version("galstep")
 except PackageNotFoundError:  # a source tree that was never installed
     __version__ = "0.0.0"
 
-__all__ = ["__version__"]
+# imported when they are asked for: stpipe and scipy take a second or two
+_LAZY = {
+    "fit": "galstep.notebook",
+    "fit_stars": "galstep.notebook",
+    "read": "galstep.notebook",
+    "GalaxyModel": "galstep.datamodels",
+}
+
+__all__ = ["GalaxyModel", "__version__", "fit", "fit_stars", "read"]
+
+
+def __getattr__(name: str) -> Any:
+    if name in _LAZY:
+        return getattr(import_module(_LAZY[name]), name)
+    raise AttributeError(f"module 'galstep' has no attribute {name!r}")
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *_LAZY})

@@ -21,9 +21,11 @@ ALLOWED = {
     "steps": COMMON | {"core", "datamodels", "plotting"},
     "pipeline": COMMON | {"core", "datamodels", "steps", "integration", "plotting"},
     "hooks": COMMON | {"datamodels", "pipeline"},
-    "batch": COMMON | {"datamodels", "steps", "pipeline"},
+    "batch": COMMON | {"datamodels", "steps", "pipeline", "report"},
     "configuration": COMMON | {"datamodels", "steps", "pipeline"},
-    "cli": COMMON | {"batch", "configuration"},
+    "notebook": COMMON | {"datamodels", "steps", "pipeline", "batch", "plotting"},
+    "report": COMMON | {"datamodels", "plotting"},
+    "cli": COMMON | {"batch", "configuration", "report"},
     "plotting": COMMON | {"core", "datamodels"},
     "integration": {"schemas"},
 }
@@ -33,6 +35,8 @@ FORBIDDEN = {
     "datamodels": {"stpipe", "matplotlib"},
     "plotting": {"stpipe", "asdf", "h5py"},
     "steps": {"matplotlib", "h5py"},
+    "notebook": {"stpipe", "asdf", "h5py"},
+    "report": {"stpipe", "asdf", "h5py", "matplotlib"},
     "integration": {"stpipe", "asdf", "numpy"},
 }
 MODULES = sorted(path.relative_to(ROOT) for path in ROOT.rglob("*.py"))

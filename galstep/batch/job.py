@@ -31,6 +31,9 @@ class Job:
     lease : str or None
         Absolute path of a file that says whether the batch still wants the result; see
         `galstep.batch.lease`.
+    report : str or None
+        Absolute path of the folder that what the page shows of it is kept in; see
+        `galstep.report`.
     """
 
     name: str
@@ -39,6 +42,7 @@ class Job:
     config_file: str | None = None
     parameters: dict = field(default_factory=dict)
     lease: str | None = None
+    report: str | None = None
 
     def to_json(self) -> str:
         """The job as one line of text."""

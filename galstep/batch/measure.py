@@ -18,6 +18,8 @@ from galstep.datamodels.atomic import check_writable, remove_unfinished
 from galstep.exceptions import GalstepError
 from galstep.pipeline import GalPipeline
 from galstep.pipeline.summary import result_in_words
+from galstep.report import keep_card
+from galstep.report.products import find_products
 
 if TYPE_CHECKING:
     from galstep.batch.job import Job
@@ -64,7 +66,10 @@ def _outcome(job):
         # stpipe takes the suffix off before it adds it, and an extension
         pipeline.output_file = str(Path(job.folder) / f"{job.name}_gal.asdf")
         pipeline.save_results = True
+        # what a galaxy's folder holds is the batch's: --resume and --overwrite decide about it
+        pipeline.overwrite = True
         model = pipeline.run(job.input)
+        _keep_card(job, model)
         return Outcome(OK, row=result_row(model), said=result_in_words(model))
     except GalstepError as error:
         log.error("%s: %s", job.name, error)
@@ -73,6 +78,20 @@ def _outcome(job):
     except Exception as error:
         log.exception("%s: this should not happen", job.name)
         return Outcome.failed(f"{type(error).__name__}: {error}")
+
+
+def _keep_card(job, model):
+    """Keep what the page of the batch shows, while the model is in memory."""
+    if job.report is None:
+        return
+    product = next((p for p in find_products(Path(job.folder)) if p.name == job.name), None)
+    if product is None:
+        return
+    try:
+        keep_card(model, replace(product, folder=job.name), Path(job.report))
+    # the galaxy is measured and saved; its row of the page is made again from the product
+    except Exception:
+        log.exception("%s: its row of the report could not be made", job.name)
 
 
 def _files(folder):

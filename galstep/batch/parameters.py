@@ -37,7 +37,7 @@ RUN_AS_CODE = ("class", "config_file", "pre_hooks", "post_hooks")
 #: What the batch itself says: where the data are and where the result goes.
 SAID_OTHERWISE = (
     "input_file", "input_dir", "output_file", "output_dir", "output_use_model",
-    "output_use_index", "search_output_file", "save_results",
+    "output_use_index", "search_output_file", "save_results", "overwrite",
 )  # fmt: skip
 # where the result goes is no part of what is measured
 _NOT_MEASURED_WITH = SAID_OTHERWISE

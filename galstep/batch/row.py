@@ -19,7 +19,9 @@ __all__ = ["FILTER_COLUMNS", "SHAPE_COLUMNS", "column_unit", "result_row"]
 
 SHAPE = ("x_0", "y_0", "r_eff", "n", "ellip", "theta")
 #: Of the base filter, as in the table ``_sersic``.
-SHAPE_COLUMNS = tuple(column for name in SHAPE for column in (name, f"{name}_err"))
+SHAPE_COLUMNS = (
+    "ra", "dec", *(column for name in SHAPE for column in (name, f"{name}_err")),
+)  # fmt: skip
 
 _TOTAL = ("flux", "flux_err", "mag_ab", "mag_ab_err")
 _FROM_PHOT = (
@@ -31,7 +33,9 @@ _FROM_PHOT = (
 FILTER_COLUMNS = (*_TOTAL, "chi2_reduced", *_FROM_PHOT)
 
 _MAGNITUDES = ("mag_ab_", "color_", "aper_mag_ab_", "matched_mag_ab_", "kron_mag_ab_")
-_UNITS = {"x_0": "pix", "y_0": "pix", "r_eff": "pix", "theta": "rad"}
+_UNITS = {
+    "ra": "deg", "dec": "deg", "x_0": "pix", "y_0": "pix", "r_eff": "pix", "theta": "rad",
+}  # fmt: skip
 
 
 def column_unit(name: str) -> str | None:

@@ -21,7 +21,7 @@ from galstep.batch.measure import measure
 from galstep.batch.parameters import parameters_hash, with_absolute_paths
 from galstep.batch.plan import make_plan
 from galstep.batch.progress import Progress
-from galstep.batch.summary import Summary, read_rows
+from galstep.batch.summary import Summary, make_summary, read_rows
 from galstep.batch.worker_process import (
     WorkerPool,
     check_time_limit,
@@ -29,8 +29,11 @@ from galstep.batch.worker_process import (
 )
 from galstep.datamodels.atomic import check_writable, remove_unfinished
 from galstep.datamodels.safe_name import check_text
+from galstep.datamodels.table_writer import write_table
 from galstep.exceptions import GalstepError, InputError, ParameterError
 from galstep.pipeline.executors import SerialExecutor, dask_executor, thread_executor
+from galstep.report import write_report
+from galstep.report.write import PAGE_NAME, files_beside
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -71,6 +74,11 @@ class BatchOptions:
         Keep the results of an earlier run that still hold.
     overwrite : bool, optional
         Begin anew although there is a summary.
+    table_format : str, optional
+        ``ecsv``, ``fits`` or ``both``: of the galaxies' tables. With the last two the
+        summary is written as ``summary.fits`` as well, at the end.
+    report : bool, optional
+        Write ``report.html``, the page of all galaxies; see `galstep.report`.
     """
 
     config_file: str | None = None
@@ -81,6 +89,8 @@ class BatchOptions:
     time_limit: float | None = None
     resume: bool = False
     overwrite: bool = False
+    table_format: str | None = None
+    report: bool = True
 
     def check(self) -> None:
         """Raise `ParameterError` if options contradict each other."""
@@ -104,7 +114,8 @@ def run_batch(
     Each has a folder of its own in ``folder``, with products and log. The
     summary, ``folder/summary.ecsv``, always has a row for every galaxy of the
     list. It is written as the results come in, so that whatever ends the run
-    leaves what was done, and a run with ``resume`` does the rest.
+    leaves what was done, and a run with ``resume`` does the rest. At the end the page
+    ``folder/report.html`` shows them all.
 
     Parameters
     ----------
@@ -138,7 +149,7 @@ def run_batch(
     top = _folder(folder)
     with locked(top):
         path = top / SUMMARY_NAME
-        parameters = with_absolute_paths(options.parameters, Path.cwd())
+        parameters = with_absolute_paths(_parameters(options), Path.cwd())
         # what is wrong for all is told once, not in every row
         parameters_hash(options.config_file, parameters, FileHashes())
         plan = make_plan(entries, top, options.config_file, parameters, _earlier(path, options))
@@ -152,7 +163,27 @@ def run_batch(
                 tell(progress.done(job, outcome))
         finally:
             summary.write()
+        if options.table_format in ("fits", "both"):
+            (file,) = write_table(make_summary(summary.rows.values()), path.with_suffix(""), "fits")
+            tell(f"summary as FITS: {file}")
+        if options.report:
+            _write_report(top, summary.rows, tell)
     return summary.rows
+
+
+def _parameters(options):
+    """Those of all galaxies, the format of their tables among them."""
+    if options.table_format is None:
+        return options.parameters
+    return options.parameters | {"table_format": options.table_format}
+
+
+def _write_report(folder, rows, tell):
+    """The page; the results are there without it, so that it cannot fail the batch."""
+    try:
+        tell(f"report: {write_report(folder, rows=rows, tell=tell)}")
+    except GalstepError as error:
+        tell(f"no report: {error}")
 
 
 def _folder(folder):
@@ -177,6 +208,9 @@ def _measured(jobs, folder, options):
         try:
             # a lease that an earlier run has left ends here
             with lease(folder) as name:
+                if options.report:
+                    kept = str(files_beside(folder / PAGE_NAME))
+                    jobs = [replace(job, report=kept) for job in jobs]
                 if options.scheduler is not None:
                     # workers elsewhere do not end with this process
                     jobs = [replace(job, lease=str(name)) for job in jobs]

@@ -11,7 +11,7 @@ __all__ = ["add_parser"]
 DESCRIPTION = """\
 Measure every galaxy of a list. Each has its own folder for products and log in
 the output folder; summary.ecsv there has a row for each, written as they are
-done. The exit code is 1 if any failed.
+done, and report.html shows them in a browser. The exit code is 1 if any failed.
 """
 
 
@@ -78,6 +78,17 @@ def _add_running(parser):
         metavar="SECONDS",
         help="a galaxy that takes longer is given up, its process killed",
     )
+    parser.add_argument(
+        "--table-format",
+        choices=("ecsv", "fits", "both"),
+        help="format of the galaxies' tables (default: ecsv); with fits or both there is also "
+        "summary.fits at the end",
+    )
+    parser.add_argument(
+        "--no-report",
+        action="store_true",
+        help="do not write report.html, the page of all galaxies (galstep report writes it later)",
+    )
     earlier = parser.add_mutually_exclusive_group()
     earlier.add_argument(
         "--resume",
@@ -113,6 +124,8 @@ def _run(options):
             time_limit=options.time_limit,
             resume=options.resume,
             overwrite=options.overwrite,
+            table_format=options.table_format,
+            report=not options.no_report,
         ),
         tell=_say,
     )

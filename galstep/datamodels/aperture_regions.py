@@ -21,15 +21,25 @@ __all__ = ["write_aperture_regions"]
 
 log = logging.getLogger(__name__)
 
-#: Orange and green of Okabe & Ito, told apart by the colour-blind too.
-COMPANION_COLOUR, KNOT_COLOUR = "#e69f00", "#009e73"
+#: Of Okabe & Ito, told apart by the colour-blind too.
+COLOURS = {
+    "petrosian": "#56b4e9",
+    "kron": "#0072b2",
+    "ellipse": "#cc79a7",
+    "circle": "#f0e442",
+    "companion": "#e69f00",
+    "knot": "#009e73",
+}
+_NO_BRACES = str.maketrans("{}\n", "() ")
 
 
 def write_aperture_regions(model: GalaxyModel, folder: Path, name: str) -> list[str]:
     """The apertures of all filters as ds9 regions, one file per pixel grid.
 
-    A region file without a WCS holds for one grid. That of the first filter that
-    was measured is ``<name>_aper.reg``; filters on other pixels have
+    Regions are on the sky where the filter has a WCS, else in the pixels of the input
+    frame, and have the tags ``petrosian``, ``kron``, ``ellipse``, ``circle``,
+    ``companion`` or ``knot``, and the filters'. The file of the first filter that was
+    measured is ``<name>_aper.reg``; filters on other pixels have
     ``<name>_<filter>_aper.reg`` with the first one's name. Equal apertures are one
     region; curves of growth are left out. Companions are ellipses of 2 r_eff and knots
     points, in colours of their own.
@@ -87,8 +97,11 @@ def _ellipses(bands):
         for measured in (band.aperture, *band.aperture.others):
             if measured.kind != "growth":
                 where = (measured.kind, measured.aperture, band.origin)
-                filters_of.setdefault(where, []).append(band.name)
-    return [_ellipse(*where, filters) for where, filters in filters_of.items()]
+                filters_of.setdefault(where, []).append(band)
+    return [
+        _ellipse(kind, aperture, own[0], [band.name for band in own])
+        for (kind, aperture, _), own in filters_of.items()
+    ]
 
 
 def _companions(band):
@@ -97,39 +110,52 @@ def _companions(band):
     for fit in band.fit.companions if band.fitted else ():
         p, a = fit.params, 2 * fit.params.r_eff
         ellipse = Aperture(p.x_0, p.y_0, a, a * (1 - p.ellip), p.theta)
-        name = f"companion {fit.galaxy_id}"
-        regions.append(_ellipse(name, ellipse, band.origin, (), COMPANION_COLOUR))
+        regions.append(_ellipse("companion", ellipse, band, [str(fit.galaxy_id)]))
     return regions
 
 
 def _knots(band):
     """Points where this filter has knots."""
-    from regions import PixCoord, PointPixelRegion, RegionMeta, RegionVisual
+    from regions import PixCoord, PointPixelRegion
 
     knots = band.fit.knots if band.fitted else StarList.empty()
-    visual = {"edgecolor": KNOT_COLOUR, "facecolor": KNOT_COLOUR, "marker": "D"}
     return [
-        PointPixelRegion(
-            PixCoord(float(x) + band.origin[0], float(y) + band.origin[1]),
-            meta=RegionMeta({"text": f"knot {number}"}),
-            visual=RegionVisual(visual),
-        )
+        _placed(PointPixelRegion(PixCoord(float(x), float(y))), band, "knot", [str(number)])
         for number, x, y in zip(knots.star_id, knots.x, knots.y, strict=True)
         if np.isfinite(x) and np.isfinite(y)
     ]
 
 
-def _ellipse(kind, aperture, origin, filters, colour=None):
-    """The aperture in the pixels of the input frame; ds9's offset of 1 is the writer's."""
+def _ellipse(kind, aperture, band, words):
     from astropy import units as u
-    from regions import EllipsePixelRegion, PixCoord, RegionMeta, RegionVisual
+    from regions import EllipsePixelRegion, PixCoord
 
-    visual = {} if colour is None else {"edgecolor": colour, "facecolor": colour}
-    return EllipsePixelRegion(
-        PixCoord(aperture.x + origin[0], aperture.y + origin[1]),
+    ellipse = EllipsePixelRegion(
+        PixCoord(aperture.x, aperture.y),
         width=2 * aperture.a,
         height=2 * aperture.b,
         angle=aperture.theta * u.rad,
-        meta=RegionMeta({"text": " ".join([kind, *filters])}),
-        visual=RegionVisual(visual),
     )
+    return _placed(ellipse, band, kind, words)
+
+
+def _placed(region, band, kind, words):
+    """A region of the crop's pixels on the sky, or in the pixels of the input frame.
+
+    ds9's offset of 1 is the writer's.
+    """
+    from regions import PixCoord, RegionMeta, RegionVisual
+
+    # a brace would end the text
+    words = [str(word).translate(_NO_BRACES) for word in words]
+    colour = COLOURS[kind]
+    meta = RegionMeta({"text": " ".join([kind, *words]), "tag": [kind, *words]})
+    visual = {"edgecolor": colour, "facecolor": colour}
+    if kind == "knot":
+        visual["marker"] = "D"
+    if band.wcs is None:
+        centre = PixCoord(region.center.x + band.origin[0], region.center.y + band.origin[1])
+        return region.copy(center=centre, meta=meta, visual=RegionVisual(visual))
+    placed = region.to_sky(band.wcs)
+    placed.meta, placed.visual = meta, RegionVisual(visual)
+    return placed

@@ -227,6 +227,9 @@ def _table_tree(table):
 @contextmanager
 def _schema_known():
     """asdf finds our schemas here, installed as its plug-in or not, and checks by them."""
+    # the search for plug-ins, most of the time of a read, is kept with the outer configuration
+    # and done again in every inner one without
+    _ = asdf.get_config().extensions
     with asdf.config_context() as config:
         for mapping in resource_mappings():
             config.add_resource_mapping(mapping)

@@ -42,7 +42,7 @@ _BLOCK = 4096
 
 
 @contextmanager
-def replacing(path: PathLike) -> Iterator[Path]:
+def replacing(path: PathLike, durable: bool = True) -> Iterator[Path]:
     """A temporary file beside ``path`` that takes its place on success.
 
     If the block fails the temporary file is removed and an earlier ``path``
@@ -53,6 +53,9 @@ def replacing(path: PathLike) -> Iterator[Path]:
     ----------
     path : path-like
         The file to be written.
+    durable : bool, optional
+        Flush it to the disc. False for what can be made again: after a power cut it may
+        be there and empty.
 
     Yields
     ------
@@ -75,9 +78,11 @@ def replacing(path: PathLike) -> Iterator[Path]:
     try:
         with writing_to(path.parent), _removed(temporary):
             yield temporary
-            _flush(temporary)
+            if durable:
+                _flush(temporary)
             os.replace(temporary, path)
-            _flush_folder(path.parent)
+            if durable:
+                _flush_folder(path.parent)
     except OSError as error:
         raise GalstepError(f"output {path}: cannot be written ({error})") from error
 

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from astropy import units as u
 
+from galstep.datamodels.angles import degrees_of_text
 from galstep.datamodels.region_files import is_region_file, region_table
 from galstep.datamodels.table_bounds import check_table_file
 from galstep.exceptions import InputError
@@ -25,8 +26,6 @@ __all__ = ["angles", "found_column", "needed_column", "numbers", "open_table"]
 _FORMATS = {"ecsv": "ascii.ecsv", "csv": "ascii.csv"}
 # what astropy's readers raise on what is no table
 _UNREADABLE = (ValueError, OSError, TypeError, LookupError, AttributeError, csv.Error)
-# text that holds one of these is sexagesimal, other text a number of degrees
-_SEXAGESIMAL = (":", "h", "d", "m", " ")
 
 
 def open_table(source: Any, what: str, table_format: str | None = None) -> QTable:
@@ -200,19 +199,8 @@ def angles(table: QTable, name: str, hours: bool, where: str) -> np.ndarray:
     try:
         for i, text in enumerate(np.asarray(np.ma.getdata(column)).tolist()):
             if not mask[i]:
-                values[i] = _degrees(text, hours)
+                values[i] = degrees_of_text(text, hours)
     except (ValueError, TypeError, u.UnitsError) as error:
         text = _first(error)
         raise InputError(f"{where}: column {name!r} must hold angles ({text})") from error
     return values
-
-
-def _degrees(text, hours):
-    from astropy.coordinates import Angle
-
-    text = text.decode("ascii", "replace") if isinstance(text, bytes) else str(text)
-    text = text.strip()
-    if text.lower() in ("", "nan", "--", "none"):
-        return np.nan
-    sexagesimal = any(letter in text.lower() for letter in _SEXAGESIMAL)
-    return Angle(text, unit=u.hourangle if hours and sexagesimal else u.deg).deg

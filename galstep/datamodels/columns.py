@@ -83,6 +83,7 @@ _SERSIC = (
 
 _PHOT = (
     _FILTER,
+    *_sky("the target's centre"),
     *_with_error("total_flux", FLUX, "all the target's light: its Sersic components and knots"),
     *_with_error("total_mag_ab", "mag", f"of total_flux, {_MAG_TEXT}"),
     Column("total_mag_ab_limit", "mag", f"upper limit of total_flux {_FAINT_TEXT}"),

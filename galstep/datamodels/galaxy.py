@@ -15,6 +15,8 @@ from galstep.exceptions import InputError
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
+    from astropy.table import QTable
+
     from galstep.datamodels import BandData
     from galstep.hints import PathLike
     from galstep.records import Injections, JointSummary
@@ -101,8 +103,19 @@ class GalaxyModel:
         self.joint = joint
         self.injections = injections
 
-    def __repr__(self):
+    def __repr__(self) -> str:
+        # one line: stpipe's log shows it before every step
         return f"<GalaxyModel {self.meta.name!r}: {', '.join(self.bands)}>"
+
+    def __str__(self) -> str:
+        from galstep.datamodels.model_text import model_text
+
+        return model_text(self)
+
+    def _repr_html_(self) -> str:
+        from galstep.datamodels.model_text import model_html
+
+        return model_html(self)
 
     def __enter__(self) -> Self:
         return self
@@ -145,6 +158,45 @@ class GalaxyModel:
     def filters(self) -> tuple[str, ...]:
         """Names of the filters, in order."""
         return tuple(self.bands)
+
+    @property
+    def galaxy(self) -> QTable:
+        """The target, a row per filter: see `galstep.datamodels.model_views.galaxy_view`."""
+        from galstep.datamodels.model_views import galaxy_view
+
+        return galaxy_view(self)
+
+    @property
+    def companions(self) -> QTable:
+        """Other galaxies, a row per filter, galaxy and component; none without any."""
+        from galstep.datamodels.model_views import companion_view
+
+        return companion_view(self)
+
+    @property
+    def stars(self) -> QTable:
+        """A row per star and filter: the table ``stars``."""
+        return self._table("star_table")
+
+    @property
+    def knots(self) -> QTable:
+        """A row per knot and filter: point-like, but counted as the galaxy's light."""
+        return self._table("knot_table")
+
+    @property
+    def apertures(self) -> QTable:
+        """A row per filter and aperture: the table ``apertures``."""
+        return self._table("aperture_table")
+
+    @property
+    def sersic(self) -> QTable:
+        """A row per filter, galaxy and Sersic component: the table ``sersic``."""
+        return self._table("sersic_table")
+
+    def _table(self, name):
+        from galstep.datamodels import tables
+
+        return getattr(tables, name)(self)
 
     def get_crds_parameters(self) -> dict:
         """Nothing: no reference files are looked up."""

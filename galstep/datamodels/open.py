@@ -35,6 +35,7 @@ from galstep.datamodels.fits_header import filter_in_text
 from galstep.datamodels.galaxy import GalaxyModel, Meta
 from galstep.datamodels.hdf5_access import choose_filters
 from galstep.datamodels.input_name import input_name
+from galstep.datamodels.missing_filter import name_what_has_none
 from galstep.datamodels.psf_fits import PsfSource
 from galstep.datamodels.psf_input import FITS_ENDINGS, find_psfs, psf_at
 from galstep.datamodels.read_options import ReadOptions
@@ -52,8 +53,8 @@ log = logging.getLogger(__name__)
 _ASDF_MAGIC = b"#ASDF"
 _FITS_MAGIC = b"SIMPLE  ="
 _TAKEN = (
-    "a path, NDData, an image model of jwst or romancal, a list or mapping of filters to these, "
-    "or a GalaxyModel"
+    "a path, an array, NDData, an image model of jwst or romancal, a list or mapping of filters "
+    "to these, or a GalaxyModel"
 )
 _FILES_TAKEN = "HDF5, FITS, a Roman mosaic, or a galstep product (_gal.asdf)"
 
@@ -98,7 +99,9 @@ def open_model(source: Any, **options: Any) -> GalaxyModel:
 def _assembled(source, options, stack):
     """The model of images that are not ours."""
     where = f"input {source}" if _is_path(source) else "input"
-    sources = _named(sources_of(source, where, options, stack), where)
+    found = sources_of(source, where, options, stack)
+    name_what_has_none(found, options, where, isinstance(source, list | tuple))
+    sources = _named(found, where)
     names = choose_filters(list(sources), options.wanted, where, "there is no image")
     sources = {name: sources[name] for name in names}
     own = {n: PsfSource(n, s.where, *s.psf) for n, s in sources.items() if s.psf is not None}
@@ -132,7 +135,8 @@ def _named(sources, where):
     for source in sources:
         if source.name is None:
             raise InputError(
-                f"{source.where}: no keyword tells the filter; give a mapping of filter to image"
+                f"{source.where}: no keyword tells the filter; give filters, one for each image "
+                "in the order of a list of them, or from Python a mapping of filter to image"
             )
         if source.name in by_name:
             raise InputError(
@@ -167,8 +171,10 @@ def _of_one(thing, where, wanted, stack):
         from galstep.datamodels.fits_input import fits_sources
 
         return _with_filters(fits_sources(thing, where, wanted), thing.filename())
-    from galstep.datamodels.duck_nddata import is_nddata, nddata_source
+    from galstep.datamodels.duck_nddata import array_source, is_nddata, nddata_source
 
+    if isinstance(thing, np.ndarray) or hasattr(thing, "unmasked"):
+        return [array_source(thing, where)]
     if is_nddata(thing):
         return [nddata_source(thing, where)]
     if is_image_model(thing):
@@ -212,12 +218,7 @@ def _with_filters(sources, path):
 def _of_filter(thing, name, options, stack):
     """The one image of a filter in a mapping."""
     where = f"input {thing}" if _is_path(thing) else f"input[{name!r}]"
-    if isinstance(thing, np.ndarray) or hasattr(thing, "unmasked"):
-        from galstep.datamodels.duck_nddata import array_source
-
-        found = [array_source(thing, where)]
-    else:
-        found = _of_one(thing, where, [name], stack)
+    found = _of_one(thing, where, [name], stack)
     named = [source for source in found if source.name == name]
     if len(found) > 1 and not named:
         choose_filters([s.name for s in found if s.name], [name], where)

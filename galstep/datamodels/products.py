@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from galstep.datamodels.aperture_regions import write_aperture_regions
-from galstep.datamodels.atomic import replacing
+from galstep.datamodels.table_writer import write_table
 from galstep.datamodels.tables import make_tables
 from galstep.exceptions import InputError
 
@@ -18,7 +18,12 @@ __all__ = ["write_products"]
 
 
 def write_products(
-    model: GalaxyModel, folder: PathLike, name: str, tables: bool = True, regions: bool = True
+    model: GalaxyModel,
+    folder: PathLike,
+    name: str,
+    tables: bool = True,
+    regions: bool = True,
+    table_format: str = "ecsv",
 ) -> list[str]:
     """Write the tables and the region file of a model.
 
@@ -39,6 +44,8 @@ def write_products(
         Write ``<name>_aper.reg`` (ds9) with the apertures, if there are any and
         the package ``regions`` is installed; one file per pixel grid
         (`galstep.datamodels.aperture_regions`).
+    table_format : str, optional
+        ``ecsv``, ``fits`` or ``both``.
 
     Returns
     -------
@@ -55,13 +62,7 @@ def write_products(
     folder, written = Path(folder), []
     if tables:
         for kind, table in make_tables(model).items():
-            written.append(_write_table(table, folder / f"{name}_{kind}.ecsv"))
+            written += write_table(table, folder / f"{name}_{kind}", table_format)
     if regions:
         written += write_aperture_regions(model, folder, name)
     return written
-
-
-def _write_table(table, path):
-    with replacing(path) as temporary:
-        table.write(temporary, format="ascii.ecsv")
-    return str(path)

@@ -12,7 +12,9 @@ from astropy import units as u
 from galstep.datamodels.atomic import replacing
 from galstep.datamodels.image_list import image_meta
 from galstep.datamodels.star_catalog import star_regions
+from galstep.datamodels.table_writer import write_table
 from galstep.exceptions import InputError
+from galstep.sky_frame import pixel_side
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -47,6 +49,8 @@ class StarFieldModel:
     ----------
     save_residual, save_regions : bool
         Which files `save` writes beside the catalogue.
+    table_format : str
+        Of the catalogue: ``ecsv``, ``fits`` or ``both``.
     """
 
     crds_observatory = None
@@ -57,6 +61,7 @@ class StarFieldModel:
         self.image, self.catalog, self.rows, self.field = image, catalog, rows, field
         self._tiles, self.fwhm = tiles, fwhm
         self.save_residual = self.save_regions = True
+        self.table_format = "ecsv"
         self.meta = image_meta(f"{image.name}.fits")
 
     def __len__(self) -> int:
@@ -178,12 +183,12 @@ class StarFieldModel:
     def save(
         self, path: PathLike | Callable, dir_path: PathLike | None = None, *args: Any, **kwargs: Any
     ) -> str:
-        """Write the catalogue as ECSV, and beside it residual (FITS) and regions.
+        """Write the catalogue, and beside it residual (FITS) and regions.
 
         Parameters
         ----------
         path : str, path-like or callable
-            Of the catalogue.
+            Of the catalogue; ``table_format`` decides the extension.
         dir_path : path-like, optional
             Folder that replaces the one in ``path``.
         *args, **kwargs
@@ -196,15 +201,13 @@ class StarFieldModel:
         """
         path = Path(path(self.meta.filename) if callable(path) else path)
         path = (path.parent if dir_path is None else Path(dir_path)) / path.name
-        path = path.with_suffix(".ecsv")
-        with replacing(path) as temporary:
-            self.catalog.write(temporary, format="ascii.ecsv")
+        written = write_table(self.catalog, path.with_suffix(""), self.table_format)
         if self.save_residual:
             with replacing(path.with_name(f"{path.stem}_residual.fits")) as temporary:
                 self._write_residual(temporary)
         if self.save_regions:
             self._write_regions(path.with_suffix(".reg"))
-        return str(path)
+        return written[0]
 
     def _write_residual(self, path):
         """Strip by strip: the whole image is never in memory."""
@@ -230,9 +233,11 @@ class StarFieldModel:
         return self.field.residual(type(tile)(0, first, tile.x1, stop))
 
     def _write_regions(self, path):
-        text = star_regions(self.rows, max(2.0, self.fwhm))
-        if text is None:
-            log.info("the package 'regions' is not installed, so %s is not written", path.name)
-            return
+        sky = side = None
+        if self.image.wcs is not None and "ra" in self.catalog.colnames:
+            sky = tuple(self.catalog[name].to_value(u.deg) for name in ("ra", "dec"))
+            ny, nx = self.image.shape
+            side = pixel_side(self.image.wcs, (nx - 1) / 2, (ny - 1) / 2)
+        text = star_regions(self.rows, max(2.0, self.fwhm), sky, side)
         with replacing(path) as temporary:
             temporary.write_text(text)

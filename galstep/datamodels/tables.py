@@ -103,6 +103,7 @@ def phot_table(model: GalaxyModel) -> QTable:
             row["psf_fwhm"] = band.psf_kernel.fwhm
         if band.fitted:
             row |= _total_part(band) | {
+                **_place(band),
                 "sky": band.fit.sky.level,
                 "sky_err": band.fit.sky.level_err,
                 "n_stars": len(band.fit.stars),
@@ -123,6 +124,15 @@ def phot_table(model: GalaxyModel) -> QTable:
 def aperture_table(model: GalaxyModel) -> QTable:
     """One row per filter and aperture; positions in the input frame."""
     return _build(model, "apertures", aperture_rows(model), BandFlag)
+
+
+def _place(band):
+    """Where the target is; NaN without a WCS."""
+    if not band.fit.target:
+        return {}
+    params = band.fit.target[0].params
+    ra, dec = band.sky_position(params.x_0, params.y_0)
+    return {"ra": ra, "dec": dec}
 
 
 def _total_part(band):

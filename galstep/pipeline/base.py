@@ -161,6 +161,15 @@ class GalPipelineBase(GalStep, Pipeline):
         with _garbage_collected_fast():
             return super().run(*args)
 
+    def _saving_steps(self):
+        """Itself, and those of its steps that save what they have made."""
+        steps = (getattr(self, key) for key in self.step_defs)
+        return super()._saving_steps() + [
+            step
+            for step in steps
+            if isinstance(step, GalStep) and step.save_results and not step.skip
+        ]
+
     def run_step(self, key: str, input: PathLike | GalaxyModel) -> GalaxyModel:
         """Run one step and check that it hands on a `GalaxyModel`.
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import sys
 import time
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from typing import TYPE_CHECKING, Any
 
 from galstep.datamodels import GalaxyModel
@@ -26,7 +26,7 @@ from galstep.steps import (
     ScaleFit,
     TweakReg,
 )
-from galstep.steps.products import chosen_pictures, write_beside
+from galstep.steps.products import TABLE_SPEC, chosen_pictures, write_beside
 from galstep.steps.run_log import duration, say_always
 
 if TYPE_CHECKING:
@@ -54,8 +54,10 @@ class GalPipeline(GalPipelineBase):
     """
 
     class_alias = "gal_pipeline"
+    shows_progress = True
 
-    spec = """
+    spec = (
+        """
     filters = force_list(default=None)     # Filters to work on, such as F150W,F277W (default: those of steps.loadcrop.filters, else all in the file)
     qa_figure = boolean(default=True)      # Write the picture <name>_qa.png beside the saved model (needs matplotlib)
     figures = force_list(default=None)     # Further pictures to write as <name>_<picture>.png: profiles, sed, stars, growth, convergence, completeness, or all
@@ -63,6 +65,8 @@ class GalPipeline(GalPipelineBase):
     save_fits = boolean(default=False)     # Write the images of each filter, models included, as <name>_<filter>.fits
     suffix = string(default='gal')         # Suffix of the saved model; with another one the names of all products begin with <name>_<suffix>
     """
+        + TABLE_SPEC
+    )
 
     step_defs = {  # noqa: RUF012
         "tweakreg": TweakReg,
@@ -92,7 +96,7 @@ class GalPipeline(GalPipelineBase):
         self._magnitudes()
         with (
             self._filters_passed_on(),
-            progress_over(self._working_keys(), self.get_stpipe_loggers()) as done,
+            self._progress() as done,
         ):
             model = self._first_input(input)
             for key in self._keys():
@@ -105,6 +109,12 @@ class GalPipeline(GalPipelineBase):
         for line in (*summary_lines(model), *flag_lines(model)):
             say_always(log, line)
         return model
+
+    def _progress(self):
+        """A bar on a terminal, unless the caller wants none."""
+        if not self.shows_progress:
+            return nullcontext(lambda key, seconds, n_filters: None)
+        return progress_over(self._working_keys(), self.get_stpipe_loggers())
 
     def _keys(self):
         """The steps to call: all but TweakReg where it is skipped, which has no model to note it in."""
@@ -147,8 +157,10 @@ class GalPipeline(GalPipelineBase):
         """
         path = super().save_model(model, *args, **kwargs)
         if path is not None and isinstance(model, GalaxyModel):
-            magnitudes = self._magnitudes()
-            write_beside(model, path, SUFFIX, self._pictures(), self.save_fits, magnitudes)
+            write_beside(
+                model, path, SUFFIX, self._pictures(), self.save_fits, self._magnitudes(),
+                self.table_format,
+            )  # fmt: skip
         return path
 
     def _pictures(self):
@@ -166,6 +178,8 @@ class GalPipeline(GalPipelineBase):
 
 def _tell_left(progress):
     """How long it will take, where that is long; a bar on a terminal has it in any case."""
+    if progress is None:  # the caller wants none
+        return
     tells_something = progress.share > LEAST_DONE and progress.left > LONG_LEFT
     if tells_something and not sys.stderr.isatty():
         log.info(

@@ -25,7 +25,7 @@ from galstep.records import Aperture
 from galstep.steps.base import GalStep
 from galstep.steps.base_filter import choose_base_filter
 from galstep.steps.option_spec import OptionSet
-from galstep.steps.products import write_beside
+from galstep.steps.products import TABLE_SPEC, write_beside
 from galstep.steps.scenes import effective_psf
 
 __all__ = ["AperPhot"]
@@ -45,7 +45,8 @@ class AperPhot(GalStep):
 
     class_alias = "gal_aperphot"
 
-    spec = f"""
+    spec = (
+        f"""
     petro = float(min=0.01, max=0.99, default=0.2)  # Petrosian ratio at the aperture's edge: brightness there over the mean inside; 0.2 holds 0.88 of the light for n = 1 and 0.67 for n = 4, and 0.5, sphot's, half and an eighth of it
     plot = boolean(default=True)                    # Draw the picture with the apertures: <name>_qa.png, written where the model is saved
     isophot_base_filter = string(default='F150W')   # Filter whose isophotes shape the aperture; if it has no fit, the base filter of the fit
@@ -60,6 +61,8 @@ class AperPhot(GalStep):
     kron = boolean(default=True)                    # Measure in the Kron ellipse as well, 2.5 times the mean radius of the light: it holds 0.96 of it for n = 1 and 0.90 for n = 4
     growth = integer(min=0, max=200, default=0)     # Number of further ellipses from the innermost isophote to the edge of the frame, in equal ratios: the curve of growth
     """
+        + TABLE_SPEC
+    )
 
     def process(self, input: Any) -> GalaxyModel:
         """Measure every filter that has been fitted.
@@ -253,7 +256,8 @@ class AperPhot(GalStep):
         """Save the model; run on its own also tables, regions and picture beside it."""
         path = super().save_model(model, *args, **kwargs)
         if path is not None and self.parent is None and isinstance(model, GalaxyModel):
-            write_beside(model, path, pictures=["qa"] if self.plot else [])
+            pictures = ["qa"] if self.plot else []
+            write_beside(model, path, pictures=pictures, table_format=self.table_format)
         return path
 
 

@@ -11,6 +11,7 @@ import logging
 import os
 import time
 from contextlib import nullcontext
+from pathlib import Path
 from typing import Any
 
 from stpipe import Step, config_parser
@@ -68,6 +69,7 @@ class GalStep(ConfigurableStep):
     input_file = input_file(default=None)    # File to work on when none is given as an argument (not inside a pipeline)
     output_file = output_file(default=None)  # Base of the output names, and their folder unless output_dir is given; the suffix is added
     output_dir = string(default=None)        # Folder of the output files, made if absent; in a parameter file relative to that file, on the command line to the current folder
+    overwrite = boolean(default=True)        # Replace products that are there already, with a warning before the work; false: an error before the work
     save_results = boolean(default=None)     # Save the result (default: if the data come from a file given to strun or from input_file)
     """
 
@@ -133,6 +135,7 @@ class GalStep(ConfigurableStep):
         if self.parent is None:
             args = self._data_arguments(args)
             self._prepare_output_dir()
+            self._check_replaced()
         # the matrices are small: more threads of BLAS double the cost and gain nothing
         limits = threadpool_limits(1, user_api="blas") if self.parent is None else nullcontext()
         try:
@@ -329,6 +332,35 @@ class GalStep(ConfigurableStep):
         remove_unfinished(folder)
         if self.save_results:
             check_writable(folder)
+
+    def _check_replaced(self):
+        """Tell of products that will be replaced, or refuse to, before the work."""
+        paths = [p for step in self._saving_steps() for p in step.product_paths() if p.exists()]
+        if not paths:
+            return
+        named = ", ".join(map(str, paths))
+        if not self.overwrite:
+            raise GalstepError(
+                f"{named} {'are' if len(paths) > 1 else 'is'} there already: give another "
+                "output_dir or output_file, or overwrite=true"
+            )
+        log.warning("%s will be replaced, and what belongs to it (overwrite=false refuses)", named)
+
+    def _saving_steps(self):
+        """The steps of this run that save their results: itself."""
+        return [self] if self.save_results or self.output_file else []
+
+    def product_paths(self) -> list[Path]:
+        """Where the result is saved, in every form that it may have.
+
+        Returns
+        -------
+        list of `pathlib.Path`
+        """
+        extension = os.path.splitext(f"x.{self.output_ext.lstrip('.')}")[1]
+        extension = extension if extension in MODEL_EXTENSIONS else MODEL_EXTENSIONS[0]
+        suffix = self.suffix or self.default_suffix()
+        return [Path(self.make_output_path(ext=extension, suffix=suffix))]
 
     @staticmethod
     def _make_output_path(step, basepath=None, ext=None, suffix=None, **components):

@@ -23,6 +23,7 @@ from galstep.steps.command_line import check_not_cut
 from galstep.steps.given_tables import as_text
 from galstep.steps.run_log import framework_lines_demoted
 from galstep.steps.short_help import asks_for_help, shortened
+from galstep.steps.spelling import respelled, without_marks
 
 if TYPE_CHECKING:
     from configobj import ConfigObj, Section
@@ -48,8 +49,13 @@ class ConfigurableStep(Step):
         **kws: Any,
     ) -> None:
         spec, kws = self.load_spec_file(), as_text(kws)
+        if _validate_kwds:
+            respelled(kws, spec)
         with validation.explained(spec, kws if _validate_kwds else None), framework_lines_demoted():
             super().__init__(name, parent, config_file, _validate_kwds, **kws)
+        for key in spec.scalars:
+            if hasattr(self, key):
+                setattr(self, key, without_marks(getattr(self, key)))
         self._parameter_files = []
 
     def __setattr__(self, name: str, value: Any) -> None:
@@ -215,6 +221,7 @@ class ConfigurableStep(Step):
         with validation.reported():
             check_not_cut(config)
             config = cls._merged_absolute(config, config_file)
+            respelled(config, cls.load_spec_file())
             given = {k: v for k, v in config.items() if k not in ("class", "name", "config_file")}
             with validation.explained(cls.load_spec_file(), given):
                 step = super().from_config_section(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib.util
 import time
+from pathlib import Path
 from typing import Any
 
 from galstep import __version__
@@ -51,6 +52,11 @@ class ImageStep(GalStep):
         result.meta.timings[self.key] = time.perf_counter() - self._started
         result.meta.version = __version__
         result.meta.history.append(f"{self.key}: {self._status} (galstep {__version__})")
+
+    def product_paths(self) -> list[Path]:
+        """Where the result is saved: the model of a galaxy, or a table."""
+        (model,) = super().product_paths()
+        return [model, model.with_suffix(".ecsv"), model.with_suffix(".fits")]
 
     def _is_result(self, result):
         return self.result_class is not None and isinstance(result, self.result_class)

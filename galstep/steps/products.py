@@ -22,12 +22,17 @@ if TYPE_CHECKING:
     from galstep.datamodels import GalaxyModel
     from galstep.hints import PathLike
 
-__all__ = ["PICTURES", "chosen_pictures", "save_figure", "write_beside"]
+__all__ = ["PICTURES", "TABLE_SPEC", "chosen_pictures", "save_figure", "write_beside"]
 
 log = logging.getLogger("stpipe.galstep.products")
 
 #: The pictures of `galstep.plotting.FIGURES`, by name.
 PICTURES = ("qa", "profiles", "sed", "stars", "growth", "convergence", "completeness")
+
+#: The parameter of every step that writes tables.
+TABLE_SPEC = """
+    table_format = option('ecsv', 'fits', 'both', default='ecsv')  # Format of the tables: ECSV (text), FITS, or both
+"""
 
 
 def chosen_pictures(names: Sequence[str] | None) -> list[str]:
@@ -65,6 +70,7 @@ def write_beside(
     pictures: Sequence[str] = ("qa",),
     save_fits: bool = False,
     magnitudes: Table | None = None,
+    table_format: str = "ecsv",
 ) -> None:
     """Write what belongs to a saved model; every file whole or not at all.
 
@@ -82,12 +88,14 @@ def write_beside(
         Whether the images are written as FITS.
     magnitudes : `astropy.table.Table`, optional
         Drawn beside ours in the picture ``sed``.
+    table_format : str, optional
+        ``ecsv``, ``fits`` or ``both``.
     """
     folder, file_name = os.path.split(path)
     name = os.path.splitext(file_name)[0]
     if suffix:
         name = name.removesuffix(f"_{suffix}")
-    written = write_products(model, folder or ".", name)
+    written = write_products(model, folder or ".", name, table_format=table_format)
     if save_fits:
         from galstep.datamodels.image_products import write_fits_images
 

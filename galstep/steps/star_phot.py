@@ -27,7 +27,7 @@ from galstep.datamodels.table_bounds import check_rows
 from galstep.exceptions import InputError, ParameterError
 from galstep.steps.image_step import ImageStep
 from galstep.steps.option_spec import OptionSet
-from galstep.steps.products import save_figure
+from galstep.steps.products import TABLE_SPEC, save_figure
 from galstep.steps.star_phot_arguments import (
     RunArguments,
     as_parameters,
@@ -59,7 +59,8 @@ class StarPhot(ImageStep):
     works_on_galaxy_model = False
     _psf = _error = _mask = _table = None
 
-    spec = f"""
+    spec = (
+        f"""
     extension = string(default=None)            # Which image of a file with several: its filter, extension (SCI,2) or EXTVER
     psf_file = input_file(default=None)         # PSF: a FITS file with one PSF or a grid (STPSF, photutils), or an HDF5 file with a PSF per filter
     psf_filter = string(default=None)           # Which PSF of a file with several (default: that of the image's filter)
@@ -69,9 +70,11 @@ class StarPhot(ImageStep):
 {OPTIONS.spec}    gain = float(min=0, default=None)           # Electrons per image unit: adds the noise of the stars' light where the image has no error plane
     aperture_radius = float(min=0.5, default=3.0)  # For first fluxes of the engine photutils (pixels)
     save_residual = boolean(default=True)       # Write the residual image <name>_starphot_residual.fits beside the catalog
-    save_regions = boolean(default=True)        # Write ds9 regions <name>_starphot.reg (needs the package regions)
+    save_regions = boolean(default=True)        # Write ds9 regions <name>_starphot.reg, on the sky where there is a WCS; tags star, flagged
     qa_figure = boolean(default=True)           # Write the picture <name>_starphot.png (needs matplotlib)
     """
+        + TABLE_SPEC
+    )
 
     def __init__(self, *args: Any, **kws: Any) -> None:
         kws = as_parameters(kws)
@@ -213,6 +216,7 @@ class StarPhot(ImageStep):
         )  # fmt: skip
         result = StarFieldModel(image, catalog, rows, found, make_tiles, psfs.mean.fwhm)
         result.save_residual, result.save_regions = self.save_residual, self.save_regions
+        result.table_format = self.table_format
         self._say_how_well_the_psf_fits(rows)
         self.complete(
             result, engine=self.engine, stars=len(rows),

@@ -45,7 +45,10 @@ def test_in_this_process(galaxies, config, tmp_path):
     assert told[0] == "3 galaxies: 3 to measure, 0 done earlier, 0 cannot be measured"
     # the largest first
     order = [line.split(":")[0] for line in told[1:]]
-    assert order == ["[1/3] breaks", "[2/3] fails", "[3/3] good"]
+    assert order == ["[1/3] breaks", "[2/3] fails", "[3/3] good", "report"]
+    page = (out / "report.html").read_text()
+    assert page.count("<tr data-") == 3
+    assert "this galaxy is refused" in page and "ZeroDivisionError: a defect" in page
     assert told[1].endswith(" left")
 
 

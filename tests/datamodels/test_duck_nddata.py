@@ -81,7 +81,7 @@ def test_mapping_of_filter_to_image():
             r"input must be a 2-D image of real numbers, got shape \(5,",
         ),
         (NDData(np.ones((20, 20), complex), meta=META), "real numbers, got .* type complex128"),
-        (NDData(IMAGE), "input: no keyword tells the filter; give a mapping of filter to image"),
+        ([NDData(IMAGE), NDData(IMAGE)], "no keyword tells the filter; give filters, one for each"),
         (
             NDData(IMAGE, mask=np.ones(SHAPE, float), meta=META),
             "input: mask must be boolean or integer, got float64",

@@ -237,8 +237,11 @@ class TestMessages:
         )
 
     def test_no_filter(self, tmp_path):
-        path = written(tmp_path, plain_hdu(IMAGE, WCS))
-        self.refused(path, r"galaxy.fits\[PRIMARY\]: no keyword tells the filter; give a mapping")
+        first = written(tmp_path, plain_hdu(IMAGE, WCS))
+        (tmp_path / "second").mkdir()
+        second = written(tmp_path / "second", plain_hdu(IMAGE, WCS))
+        message = r"galaxy.fits\[PRIMARY\]: no keyword tells the filter; give filters, one for each"
+        self.refused([first, second], message)
 
     def test_filter_that_is_not_there(self, tmp_path):
         path = written(tmp_path, *several("name"))

@@ -32,8 +32,43 @@ def test_files_can_be_left_out(model, tmp_path, tables, regions, n):
     assert len(write_products(model, tmp_path, "g", tables=tables, regions=regions)) == n
 
 
-def test_region_is_the_aperture_in_the_input_frame(model, tmp_path):
+@pytest.fixture
+def on_pixels(model):
+    """The model without any WCS: its regions are in pixels."""
+    for band in model.bands.values():
+        band.wcs = None
+    return model
+
+
+def test_region_is_on_the_sky(model, tmp_path):
     regions = pytest.importorskip("regions")
+    (path,) = write_products(model, tmp_path, "g", tables=False)
+    (ellipse,) = regions.Regions.read(path)
+    assert isinstance(ellipse, regions.EllipseSkyRegion)
+    # through the WCS it is the aperture in the pixels of the crop
+    back = ellipse.to_pixel(model.bands["F150W"].wcs)
+    assert (back.center.x, back.center.y) == pytest.approx((15.25, 11.5), abs=1e-3)
+    assert (back.width, back.height) == pytest.approx((24.0, 16.8), rel=1e-3)
+    assert back.angle.to_value("rad") % np.pi == pytest.approx(0.75, abs=1e-3)
+    text = Path(path).read_text()
+    assert "icrs" in text or "fk5" in text
+    assert "tag={petrosian} tag={F150W} tag={F090W}" in text and "color=#56b4e9" in text
+
+
+def test_braces_in_a_filter_do_not_end_the_text(model, tmp_path):
+    regions = pytest.importorskip("regions")
+    band = model.bands.pop("F150W")
+    band.name = "a{b}c"
+    model.bands = {"a{b}c": band}
+    model.meta.base_filter = "a{b}c"
+    (path,) = write_products(model, tmp_path, "g", tables=False)
+    (ellipse,) = regions.Regions.read(path)
+    assert ellipse.meta["text"] == "petrosian a(b)c"
+
+
+def test_region_without_a_wcs_is_the_aperture_in_the_input_frame(on_pixels, tmp_path):
+    regions = pytest.importorskip("regions")
+    model = on_pixels
     (path,) = write_products(model, tmp_path, "g", tables=False)
     (ellipse,) = regions.Regions.read(path)
     assert (ellipse.center.x, ellipse.center.y) == pytest.approx((15.25 + 40, 11.5 + 30))
@@ -43,7 +78,8 @@ def test_region_is_the_aperture_in_the_input_frame(model, tmp_path):
     assert "ellipse(56.25" in Path(path).read_text()
 
 
-def test_each_distinct_aperture_is_one_region(model, tmp_path):
+def test_each_distinct_aperture_is_one_region(on_pixels, tmp_path):
+    model = on_pixels
     regions = pytest.importorskip("regions")
     band = model.bands["F090W"]
     band.aperture = replace(band.aperture, aperture=replace(band.aperture.aperture, a=20.0))
@@ -55,7 +91,8 @@ def test_each_distinct_aperture_is_one_region(model, tmp_path):
     }
 
 
-def test_further_apertures_are_regions_but_a_curve_of_growth_is_not(model, tmp_path):
+def test_further_apertures_are_regions_but_a_curve_of_growth_is_not(on_pixels, tmp_path):
+    model = on_pixels
     regions = pytest.importorskip("regions")
     for band in model.bands.values():
         if band.aperture is not None:

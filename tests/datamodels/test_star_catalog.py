@@ -46,22 +46,36 @@ def test_empty():
 
 
 def test_regions():
-    pytest.importorskip("regions")
-    text = star_regions(rows(), 2.5)
-    assert text.count("circle") == 3
-    # ds9 counts from 1
-    assert "circle(2.00000000,2.00000000,2.50000000)" in text
+    regions = pytest.importorskip("regions")
+    found = regions.Regions.parse(star_regions(rows(), 2.5), format="ds9")
+    assert [type(region) for region in found] == [regions.CirclePixelRegion] * 3
+    assert (found[0].center.x, found[0].center.y) == (rows().x_fit[0], rows().y_fit[0])
+    assert found[0].radius == 2.5 and str(found[0].meta["text"]) == str(rows().id[0])
 
 
-def test_regions_without_the_package(monkeypatch):
-    import builtins
+def test_regions_on_the_sky():
+    regions = pytest.importorskip("regions")
+    wcs, own = tan_wcs((20, 20)), rows()
+    sky = wcs.pixel_to_world_values(own.x_fit, own.y_fit)
+    found = regions.Regions.parse(star_regions(own, 2.5, sky, 0.031), format="ds9")
+    for region, x, y in zip(found, own.x_fit, own.y_fit, strict=True):
+        back = region.to_pixel(wcs)
+        assert (back.center.x, back.center.y) == pytest.approx((x, y), abs=1e-3)
+        assert back.radius == pytest.approx(2.5, rel=1e-3)
 
-    real = builtins.__import__
 
-    def refuse(name, *args, **kwargs):
-        if name == "regions":
-            raise ImportError(name)
-        return real(name, *args, **kwargs)
+def test_regions_of_flagged_stars_and_of_stars_without_a_place():
+    own = SimpleNamespace(
+        x_fit=np.array([1.0, np.nan, 3.0]), y_fit=np.array([1.0, 2.0, 3.0]), id=[1, 2, 3],
+        flags=[0, 0, 4],
+    )  # fmt: skip
+    lines = star_regions(own, 2.0).splitlines()
+    assert [line for line in lines if "circle" in line] == [
+        "circle(2.0000,2.0000,2.00) # text={1} tag={star}",
+        "circle(4.0000,4.0000,2.00) # text={3} tag={star} tag={flagged} color=#d55e00",
+    ]
 
-    monkeypatch.setattr(builtins, "__import__", refuse)
-    assert star_regions(SimpleNamespace(x_fit=[], y_fit=[], id=[]), 1.0) is None
+
+def test_regions_of_no_star():
+    none = SimpleNamespace(x_fit=[], y_fit=[], id=[], flags=[])
+    assert star_regions(none, 1.0).splitlines()[-1] == "image"

@@ -45,7 +45,7 @@ def test_prepare_output_opens_a_path(toy_file, kind):
     assert value_of(Add().run(kind(toy_file))) == 2.0
 
 
-@pytest.mark.parametrize(("thing", "kind"), [(3, "int"), ([1, 2], "int"), (np.ones(3), "ndarray")])
+@pytest.mark.parametrize(("thing", "kind"), [(3, "int"), ([1, 2], "int"), ({1, 2}, "set")])
 def test_other_input_is_refused(thing, kind):
     with pytest.raises(InputError, match=f"GalaxyModel, got {kind}"):
         Add().run(thing)
