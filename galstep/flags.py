@@ -2,14 +2,15 @@
 
 Three registries: `BandFlag` for a filter of the galaxy (tables ``_sersic`` and
 ``_phot``), `StarFlag` for a star in a filter (table ``_stars``), `FieldFlag` for a
-source of a field (table ``_field``). The numbers are part of the products: a bit is never given a second meaning.
+source of a field (table ``_field``). The numbers are part of the products: a bit is
+never given a second meaning.
 """
 
 from __future__ import annotations
 
 from enum import IntFlag
 
-__all__ = ["BandFlag", "FieldFlag", "StarFlag", "decode"]
+__all__ = ["UNRELIABLE", "BandFlag", "FieldFlag", "StarFlag", "decode"]
 
 
 class _DescribedFlag(IntFlag):
@@ -104,28 +105,9 @@ class FieldFlag(_DescribedFlag):
     SHAPE_FROM_PRIOR = 8192, "too faint for a shape of its own: the broad priors hold it"
     POOR_FIT = 16384, "reduced chi2 of its own pixels above 1.5 in a band"
     REFERENCE = 32768, "taken from the reference catalogue"
-
-
-class FieldFlag(_DescribedFlag):
-    """What can be said of one source of a field, in all its bands together."""
-
-    CROPPED = 1, "outside the image, or nearer to its edge than crop_margin: not fitted"
-    SATURATED = 2, "saturated pixels within saturation_radius, which are masked"
-    EXCLUDED = 4, "not fitted: see issues for the reason"
-    IN_BRIGHT_MASK = 8, "its pixel is in the mask of bright light that the catalogue lacks"
-    AT_BOUND = 16, "a parameter ended at its bound; at_bound says which"
-    NOT_CONVERGED = 32, "still moving when the fit stopped"
-    FAILED = 64, "the fit of its block failed: values are those of the start; see issues"
-    PSF_FALLBACK = 128, "too few stars for a PSF of its own in a band: a formula stands in"
-    ADDED = 256, "not in the catalogue: found in the images, or a reference star"
-    NO_DATA = 512, "no usable pixel in any band: nothing was measured"
-    POOR_FIT = 1024, "reduced chi2 of its own pixels too high: more than one profile, or a bad PSF"
-    BLENDED = 2048, "shares most of its light's pixels with another source: errors are correlated"
-    NO_POSITION = 4096, "its row has no usable position: not fitted"
-    TYPE_CHOSEN = 8192, "the catalogue has no type for it: the simplest that fits was taken"
-    HELD = 16384, "position or shape was held (forced): only what is left was fitted"
-    PARTLY_NO_DATA = 32768, "no usable pixel in some bands: their fluxes are NaN"
-    DUPLICATE = 65536, "a row of the same position stands above it: fitted once, as that one"
+    NO_POSITION = 65536, "its row has no usable position: not fitted"
+    HELD = 131072, "position or shape was held (forced): only what is left was fitted"
+    DUPLICATE = 262144, "a row of the same position stands above it: only that one is fitted"
 
 
 #: Flags of a source whose numbers are not to be used without a look.
@@ -137,7 +119,7 @@ UNRELIABLE = (
     | FieldFlag.AT_BOUND
     | FieldFlag.NOT_CONVERGED
     | FieldFlag.FAILED
-    | FieldFlag.NO_DATA
+    | FieldFlag.MOSTLY_MASKED
     | FieldFlag.POOR_FIT
     | FieldFlag.NO_POSITION
     | FieldFlag.DUPLICATE
