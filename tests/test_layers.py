@@ -19,10 +19,11 @@ ALLOWED = {
     "core": COMMON,
     "schemas": set(),
     "datamodels": COMMON | {"schemas"},
-    "steps": COMMON | {"core", "datamodels", "plotting"},
+    "execution": COMMON,
+    "steps": COMMON | {"core", "datamodels", "execution", "plotting"},
     "pipeline": COMMON | {"core", "datamodels", "steps", "integration", "plotting"},
     "hooks": COMMON | {"datamodels", "pipeline"},
-    "batch": COMMON | {"datamodels", "steps", "pipeline"},
+    "batch": COMMON | {"datamodels", "execution", "steps", "pipeline"},
     "configuration": COMMON | {"datamodels", "steps", "pipeline"},
     "cli": COMMON | {"batch", "configuration"},
     "plotting": COMMON | {"core", "datamodels"},
@@ -81,6 +82,8 @@ CORE = {
     "injection": {"imaging", "psf"},
     "align": {"imaging"},
     "star_field": {"imaging", "psf", "calibration"},
+    "scene": {"imaging", "psf", "engine"},
+    "field": {"imaging", "psf", "engine", "noise", "scene"},
 }
 IN_CORE = [path for path in MODULES if path.parts[0] == "core" and len(path.parts) == 3]
 
