@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from galstep import __version__
-from galstep.batch.hashing import FileHashes, text_hash
+from galstep.datamodels.hashing import FileHashes, text_hash
 from galstep.batch.job import FAILED, OK, Job
 from galstep.batch.parameters import merged, parameters_hash
 from galstep.batch.summary import pending_row

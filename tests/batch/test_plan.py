@@ -4,7 +4,7 @@ import pytest
 
 from galstep import __version__
 from galstep.batch.entry import Entry
-from galstep.batch.hashing import FileHashes, text_hash
+from galstep.datamodels.hashing import FileHashes, text_hash
 from galstep.batch.parameters import merged, nested, parameters_hash, read_value
 from galstep.batch.plan import make_plan
 from galstep.exceptions import InputError, ParameterError

@@ -4,7 +4,8 @@ import pytest
 
 from galstep.batch.job import Job, Outcome
 from galstep.batch.plan import Plan
-from galstep.batch.progress import Progress, duration
+from galstep.batch.progress import Progress
+from galstep.execution.duration import duration
 
 
 @pytest.mark.parametrize(

@@ -12,7 +12,7 @@ from astropy.wcs import WCS
 
 from galstep.batch import BatchOptions, run_batch
 from galstep.batch.entry import Entry
-from galstep.batch.hashing import FileHashes
+from galstep.datamodels.hashing import FileHashes
 from galstep.batch.inputs import read_list
 from galstep.batch.job import Job
 from galstep.batch.measure import measure
