@@ -288,9 +288,7 @@ FIELD = (
 FIELD_BAND = (
     *_with_error("flux_{band}", _FIELD_FLUX, "total flux at zero point zp_ref; may be negative"),
     *_with_error("mag_{band}", "mag", _MAG_TEXT),
-    Column(
-        "mag_{band}_limit", "mag", "AB magnitude of max(flux, 0) + 2 errors where flux < 2 errors"
-    ),
+    Column("mag_{band}_limit", "mag", "of max(flux, 0) + 2 errors where flux < 2 errors, else NaN"),
     Column("chi2_reduced_{band}", "", "reduced chi-squared where the source's light counts"),
     Column("sky_{band}", "adu / pix", "sky beneath the source"),
     Column("frac_in_mask_{band}", "", "share of the source's light on masked pixels"),
@@ -298,14 +296,15 @@ FIELD_BAND = (
     Column("psf_fwhm_{band}", "pix", "full width at half maximum of the PSF at the source"),
 )
 
+
+def _of_one_band(column):
+    """The column of a shape that holds for one band."""
+    stem, err = column.name.removesuffix("_err"), "_err" * column.name.endswith("_err")
+    return Column(f"{stem}_{{band}}{err}", column.unit, f"{column.text}, in this band alone")
+
+
 #: Columns beside them where each band was fitted alone (joint = False).
-FIELD_SINGLE = tuple(
-    Column(
-        column.name.replace("_err", "") + "_{band}" + ("_err" if column.name.endswith("_err") else ""),
-        column.unit, f"{column.text}, in this band alone",
-    )
-    for column in _SHAPE
-)  # fmt: skip
+FIELD_SINGLE = tuple(_of_one_band(column) for column in _SHAPE)
 
 _UNIT_TEXT = {None: "", "": "none", "image": "image unit", FLUX: "image unit x pix"}
 

@@ -69,9 +69,10 @@ class FieldBand:
         Noise of the sky in a pixel, image unit.
     gain : float
         Electrons per image unit; NaN where not known.
+    saturate : float
+        What the header gives as the value of full pixels, image unit; infinite where not known.
     saturation : float
-        Image unit: pixels from here on are saturated (SATURATE over the divisor); infinite
-        where not known.
+        Image unit: pixels from here on are not used; by default ``saturate``.
     use_error : bool
         Whether the error plane that comes with the image is used in place of ``sky_sigma``.
     error_is_total : bool
@@ -102,6 +103,7 @@ class FieldBand:
     scale: float = 1.0
     sky_sigma: float = np.nan
     gain: float = np.nan
+    saturate: float = np.inf
     saturation: float = np.inf
     use_error: bool = False
     error_is_total: bool = True

@@ -34,7 +34,8 @@ MODEL_EXTENSIONS = (".asdf", ".h5", ".hdf5")
 # what outputs end in; taken off before another suffix is put on
 KNOWN_SUFFIXES = (
     "gal", "loadcrop", "psfcalibrate", "basefit", "scalefit", "forcedscalefit", "jointfit",
-    "aperphot", "tweakreg", "starphot", "inject",
+    "aperphot", "tweakreg", "starphot", "inject", "field", "loadfield", "maskfield", "fieldpsf",
+    "fieldfit", "zeropoint",
 )  # fmt: skip
 
 

@@ -40,10 +40,8 @@ def make_model(image_file):
     wcs = WCS(naxis=2)
     wcs.wcs.ctype, wcs.wcs.crval = ["RA---TAN", "DEC--TAN"], [10.0, 20.0]
     wcs.wcs.cd = np.eye(2) * 1e-4
-    g = FieldBand(
-        "g", str(image_file), (40, 50), scale=2.0, saturation=4e4, sky_sigma=1.0, gain=4.0
-    )
-    g.wcs = wcs
+    g = FieldBand("g", str(image_file), (40, 50), scale=2.0, saturation=4e4, sky_sigma=1.0)
+    g.wcs, g.gain = wcs, 4.0
     g.psf = FieldPsf({"kind": "SingleLaw", "values": np.ones((5, 5)), "oversample": 1}, 3, 2.5)
     r = FieldBand("r", SkyImage("r", RNG.normal(0, 1, (40, 50))), (40, 50), sky_sigma=1.0)
     r.pixel_map = PixelMap(((0.5, 0.0), (0.0, 0.5)), (1.0, 2.0))
@@ -53,9 +51,8 @@ def make_model(image_file):
     model = FieldModel(FieldMeta("x", "x.txt"), {"g": g, "r": r}, start)
     model.covariance = [np.array([[2.0, 1.0], [1.0, 3.0]]), np.zeros((0, 0)), np.eye(3)]
     model.covariance_names = [["x", "y"], [], ["x", "y", "flux_g"]]
-    model.blocks = [
-        FieldBlock(0, 0, 0, 50, 40, np.array([0, 2]), 5, np.ones(2), np.array([9, 8]), np.zeros((2, 1)), 0.1)
-    ]  # fmt: skip
+    rows, counts = np.array([0, 2]), np.array([9, 8])
+    model.blocks = [FieldBlock(0, 0, 0, 50, 40, rows, 5, np.ones(2), counts, np.zeros((2, 1)), 0.1)]
     model.ellipses = np.array([[30.0, 20.0, 4.0, 2.0, 0.3]])
     model.inputs["note"] = ["a", "b", ""]
     model.meta.cal_step.gal_loadfield = "COMPLETE"
