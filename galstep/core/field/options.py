@@ -48,7 +48,12 @@ class FieldOptions:
         0.1, "A source has converged when a round moves it by less (sigma)", low=0.001, high=1.0
     )
     block_size: int = _option(100, "Largest number of sources of a block", low=1, high=1000)
-    sky_order: int = _option(0, "Order of the sky polynomial of a block", low=0, high=3)
+    sky: str = _option(
+        "mesh",
+        "Sky of each band: mesh (bilinear between knots), constant, or none (already subtracted)",
+        choices=("mesh", "constant", "none"),
+    )
+    sky_scale: float = _option(512.0, "Distance of the sky's knots (pixels)", low=32.0, high=1e6)
     forced: str = _option(
         "none",
         "What is held at the start values: none, position, or shape (position and shape)",

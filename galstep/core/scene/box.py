@@ -47,6 +47,16 @@ class Box:
         x0, y0 = min(max(0, self.x0), nx), min(max(0, self.y0), ny)
         return Box(x0, y0, max(x0, min(nx, self.x1)), max(y0, min(ny, self.y1)))
 
+    def common(self, other: Box) -> Box:
+        """The pixels that two boxes share; empty if there are none."""
+        x0, y0 = max(self.x0, other.x0), max(self.y0, other.y0)
+        return Box(x0, y0, max(x0, min(self.x1, other.x1)), max(y0, min(self.y1, other.y1)))
+
+    @property
+    def size(self) -> int:
+        """Number of pixels."""
+        return max(0, self.x1 - self.x0) * max(0, self.y1 - self.y0)
+
     def on(self, pixel_map: PixelMap, margin: int = 1) -> Box:
         """The smallest box of another grid that holds it, and ``margin`` pixels more."""
         x = np.array([self.x0, self.x1, self.x0, self.x1]) - 0.5
