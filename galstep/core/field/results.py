@@ -10,7 +10,7 @@ import numpy as np
 if TYPE_CHECKING:
     from galstep.core.field.records import Box, FieldSources
 
-__all__ = ["SHAPE_NAMES", "BlockRecord", "FieldResult", "RoundRecord", "SourceErrors"]
+__all__ = ["SHAPE_NAMES", "BandSky", "BlockRecord", "FieldResult", "RoundRecord", "SourceErrors"]
 
 # Names of the shape vector that is fitted; a covariance adds flux_<band> after the free ones.
 SHAPE_NAMES = ("x", "y", "ln_r_eff", "e1", "e2", "ln_n")
@@ -34,6 +34,25 @@ class SourceErrors:
 
 
 @dataclass(frozen=True, eq=False)
+class BandSky:
+    """The sky of a band: bilinear between knots.
+
+    Attributes
+    ----------
+    shape : (ny, nx)
+        Of the image.
+    scale : float
+        Distance of the knots that was asked for; infinite: a constant; 0: none.
+    factors : (n,) array
+        Values at the knots, row by row.
+    """
+
+    shape: tuple[int, int]
+    scale: float
+    factors: np.ndarray
+
+
+@dataclass(frozen=True, eq=False)
 class BlockRecord:
     """One block of the last round that fitted it.
 
@@ -48,8 +67,8 @@ class BlockRecord:
     chi2 : (n_bands,) array
         Over all pixels of the block.
     n_pixels : (n_bands,) int array
-    sky : (n_bands, n_terms) array
-        Coefficients of `galstep.core.imaging.background.sky_basis` on ``box`` of the band.
+    sky : list of (n_knots,) arrays
+        Per band, values of the knots of `BandSky` that the box touches.
     seconds : float
         CPU time of all its fits.
     reason : str
@@ -62,7 +81,7 @@ class BlockRecord:
     n_iterations: int
     chi2: np.ndarray
     n_pixels: np.ndarray
-    sky: np.ndarray
+    sky: list
     seconds: float
     reason: str = ""
 
@@ -112,6 +131,8 @@ class FieldResult:
         chi2 less that of the type chosen, of STAR, EXP, DEV, SERSIC; NaN: not tried.
     block : (N,) int array
         Block of each source; -1 if not fitted.
+    skies : list of `BandSky`
+        The sky of each band, whole.
     blocks : list of `BlockRecord`
     rounds : list of `RoundRecord`
     """
@@ -130,6 +151,7 @@ class FieldResult:
     blend: np.ndarray
     type_chi2: np.ndarray
     block: np.ndarray
+    skies: list = field(default_factory=list)
     blocks: list = field(default_factory=list)
     rounds: list = field(default_factory=list)
 

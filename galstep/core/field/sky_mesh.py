@@ -34,7 +34,7 @@ class SkyMesh:
     ----------
     shape : (ny, nx)
     scale : float
-        Wanted distance of the knots, pixels; infinite: one constant.
+        Wanted distance of the knots, pixels; infinite: one constant; 0: no sky.
     """
 
     shape: tuple[int, int]
@@ -42,6 +42,8 @@ class SkyMesh:
 
     def _knots(self, axis):
         size = self.shape[axis]
+        if not self.scale:
+            return np.zeros(0)
         if not np.isfinite(self.scale):
             return np.array([0.5 * (size - 1)])
         return np.linspace(-0.5, size - 0.5, max(1, round(size / self.scale)) + 1)
@@ -77,8 +79,8 @@ class SkyMesh:
 def _at(knots, values):
     """(n, n_knots) hat functions at values, constant beyond the outermost knots."""
     values = np.asarray(values, dtype=float)
-    if len(knots) == 1:
-        return np.ones((len(values), 1))
+    if len(knots) < 2:
+        return np.ones((len(values), len(knots)))
     step = knots[1] - knots[0]
     values = np.clip(values, knots[0], knots[-1])
     return np.clip(1 - np.abs(values[:, None] - knots) / step, 0.0, None)

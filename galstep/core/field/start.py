@@ -6,6 +6,7 @@ tiles. Fluxes and sky come from one linear fit at the starting shapes.
 
 from __future__ import annotations
 
+import time
 from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import TYPE_CHECKING
@@ -89,8 +90,6 @@ class StartResult:
 
 def start_tile(task: StartTask) -> StartResult:
     """Shapes, fluxes and couplings to start from."""
-    import time
-
     begun = time.process_time()
     frames = read_frames(task.bands, task.box, task.skies)
     z, point = _shapes(task, frames)
@@ -110,7 +109,7 @@ def start_tile(task: StartTask) -> StartResult:
         z=z[own],
         flux=flux[own],
         point=point[own],
-        reach=np.array(reach, dtype=float),
+        reach=np.array(reach, dtype=float).reshape(-1, 2),
         links=Links(links.i[mine], links.j[mine], links.coupling[mine]),
         seconds=time.process_time() - begun,
     )

@@ -109,8 +109,8 @@ class BlockResult:
     covariance : list of arrays
         Of the free entries of z and the fluxes.
     at_bound : list of str
-    reach : (n,) array
-        How far the model stamps go, reference pixels.
+    reach : (n, 2) array
+        How far the fit and the model stamps go, reference pixels.
     own_chi2, own_pixels, frac_masked : (n, n_bands) arrays
     seen : (n, n_bands) bool array
         Whether any good pixel has the source's light.
@@ -195,13 +195,12 @@ def _until(options, deadline):
     )
 
 
-def own_reach(source, z, flux, frames) -> float:
-    """How far a source's model stamps go, in reference pixels."""
-    halves = stamp_halves(source, z, flux, frames)
-    return max(
-        (large + 1) / frame.pixel_map.scale
-        for (_, large), frame in zip(halves, frames, strict=True)
-    )
+def own_reach(source, z, flux, frames) -> tuple[float, float]:
+    """How far a source's fit and model stamps go, in reference pixels."""
+    halves = np.array(stamp_halves(source, z, flux, frames), dtype=float) + 1
+    scale = np.array([frame.pixel_map.scale for frame in frames])
+    fit, model = (halves / scale[:, None]).max(axis=0)
+    return float(fit), float(model)
 
 
 def _result(task, fit, kind, type_chi2, n_iterations, seconds):
@@ -229,7 +228,7 @@ def _result(task, fit, kind, type_chi2, n_iterations, seconds):
                 own_reach(s, z, f, scene.frames)
                 for s, z, f in zip(sources, state.z, state.flux, strict=False)
             ]
-        ),
+        ).reshape(-1, 2),
         own_chi2=evaluation.own_band_chi2[own],
         own_pixels=evaluation.own_pixels[own],
         frac_masked=_masked_shares(evaluation, task.n_own),
