@@ -53,21 +53,26 @@ class Parameter:
 
 
 @cache
-def pipeline_parameters() -> tuple[Parameter, ...]:
-    """All parameters of `GalPipeline` and its steps, in their order.
+def pipeline_parameters(pipeline: type = GalPipeline) -> tuple[Parameter, ...]:
+    """All parameters of a pipeline and its steps, in their order.
 
     Of what all steps have only ``skip`` and ``save_results`` are listed.
+
+    Parameters
+    ----------
+    pipeline : type, optional
+        `GalPipeline`, or another class of `galstep.pipeline`.
 
     Returns
     -------
     tuple of Parameter
     """
-    values = GalPipeline().get_pars()
-    spec = GalPipeline.load_spec_file()
+    values = pipeline().get_pars()
+    spec = pipeline.load_spec_file()
     common = set(GalStep.load_spec_file())
-    own = set(config_parser.load_spec_file(GalPipeline)) | set(_PIPELINE_COMMON)
+    own = set(config_parser.load_spec_file(pipeline)) | set(_PIPELINE_COMMON)
     found = list(_of_step(PIPELINE, spec, values, (common - own) | {"steps"}))
-    for key, step_class in GalPipeline.step_defs.items():
+    for key, step_class in pipeline.step_defs.items():
         hidden = (common - set(_STEP_COMMON)) | {"name", "class", "config_file"}
         for parameter in _of_step(key, spec["steps"][key], values["steps"][key], hidden):
             is_section = not parameter.text
