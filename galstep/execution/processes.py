@@ -34,6 +34,8 @@ _ONE_THREAD = (
     "OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "NUMEXPR_NUM_THREADS",
     "VECLIB_MAXIMUM_THREADS", "NUMBA_NUM_THREADS",
 )  # fmt: skip
+# a process that has not imported its libraries by then never will (s)
+_START_LIMIT = 300.0
 # what has closed its end of the line is gone by then (s)
 _END_LIMIT = 10.0
 
@@ -59,35 +61,46 @@ class _Worker:
 
     def call(self, message, time_limit):
         """The answer to a pickled call; raises what the call has raised."""
+        # first the process says that it has understood, its libraries imported: that does not count
+        begun, _ = self._until(_START_LIMIT, lambda: self._ask(message))
+        answer, too_late = None, False
+        if begun is not None:
+            answer, too_late = self._until(time_limit, self._read)
+        if answer is not None:
+            return pickle.loads(answer)
+        with suppress(subprocess.TimeoutExpired):
+            self._process.wait(_END_LIMIT)
+        self.kill()
+        if too_late:
+            raise GalstepError(f"time limit of {time_limit:g} s exceeded")
+        raise GalstepError(f"the worker process {self._cause_of_death()}")
+
+    def _until(self, seconds, answer):
+        """An answer of the process, which is killed at the limit, and whether it was."""
         too_late = threading.Event()
 
         def kill():
             too_late.set()
             self._process.kill()
 
-        timer = threading.Timer(threading.TIMEOUT_MAX if time_limit is None else time_limit, kill)
+        timer = threading.Timer(threading.TIMEOUT_MAX if seconds is None else seconds, kill)
         timer.daemon = True
         timer.start()
         try:
-            answer = self._ask(message)
+            return answer(), too_late.is_set()
         finally:
             timer.cancel()
-        if answer is not None:
-            return pickle.loads(answer)
-        with suppress(subprocess.TimeoutExpired):
-            self._process.wait(_END_LIMIT)
-        self.kill()
-        if too_late.is_set():
-            raise GalstepError(f"time limit of {time_limit:g} s exceeded")
-        raise GalstepError(f"the worker process {self._cause_of_death()}")
 
     def _ask(self, message):
-        """The bytes of the answer, None where the process ended instead."""
         try:
             self._process.stdin.write(LENGTH.pack(len(message)) + message)
             self._process.stdin.flush()
         except BrokenPipeError:
             return None
+        return self._read()
+
+    def _read(self):
+        """The next message of the process, None where it ended instead."""
         head = self._process.stdout.read(LENGTH.size)
         if len(head) < LENGTH.size:
             return None

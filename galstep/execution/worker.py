@@ -23,22 +23,37 @@ def main() -> None:
         os.dup2(2, 1)
         messages = queue.SimpleQueue()
         threading.Thread(target=_read, args=(messages,), daemon=True).start()
-        while True:
-            answer = _answer(messages.get())
-            replies.write(LENGTH.pack(len(answer)) + answer)
+
+        def say(message):
+            replies.write(LENGTH.pack(len(message)) + message)
             replies.flush()
 
+        while True:
+            say(_answer(messages.get(), understood=lambda: say(b"")))
 
-def _answer(message):
+
+def _answer(message, understood):
     """Whether a call went well and its result, or its error, pickled."""
     # whatever the call raises belongs to its caller; SystemExit ends the call, not the worker
     try:
-        function, args, kwargs = pickle.loads(message)
+        call = _unpickled(message)
+        understood()
+        if isinstance(call, GalstepError):
+            raise call
+        function, args, kwargs = call
         return pickle.dumps((True, function(*args, **kwargs)), protocol=pickle.HIGHEST_PROTOCOL)
     except GalstepError as error:
         return pickle.dumps((False, error))
     except BaseException as error:
         return pickle.dumps((False, GalstepError(f"{type(error).__name__}: {error}")))
+
+
+def _unpickled(message):
+    """The call; an error where its modules cannot be imported here."""
+    try:
+        return pickle.loads(message)
+    except Exception as error:
+        return GalstepError(f"the call cannot be made here: {type(error).__name__}: {error}")
 
 
 def _read(messages):

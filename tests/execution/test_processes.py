@@ -72,3 +72,16 @@ def test_no_processes_are_no_executor():
     with pytest.raises(ParameterError, match="workers must be at least 1, got 0"):
         with process_executor(0):
             pass
+
+
+def test_a_call_that_cannot_be_made_there(monkeypatch, tmp_path):
+    (tmp_path / "gone.py").write_text("def value():\n    return 1\n")
+    monkeypatch.syspath_prepend(str(tmp_path))
+    import gone
+
+    with process_executor(1) as executor:
+        assert executor.submit(calls.squared, 2).result()[0] == 4
+        (tmp_path / "gone.py").unlink()
+        with pytest.raises(GalstepError, match="cannot be made here: ModuleNotFoundError"):
+            executor.submit(gone.value).result()
+        assert executor.submit(calls.squared, 3).result()[0] == 9
