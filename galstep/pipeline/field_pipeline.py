@@ -42,7 +42,7 @@ class FieldPipeline(GalPipelineBase, FieldStep):
     works_on = "works_on_field_model"
     derive_from = "galstep.steps.field_step.FieldStep"
     works_on_field_model = False
-    _table = None
+    takes_objects = ("catalog", "reference", "psf_file")
 
     spec = f"""
     catalog = input_file(default=None)          # Catalogue to start from, as steps.loadfield.catalog, which wins
@@ -63,24 +63,8 @@ class FieldPipeline(GalPipelineBase, FieldStep):
         "fieldfit": FieldFit,
         "zeropoint": ZeroPoint,
     }
-    # pipeline's parameter -> step and its parameter
-    _PASSED_ON = (
-        ("catalog", "loadfield", "catalog"),
-        ("reference", "maskfield", "reference"),
-        ("psf_file", "fieldpsf", "psf_file"),
-    )
-
-    def __init__(self, *args: Any, **kws: Any) -> None:
-        given = {}
-        for name in ("catalog", "psf_file"):
-            value = kws.get(name)
-            if isinstance(value, os.PathLike):
-                kws[name] = os.fspath(value)
-            elif value is not None and not isinstance(value, str):
-                # a table or a model is no parameter that a file could hold
-                kws[name], given[name] = None, value
-        super().__init__(*args, **kws)
-        self._given = given
+    # parameters of the pipeline that are those of a step
+    _PASSED_ON = (("catalog", "loadfield"), ("reference", "maskfield"), ("psf_file", "fieldpsf"))
 
     def run(self, *args: Any) -> FieldModel:
         """Run the pipeline; see `galstep.steps.base.GalStep.run`.
@@ -138,22 +122,20 @@ class FieldPipeline(GalPipelineBase, FieldStep):
 
     @contextmanager
     def _passed_on(self):
-        """Steps take the pipeline's files, unless they have their own."""
-        changed = []
-        for name, key, parameter in self._PASSED_ON:
-            step, value = getattr(self, key), getattr(self, name)
-            hidden = {"catalog": "_table", "psf_file": "_psf"}.get(parameter)
-            attribute = hidden if name in self._given else parameter
-            value = self._given.get(name, value)
-            own = getattr(step, parameter, None) or getattr(step, hidden or parameter, None)
-            if value is not None and own is None:
-                changed.append((step, attribute, getattr(step, attribute, None)))
-                setattr(step, attribute, value)
+        """Steps take the pipeline's files and objects, unless they have their own."""
+        before = []
+        for name, key in self._PASSED_ON:
+            step, value = getattr(self, key), self.given(name)
+            # another class in the step's place may have no such parameter
+            if value is None or not hasattr(step, name) or step.given(name) is not None:
+                continue
+            before.append((step, step._objects))
+            step._objects = type(step._objects)(step._objects | {name: value})
         try:
             yield
         finally:
-            for step, attribute, before in changed:
-                setattr(step, attribute, before)
+            for step, objects in reversed(before):
+                step._objects = objects
 
     def save_model(self, model: Any, *args: Any, **kwargs: Any) -> Any:
         """Save the model, and beside it tables, regions, pictures and the parameters.

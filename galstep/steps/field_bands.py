@@ -97,18 +97,19 @@ def law_from_tree(tree: dict) -> Any:
     InputError
         If there is no such law.
     """
-    kinds = {cls.__name__: cls for cls in (psf_map.SingleLaw, psf_map.GridLaw, *_fitted_laws())}
-    kind = kinds.get(tree.get("kind"))
+    kinds = {cls.__name__: cls for cls in (psf_map.SingleLaw, psf_map.GridLaw)}
+    kind = kinds.get(tree.get("kind")) or _fitted_law(tree.get("kind"))
     if kind is None:
         raise InputError(f"psf: {tree.get('kind')!r} is no law of a PSF by place")
     own = {field.name: tree[field.name] for field in fields(kind) if field.name in tree}
     return kind(**{k: tuple(v) if isinstance(v, list) else v for k, v in own.items()})
 
 
-def _fitted_laws():
-    from galstep.core.field import epsf
+def _fitted_law(name):
+    """The law that is measured on stars, if it is that."""
+    from galstep.core.field.epsf import PolynomialLaw
 
-    return (epsf.PolynomialLaw,)
+    return PolynomialLaw if name == PolynomialLaw.__name__ else None
 
 
 def core_sources(

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from typing import Any
 
 import numpy as np
@@ -32,22 +31,13 @@ class FieldPSF(FieldStep):
     """
 
     class_alias = "gal_fieldpsf"
-    _psf = None
+    takes_objects = ("psf_file",)
 
     spec = f"""
     psf_file = input_file(default=None)         # PSF instead of that of the stars: a FITS file with one PSF or a grid, PSFEx (.psf), an HDF5 file with a PSF per band, or a folder with a file per band
     oversample = integer(min=1, max=50, default=None)  # Samples per pixel of a PSF whose file does not tell
 {options_spec(EpsfOptions)}
 {EXECUTION_SPEC}    """
-
-    def __init__(self, *args: Any, **kws: Any) -> None:
-        given = kws.get("psf_file")
-        if isinstance(given, os.PathLike):
-            kws["psf_file"] = os.fspath(given)
-        elif given is not None and not isinstance(given, str):
-            # a model or a mapping of band to one is no parameter that a file could hold
-            kws["psf_file"], self._psf = None, given
-        super().__init__(*args, **kws)
 
     def process(self, input: Any) -> FieldModel:
         """Find the PSFs.
@@ -61,7 +51,7 @@ class FieldPSF(FieldStep):
         FieldModel
         """
         model = self.prepare_output(input)
-        given = self.psf_file if self._psf is None else self._psf
+        given = self.given("psf_file")
         if given is None:
             self._measure(model)
         else:

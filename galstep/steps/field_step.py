@@ -16,6 +16,10 @@ from galstep.steps.base import GalStep
 __all__ = ["FieldStep"]
 
 
+class _Objects(dict):
+    """What parameters of a path were given from Python; stpipe's `call` hands on no keywords."""
+
+
 class FieldStep(GalStep):
     """Base class of the steps that take and return a `FieldModel`.
 
@@ -24,11 +28,63 @@ class FieldStep(GalStep):
     works_on_field_model : bool
         Says that ``process`` takes and returns a `FieldModel`, so that the class may replace a
         step of `galstep.pipeline.FieldPipeline`.
+    takes_objects : tuple of str
+        Parameters that are paths in a file, and from Python also tables, models or mappings.
     """
 
     spec = ""
     works_on_galaxy_model = False
     works_on_field_model = True
+    takes_objects: tuple[str, ...] = ()
+
+    def __init__(self, *args: Any, **kws: Any) -> None:
+        self._objects = self._taken(kws)
+        super().__init__(*args, **kws)
+
+    @classmethod
+    def _taken(cls, kws):
+        """Objects among keywords, which lose them; paths become text."""
+        objects = _Objects()
+        for name in cls.takes_objects:
+            value = kws.get(name)
+            if isinstance(value, os.PathLike):
+                kws[name] = os.fspath(value)
+            elif value is not None and not isinstance(value, str):
+                objects[name] = kws.pop(name)
+        return objects
+
+    @classmethod
+    def call(cls, *args: Any, **kws: Any) -> FieldModel:
+        """Run the step with these parameters; see ``stpipe.Step.call``.
+
+        Parameters
+        ----------
+        *args
+            As for `run`.
+        **kws
+            Parameters, and ``config_file``. Those of ``takes_objects`` may be objects.
+
+        Returns
+        -------
+        FieldModel
+        """
+        objects = cls._taken(kws)
+        return super().call(*args, *([objects] if objects else []), **kws)
+
+    def run(self, *args: Any) -> FieldModel:
+        """Run the step; see `galstep.steps.base.GalStep.run`."""
+        before = self._objects
+        if args and isinstance(args[-1], _Objects):
+            *args, given = args  # type: ignore[assignment]
+            self._objects = _Objects(before | given)
+        try:
+            return super().run(*args)
+        finally:
+            self._objects = before
+
+    def given(self, name: str) -> Any:
+        """What a parameter of ``takes_objects`` has: an object, a path, or None."""
+        return self._objects.get(name, getattr(self, name))
 
     @classmethod
     def _datamodels_open(cls, init, **kwargs):

@@ -30,7 +30,7 @@ class LoadField(FieldStep):
     """
 
     class_alias = "gal_loadfield"
-    _table = None
+    takes_objects = ("catalog",)
 
     spec = """
     catalog = input_file(default=None)          # Catalogue to start from: CSV, ECSV or FITS with RA and Dec or x and y; TYPE, FLUX_<band>, Re, ELL, THETA, SERSIC_n and errors if known (default: sources are detected)
@@ -48,15 +48,6 @@ class LoadField(FieldStep):
     wcs_tolerance = float(min=0, max=10, default=0.1)  # Grids that agree so far everywhere are one grid (pixels)
     band_check = boolean(default=True)          # Refuse a catalogue whose FLUX_<band> columns are of other bands than the images
     """
-
-    def __init__(self, *args: Any, **kws: Any) -> None:
-        given = kws.get("catalog")
-        if isinstance(given, os.PathLike):
-            kws["catalog"] = os.fspath(given)
-        elif given is not None and not isinstance(given, str):
-            # a table is no parameter that a file could hold
-            kws["catalog"], self._table = None, given
-        super().__init__(*args, **kws)
 
     def process(self, input: Any) -> FieldModel:
         """Read images and catalogue.
@@ -132,7 +123,7 @@ class LoadField(FieldStep):
 
     def _take_catalog(self, model):
         """The start table, every row of the catalogue in its order."""
-        given = self.catalog if self._table is None else self._table
+        given = self.given("catalog")
         if given is None and len(model):
             return  # a model that has one already
         bands, first = list(model.bands), model.reference

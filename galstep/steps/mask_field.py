@@ -39,6 +39,7 @@ class MaskField(FieldStep):
     """
 
     class_alias = "gal_maskfield"
+    takes_objects = ("reference",)
 
     spec = f"""
     saturation_divisor = float(min=1.0, max=100.0, default=1.3)  # Pixels from SATURATE over this on are masked
@@ -91,7 +92,7 @@ class MaskField(FieldStep):
             with task_runner(options) as run:
                 found = detected(model, limits, run)
             counts["bright"] = self._bright(model, found)
-        if self.reference is not None:
+        if self.given("reference") is not None:
             counts |= self._take_references(model)
         counts["saturated"] = self._flag_saturated(model)
         if len(model.ellipses):
@@ -143,7 +144,7 @@ class MaskField(FieldStep):
         if first.wcs is None:
             raise InputError(f"reference stars need a WCS, and band {first.name} has none")
         bands = list(model.bands)
-        stars = read_reference_stars(self.reference, bands, self.reference_epoch)
+        stars = read_reference_stars(self.given("reference"), bands, self.reference_epoch)
         brightest, faintest = self.reference_mag or (8.0, 18.0)
         if not brightest < faintest:
             raise ParameterError(

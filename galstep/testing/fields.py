@@ -106,7 +106,7 @@ class SyntheticField:
         -------
         `pathlib.Path`
             Of the list of images, ``<stem>.txt``; beside it are ``<stem>_<band>.fits``,
-            ``<stem>_catalog.csv``, ``<stem>_reference.csv``, ``<stem>_psf_<band>.fits`` and
+            ``<stem>_catalog.csv``, ``<stem>_reference.csv``, the folder ``<stem>_psf`` and
             ``<stem>_truth.ecsv``.
         """
         folder = Path(directory)
@@ -120,7 +120,8 @@ class SyntheticField:
             image.writeto(folder / names[-1], overwrite=True)
             psf = fits.PrimaryHDU(self.psf_array(band))
             psf.header.update(FILTER=band, OVERSAMP=2)
-            psf.writeto(folder / f"{stem}_psf_{band}.fits", overwrite=True)
+            (folder / f"{stem}_psf").mkdir(exist_ok=True)
+            psf.writeto(folder / f"{stem}_psf" / f"psf_{band}.fits", overwrite=True)
         self.catalog.write(folder / f"{stem}_catalog.csv", format="ascii.csv", overwrite=True)
         self.reference.write(folder / f"{stem}_reference.csv", format="ascii.csv", overwrite=True)
         self.truth.write(folder / f"{stem}_truth.ecsv", format="ascii.ecsv", overwrite=True)

@@ -193,8 +193,6 @@ def test_lists_that_cannot_be_used(folder):
 
 
 def test_a_folder_and_several_files(folder, tmp_path):
-    for name in ("psf_g", "psf_r", "psf_i"):
-        (folder / f"field_{name}.fits").unlink()
     assert set(load(folder).filters) == {"g", "r", "i"}
     paths = [str(folder / f"field_{band}.fits") for band in "ri"]
     model = LoadField().run(*paths)
