@@ -1,4 +1,4 @@
-"""FieldPipeline as a user sees it: what it must do, beside how well it measures (tests/core/field)."""
+"""FieldPipeline as a user sees it; how well it measures is in tests/core/field."""
 
 import functools
 import os
@@ -287,7 +287,7 @@ def test_priors_and_bounds_of_the_catalogue(field, folder, psfs, measured, tmp_p
         folder, psfs, catalog=str(tmp_path / "c.csv"),
         steps={"fieldfit": SMALL | {"use_priors": False}},
     )  # fmt: skip
-    assert without.catalog["r_eff_err"].value[galaxy] == pytest.approx(free, rel=0.02)
+    assert without.catalog["r_eff_err"].value[galaxy] == pytest.approx(free, rel=0.05)
     # starts that are off by 0.3 pixels, and may not move so far
     tight = run(folder, psfs, steps={"fieldfit": SMALL | {"pos_max_shift": 0.05}}).catalog
     stalled = np.asarray(tight["flags"]) & int(FieldFlag.AT_BOUND) != 0
