@@ -21,7 +21,8 @@ ALLOWED = {
     "datamodels": COMMON | {"schemas"},
     "execution": COMMON,
     "steps": COMMON | {"core", "datamodels", "execution", "plotting"},
-    "pipeline": COMMON | {"core", "datamodels", "steps", "integration", "plotting"},
+    "pipeline": COMMON
+    | {"core", "datamodels", "execution", "steps", "integration", "plotting"},
     "hooks": COMMON | {"datamodels", "pipeline"},
     "batch": COMMON | {"datamodels", "execution", "steps", "pipeline"},
     "configuration": COMMON | {"datamodels", "steps", "pipeline"},

@@ -30,10 +30,10 @@ def add_parser(commands: Any) -> None:
 
 
 def _run(options):
+    from galstep.configuration.parameters import PIPELINES
     from galstep.configuration.writer import parameter_text, write_parameter_file
-    from galstep.pipeline import FieldPipeline, GalPipeline
 
-    pipeline = FieldPipeline if options.field else GalPipeline
+    pipeline = PIPELINES["field" if options.field else "galaxy"]
     if options.target is None:
         sys.stdout.write(parameter_text(pipeline=pipeline))
     else:

@@ -9,13 +9,16 @@ from typing import Any
 
 from stpipe import config_parser
 
-from galstep.pipeline import GalPipeline
+from galstep.pipeline import FieldPipeline, GalPipeline
 from galstep.steps import GalStep
 
-__all__ = ["PIPELINE", "Parameter", "pipeline_parameters", "section_comment"]
+__all__ = ["PIPELINE", "PIPELINES", "Parameter", "pipeline_parameters", "section_comment"]
 
 #: What stands for the pipeline itself where a step's key is expected.
 PIPELINE = "pipeline"
+
+#: What a parameter file can be for.
+PIPELINES = {"galaxy": GalPipeline, "field": FieldPipeline}
 
 _PIPELINE_COMMON = ("input_file", "output_dir", "output_ext")
 _STEP_COMMON = ("skip", "save_results")

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from galstep.core.star_field.sky import clipped_level
+from galstep.core.imaging.medians import mad_std
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -45,7 +45,7 @@ def sky_noise(data: Any, bad_pixels: Callable) -> float:
     values[bad_pixels(part)] = np.nan
     difference = (values[:, 2:] - values[:, :-2]) / np.sqrt(2)
     difference = difference[np.isfinite(difference)]
-    return float(clipped_level(difference)[1]) if difference.size else np.nan
+    return float(mad_std(difference)) if difference.size else np.nan
 
 
 def typical_error(error: Any, bad_pixels: Callable) -> float:
