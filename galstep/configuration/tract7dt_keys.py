@@ -157,7 +157,7 @@ TRACT7DT_KEYS = (
         ("clean", True, (), "no detection is taken for the wing of another by a profile"),
         ("clean_param", 1.0, (), "no detection is taken for the wing of another by a profile"),
         ("match_radius_pix", 3.0, ("maskfield.bright_match",)),
-        ("ellipse_scale", 3.0, ("maskfield.bright_scale",), "in half-light radii"),
+        ("ellipse_scale", 3.0, ("maskfield.bright_scale",)),
         ("min_radius_pix", 6.0, ("maskfield.bright_min_radius",)),
         ("dilate_pix", 1, ("maskfield.bright_dilate",)),
     ),

@@ -85,6 +85,10 @@ class FieldBand:
     noise_factor : float
         Noise of a point source's flux over that of white noise.
     psf : `FieldPsf`, optional
+    sky_scale : float
+        Distance of the knots of the fitted sky, pixels; 0: none, infinite: a constant.
+    sky_factors : (n,) array
+        Its values at the knots, row by row, on the common scale.
     zp, zp_err : float
         Zero point of the scaled fluxes as the reference stars have it, and its error; NaN until
         it is measured.
@@ -112,6 +116,8 @@ class FieldBand:
     pixel_side: float = np.nan
     noise_factor: float = 1.0
     psf: FieldPsf | None = None
+    sky_scale: float = 0.0
+    sky_factors: np.ndarray = field(default_factory=lambda: np.zeros(0))
     zp: float = np.nan
     zp_err: float = np.nan
     zp_scatter: float = np.nan

@@ -207,6 +207,7 @@ def _band(tree):
     names = {own.name for own in fields(FieldBand)} - {"source", "wcs", "pixel_map", "psf"}
     values = {name: plain(tree[name]) for name in names}
     values["shape"] = tuple(values["shape"])
+    values["sky_factors"] = np.array(tree["sky_factors"], dtype=float)
     wcs = None if tree["wcs"] is None else wcs_from_text(tree["wcs"], "wcs")
     psf = tree["psf"]
     if psf is not None:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from galstep.steps.field_bands import core_bands
 
 if TYPE_CHECKING:
-    from galstep.core.field.records import FieldSources
+    from galstep.core.field.detection import Detections
     from galstep.datamodels.field_model import FieldModel
     from galstep.steps.field_tasks import TaskRunner
 
@@ -31,7 +31,7 @@ class DetectionLimits:
     min_area: int
 
 
-def detected(model: FieldModel, limits: DetectionLimits, run: TaskRunner) -> FieldSources:
+def detected(model: FieldModel, limits: DetectionLimits, run: TaskRunner) -> Detections:
     """Sources of a field, whatever its catalogue has.
 
     Parameters
@@ -43,9 +43,10 @@ def detected(model: FieldModel, limits: DetectionLimits, run: TaskRunner) -> Fie
 
     Returns
     -------
-    `galstep.core.field.records.FieldSources`
+    `galstep.core.field.detection.Detections`
     """
     from galstep.core.field.detection import DetectOptions, detect
 
+    # photutils is imported there, not before a detection is asked for
     options = DetectOptions(threshold=limits.threshold, min_area=limits.min_area)
     return detect(core_bands(model, need_psf=False), options, run)

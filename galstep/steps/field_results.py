@@ -46,6 +46,8 @@ def put_joint(model: FieldModel, result: FieldResult) -> None:
     model.covariance_names = [
         result.names(i, bands) if len(own) else [] for i, own in enumerate(result.covariance)
     ]
+    for own, sky in zip(model.bands.values(), result.skies, strict=True):
+        own.sky_scale, own.sky_factors = float(sky.scale), np.array(sky.factors, dtype=float)
     model.blocks = [_block(own) for own in result.blocks]
     model.meta.rounds = [_round(own, "") for own in result.rounds]
 
@@ -101,6 +103,10 @@ def put_single(model: FieldModel, results: dict[str, FieldResult]) -> None:
                 reasons[row] = "; ".join(filter(None, [reasons[row], f"{band}: {text}"]))
     _finish(model, values, bands, reasons, single=True)
     _put_single_covariances(model, results, where, best, bands)
+    for band, result in results.items():
+        (sky,) = result.skies
+        own = model.bands[band]
+        own.sky_scale, own.sky_factors = float(sky.scale), np.array(sky.factors, dtype=float)
     model.blocks = [_block(own, band) for band, r in results.items() for own in r.blocks]
     model.meta.rounds = [_round(own, band) for band, r in results.items() for own in r.rounds]
 

@@ -13,6 +13,7 @@ if TYPE_CHECKING:
 
     from astropy.table import QTable, Table
 
+    from galstep.core.field.detection import Detections
     from galstep.core.field.records import FieldSources
     from galstep.datamodels.field_model import FieldModel
 
@@ -46,15 +47,20 @@ def _with_empty_rows(table: QTable, count: int) -> QTable:
 
 
 def rows_of(
-    sources: FieldSources, bands: Sequence[str], prefix: str, taken: Iterable[str], first: int = 1
+    sources: FieldSources | Detections,
+    bands: Sequence[str],
+    prefix: str,
+    taken: Iterable[str],
+    first: int = 1,
 ) -> Table:
     """Rows of a start table for sources that were found.
 
     Parameters
     ----------
-    sources : `galstep.core.field.records.FieldSources`
+    sources : object
+        With ``x`` and ``y``, reference pixels: detections, or sources of a fit. All else the fit
+        finds from the image.
     bands : sequence of str
-        Those that ``sources.flux`` has columns for.
     prefix : str
         Their names are this and a number.
     taken : iterable of str
@@ -67,11 +73,6 @@ def rows_of(
         [f"{prefix}{number}" for number in range(first, first + len(sources))], taken
     )
     rows["x"], rows["y"] = sources.x, sources.y
-    rows["r_eff"], rows["ellip"] = sources.r_eff, sources.ellip
-    rows["theta"] = np.degrees(sources.theta)
-    for index, band in enumerate(bands):
-        flux = sources.flux[:, index]
-        rows[f"flux_{band}"] = np.where(flux > 0, flux, np.nan)
     return rows
 
 

@@ -47,14 +47,14 @@ class MaskField(FieldStep):
     saturation_all_bands = boolean(default=False)  # Flag only sources near saturated pixels in every band
     saturation_exclude = boolean(default=False) # Do not fit flagged sources; else what is not saturated is fitted: their wings carry their flux, and their neighbours need it
     bright = option('none', 'mask', 'add', default='none')  # Bright light that no source explains: left to FieldFit (none), masked, or added as a source at once
-    bright_threshold = float(min=1, max=1000, default=5.0)      # Of its detection on the stack of all bands (sigma of the matched filter)
+    bright_threshold = float(min=1, max=1000, default=5.0)      # Of its detection on the stack of all bands (sigma of the smoothed stack)
     bright_min_area = integer(min=1, max=100000, default=20)    # Least number of pixels above the threshold
     bright_match = float(min=0, max=1000, default=3.0)          # Light closer to a source is the source's (pixels)
-    bright_scale = float(min=0, max=100, default=3.0)           # Semi-axes of the masked ellipse in those of the light
+    bright_scale = float(min=0, max=100, default=3.0)           # Semi-axes of the masked ellipse in those of the light (1 sigma)
     bright_min_radius = float(min=0, max=1000, default=6.0)     # Least semi-axis of the masked ellipse (pixels)
     bright_dilate = float(min=0, max=1000, default=1.0)         # Added to the semi-axes (pixels)
     detect = boolean(default=None)              # Detect sources and add those that the catalogue lacks (default: only where there is no catalogue)
-    detect_threshold = float(min=1, max=1000, default=5.0)      # Of a detection (sigma of the matched filter)
+    detect_threshold = float(min=1, max=1000, default=5.0)      # Of a detection (sigma of the smoothed stack)
     detect_min_area = integer(min=1, max=100000, default=5)     # Least number of pixels of a detection
     reference = input_file(default=None)        # Table of reference stars: source_id, ra, dec, phot_g_mean_mag, mag_<band>
     reference_mag = float_list(min=2, max=2, default=None)      # Brightest and faintest magnitude of reference stars (default: 8,18)
@@ -129,11 +129,11 @@ class MaskField(FieldStep):
             rows["flags"] |= int(FieldFlag.ADDED)
             append_rows(model, rows)
             return len(new)
-        r_eff = np.nan_to_num(new.r_eff, nan=0.0)
-        ratio = 1 - np.nan_to_num(new.ellip, nan=0.0)
-        axes = [np.maximum(self.bright_scale * own, self.bright_min_radius) + self.bright_dilate
-                for own in (r_eff, r_eff * ratio)]  # fmt: skip
-        own = np.column_stack([new.x, new.y, *axes, np.nan_to_num(new.theta, nan=0.0)])
+        axes = [
+            np.maximum(self.bright_scale * own, self.bright_min_radius) + self.bright_dilate
+            for own in (new.a, new.b)
+        ]
+        own = np.column_stack([new.x, new.y, *axes, new.theta])
         model.ellipses = np.concatenate([model.ellipses, own])
         return len(new)
 
