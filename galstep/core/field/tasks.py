@@ -32,8 +32,9 @@ __all__ = ["BlockResult", "BlockTask", "fit_block", "own_reach"]
 
 # Damping: of a fit that begins, and of one that goes on where another ended.
 _FIRST_DAMPING, _LATER_DAMPING = 1e-2, 1e-5
-# A first fit ends when chi2 falls by less than this per source: the next rounds finish it.
-_ROUGH, _ROUGHEST = 0.02, 2.0
+# A first fit ends when chi2 falls by less than this per source, and who moves by less than a tenth
+# of an error stands still: the next rounds finish it.
+_ROUGH, _ROUGHEST, _STILL = 0.02, 2.0, 0.1
 
 
 @dataclass(frozen=True, eq=False)
@@ -182,10 +183,11 @@ def fit_block(task: BlockTask) -> BlockResult:
 def _first_fit(start, options, deadline):
     """Rough, with the weights renewed on the way."""
     rough = float(np.clip(_ROUGH * len(start.scene.sources), options.tolerance, _ROUGHEST))
-    first = FitOptions(options.max_iterations, rough, _FIRST_DAMPING)
+    first = FitOptions(options.max_iterations, rough, _FIRST_DAMPING, _STILL)
     fit = fit_scene(start, _until(first, deadline))
-    second = FitOptions(options.max_iterations, max(rough / 2, options.tolerance), _FIRST_DAMPING)
-    again = fit_scene(fit.evaluation.reweighted(), _until(second, deadline))
+    finer = max(rough / 2, options.tolerance)
+    second = FitOptions(options.max_iterations, finer, _LATER_DAMPING, _STILL)
+    again = fit_scene(fit.evaluation.renewed(), _until(second, deadline))
     return again, fit.n_iterations + again.n_iterations
 
 

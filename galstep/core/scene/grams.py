@@ -16,9 +16,10 @@ if TYPE_CHECKING:
 
 __all__ = ["Grams"]
 
-# Sources whose unit images have a smaller normalised product are no neighbours: the matrix
-# without it is wrong by its square in errors, and the gradient knows nothing of it.
-LEAST_COUPLING = 1e-3
+# Sources whose unit images have a smaller normalised product are no neighbours. With 1e-3 the first
+# iterations of a crowded block (85 sources in 200 x 200 pixels) need one step more, with none at
+# all they gain nothing.
+LEAST_COUPLING = 1e-4
 
 
 class Grams:

@@ -20,9 +20,11 @@ from galstep.core.imaging.stars import StarRenderer
 if TYPE_CHECKING:
     from galstep.core.psf.effective import EffectivePSF
 
-__all__ = ["FIT_LEVEL", "MODEL_LEVEL", "SIDES", "ladder_half", "light_reach"]
+__all__ = ["FIT_LEVEL", "MODEL_LEVEL", "NEGLIGIBLE", "SIDES", "ladder_half", "light_reach"]
 
 FIT_LEVEL, MODEL_LEVEL = 0.10, 0.02  # of the sky's sigma per pixel
+# What the transform's periodic copies may leave in a corner of a stamp, of the same.
+NEGLIGIBLE = 0.002
 # Few sizes, so that sources share rendering plans; each is sqrt(2) times the one before.
 SIDES = (25, 35, 49, 69, 97, 137, 193, 273, 385, 545, 769)
 # Largest half-sizes, pixels and half-light radii: what is beyond is less than 1 % of n = 4.

@@ -72,10 +72,12 @@ class Scene:
     def render(
         self, state: SceneState, which: Iterable[int] | None = None, stamps: list | None = None
     ) -> list[SourceStamps]:
-        """Stamps of all sources, or ``stamps`` with those of some drawn again."""
+        """Stamps of all sources, or ``stamps`` with those of some drawn again in their sizes."""
         stamps = [None] * len(self.sources) if stamps is None else list(stamps)
         for i in range(len(self.sources)) if which is None else which:
-            stamps[i] = render_source(self.sources[i], state.z[i], state.flux[i], self.frames)
+            stamps[i] = render_source(
+                self.sources[i], state.z[i], state.flux[i], self.frames, before=stamps[i]
+            )
         return stamps
 
     def light(self, state: SceneState, stamps: list[SourceStamps]) -> list[np.ndarray]:
@@ -165,6 +167,10 @@ class Evaluation:
     def reweighted(self) -> Evaluation:
         """The same state, with the weights that its own model makes."""
         return replace(self, weights=self.scene.weights(self.state, self.stamps))
+
+    def renewed(self) -> Evaluation:
+        """The same state, with stamps of the sizes that it asks for, and weights of its model."""
+        return replace(self, stamps=self.scene.render(self.state)).reweighted()
 
 
 def _box_sums(images, stamps):
