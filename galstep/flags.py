@@ -1,15 +1,16 @@
 """Bit flags of the products: names, texts, decoding.
 
-Two registries: `BandFlag` for a filter of the galaxy (tables ``_sersic`` and
-``_phot``), `StarFlag` for a star in a filter (table ``_stars``). The numbers
-are part of the products: a bit is never given a second meaning.
+Three registries: `BandFlag` for a filter of the galaxy (tables ``_sersic`` and
+``_phot``), `StarFlag` for a star in a filter (table ``_stars``), `FieldFlag` for a
+source of a field (table ``_field``). The numbers are part of the products: a bit is
+never given a second meaning.
 """
 
 from __future__ import annotations
 
 from enum import IntFlag
 
-__all__ = ["BandFlag", "StarFlag", "decode"]
+__all__ = ["UNRELIABLE", "BandFlag", "FieldFlag", "StarFlag", "decode"]
 
 
 class _DescribedFlag(IntFlag):
@@ -272,6 +273,46 @@ class StarFlag(_DescribedFlag):
     )
 
 
+class FieldFlag(_DescribedFlag):
+    """What can be said of one source of a field."""
+
+    CROPPED = 1, "outside the part of the image that is used; not fitted"
+    SATURATED = 2, "saturated pixels near the source in a band; its flux comes from the rest"
+    EXCLUDED = 4, "not fitted: see the issues"
+    IN_BRIGHT_MASK = 8, "under the mask of bright light that no source of the catalogue explains"
+    AT_BOUND = 16, "a parameter ended at a bound: see at_bound"
+    NOT_CONVERGED = 32, "still moving by more than a third of an error when the fit stopped"
+    FAILED = 64, "the fit of its block failed: start values, see the issues"
+    PSF_FALLBACK = 128, "too few stars for the PSF of a band: a Moffat stands for it"
+    ADDED = 256, "not in the input catalogue: found in the image"
+    NO_DATA = 512, "no usable pixel in a band; the flux there is not known"
+    MOSTLY_MASKED = 1024, "more than half of its light falls on masked pixels in a band"
+    BLENDED = 2048, "shares more than a fifth of its light with a neighbour: see blend"
+    TYPE_CHOSEN = 4096, "the type was chosen by the fit: see type_chi2"
+    SHAPE_FROM_PRIOR = 8192, "too faint for a shape of its own: the broad priors hold it"
+    POOR_FIT = 16384, "reduced chi2 of its own pixels above 1.5 in a band"
+    REFERENCE = 32768, "taken from the reference catalogue"
+    NO_POSITION = 65536, "its row has no usable position: not fitted"
+    HELD = 131072, "position or shape was held (forced): only what is left was fitted"
+    DUPLICATE = 262144, "a row of the same position stands above it: only that one is fitted"
+
+
+#: Flags of a source whose numbers are not to be used without a look.
+UNRELIABLE = (
+    FieldFlag.CROPPED
+    | FieldFlag.SATURATED
+    | FieldFlag.EXCLUDED
+    | FieldFlag.IN_BRIGHT_MASK
+    | FieldFlag.AT_BOUND
+    | FieldFlag.NOT_CONVERGED
+    | FieldFlag.FAILED
+    | FieldFlag.MOSTLY_MASKED
+    | FieldFlag.POOR_FIT
+    | FieldFlag.NO_POSITION
+    | FieldFlag.DUPLICATE
+)
+
+
 def decode(value: int, registry: type[IntFlag] = BandFlag) -> list[str]:
     """Names of the bits that are set.
 
@@ -280,7 +321,7 @@ def decode(value: int, registry: type[IntFlag] = BandFlag) -> list[str]:
     value : int
         The bits.
     registry : type, optional
-        `BandFlag` (default) or `StarFlag`.
+        `BandFlag` (default), `StarFlag` or `FieldFlag`.
 
     Returns
     -------

@@ -34,6 +34,12 @@ def get_steps() -> list[tuple[str, str, bool]]:
         ("galstep.steps.AperPhot", "gal_aperphot", False),
         ("galstep.steps.TweakReg", "gal_tweakreg", False),
         ("galstep.steps.StarPhot", "gal_starphot", False),
+        ("galstep.pipeline.FieldPipeline", "gal_field", True),
+        ("galstep.steps.LoadField", "gal_loadfield", False),
+        ("galstep.steps.MaskField", "gal_maskfield", False),
+        ("galstep.steps.FieldPSF", "gal_fieldpsf", False),
+        ("galstep.steps.FieldFit", "gal_fieldfit", False),
+        ("galstep.steps.ZeroPoint", "gal_zeropoint", False),
     ]
 
 

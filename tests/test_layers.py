@@ -18,10 +18,11 @@ ALLOWED = {
     "core": COMMON,
     "schemas": set(),
     "datamodels": COMMON | {"schemas"},
-    "steps": COMMON | {"core", "datamodels", "plotting"},
-    "pipeline": COMMON | {"core", "datamodels", "steps", "integration", "plotting"},
+    "execution": COMMON,
+    "steps": COMMON | {"core", "datamodels", "execution", "plotting"},
+    "pipeline": COMMON | {"core", "datamodels", "execution", "steps", "integration", "plotting"},
     "hooks": COMMON | {"datamodels", "pipeline"},
-    "batch": COMMON | {"datamodels", "steps", "pipeline", "report"},
+    "batch": COMMON | {"datamodels", "execution", "steps", "pipeline", "report"},
     "configuration": COMMON | {"datamodels", "steps", "pipeline"},
     "notebook": COMMON | {"datamodels", "steps", "pipeline", "batch", "plotting"},
     "report": COMMON | {"datamodels", "plotting"},
@@ -84,6 +85,8 @@ CORE = {
     "injection": {"imaging", "psf"},
     "align": {"imaging"},
     "star_field": {"imaging", "psf", "calibration"},
+    "scene": {"imaging", "psf", "engine"},
+    "field": {"imaging", "psf", "engine", "noise", "scene"},
 }
 IN_CORE = [path for path in MODULES if path.parts[0] == "core" and len(path.parts) == 3]
 

@@ -2,9 +2,10 @@
 
 ``step-parameters:: CLASS``    the parameters of a step, from its ``spec``
 ``product-columns:: TABLE``    the columns of a product table
-``flag-table:: REGISTRY``      the bits of `galstep.flags.BandFlag` or ``StarFlag``
+``flag-table:: REGISTRY``      the bits of `galstep.flags.BandFlag`, ``StarFlag``, ``FieldFlag``
 ``flag-remedies:: REGISTRY``   what the flags say and what to do
 ``sphot-keys:: SECTION``       what became of the keys of a sphot configuration
+``tract7dt-keys::``            what became of the keys of a tract7dt configuration
 ``summary-columns::``          the first columns of the summary of a batch
 """
 
@@ -80,6 +81,22 @@ class SphotKeys(_Table):
         return list_table([header, *rows])
 
 
+class Tract7dtKeys(_Table):
+    """The keys of a tract7dt configuration."""
+
+    required_arguments = 0
+
+    def run(self):
+        self.arguments = [""]
+        return super().run()
+
+    def lines(self, name):
+        from galstep.configuration.tract7dt_keys import tract7dt_table
+
+        header = ("key", "default", "parameter", "what is different, or why")
+        return list_table([header, *tract7dt_table()])
+
+
 class SummaryColumns(_Table):
     """What the summary of a batch says of every galaxy."""
 
@@ -139,5 +156,6 @@ def setup(app):
     app.add_directive("flag-table", FlagTable)
     app.add_directive("flag-remedies", FlagRemedies)
     app.add_directive("sphot-keys", SphotKeys)
+    app.add_directive("tract7dt-keys", Tract7dtKeys)
     app.add_directive("summary-columns", SummaryColumns)
     return {"parallel_read_safe": True}

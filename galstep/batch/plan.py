@@ -9,11 +9,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from galstep import __version__
-from galstep.batch.hashing import FileHashes, text_hash
 from galstep.batch.job import FAILED, OK, Job
 from galstep.batch.parameters import parameters_hash, parameters_in
 from galstep.batch.summary import pending_row
 from galstep.batch.words import split_words
+from galstep.datamodels.hashing import FileHashes, text_hash
 from galstep.datamodels.messages import one_line
 from galstep.datamodels.open import files_read
 from galstep.exceptions import GalstepError

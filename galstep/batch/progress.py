@@ -6,7 +6,7 @@ import time
 from typing import TYPE_CHECKING
 
 from galstep.batch.job import FAILED, OK
-from galstep.steps.run_log import duration
+from galstep.execution.duration import duration
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator

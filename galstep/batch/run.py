@@ -12,7 +12,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from galstep import __version__
-from galstep.batch.hashing import FileHashes
 from galstep.batch.inputs import read_list
 from galstep.batch.job import OK, Outcome
 from galstep.batch.lease import lease
@@ -28,10 +27,11 @@ from galstep.batch.worker_process import (
     measure_in_new_process,
 )
 from galstep.datamodels.atomic import check_writable, remove_unfinished
+from galstep.datamodels.hashing import FileHashes
 from galstep.datamodels.safe_name import check_text
 from galstep.datamodels.table_writer import write_table
 from galstep.exceptions import GalstepError, InputError, ParameterError
-from galstep.pipeline.executors import SerialExecutor, dask_executor, thread_executor
+from galstep.execution.executors import SerialExecutor, dask_executor, thread_executor
 from galstep.report import write_report
 from galstep.report.write import PAGE_NAME, files_beside
 

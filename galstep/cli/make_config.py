@@ -10,7 +10,7 @@ __all__ = ["add_parser"]
 
 DESCRIPTION = """\
 Write a parameter file for strun and galstep batch with every parameter, its
-default value, and what it means.
+default value, and what it means; with --field one for strun gal_field.
 """
 
 
@@ -23,14 +23,20 @@ def add_parser(commands: Any) -> None:
         "target", nargs="?", metavar="FILE", help="an .asdf file (default: standard output)"
     )
     parser.add_argument("--overwrite", action="store_true", help="replace an existing file")
+    parser.add_argument(
+        "--field", action="store_true", help="parameters of FieldPipeline, not of GalPipeline"
+    )
     parser.set_defaults(run=_run)
 
 
 def _run(options):
+    from galstep.configuration.parameters import PIPELINES
     from galstep.configuration.writer import parameter_text, write_parameter_file
 
+    pipeline = PIPELINES["field" if options.field else "galaxy"]
     if options.target is None:
-        sys.stdout.write(parameter_text())
+        sys.stdout.write(parameter_text(pipeline=pipeline))
     else:
-        write_parameter_file(Path(options.target), overwrite=options.overwrite)
+        path = Path(options.target)
+        write_parameter_file(path, overwrite=options.overwrite, pipeline=pipeline)
     return 0

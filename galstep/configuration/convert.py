@@ -6,7 +6,7 @@ import os
 import tomllib
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from configobj import ConfigObj
 from stpipe import config_parser
@@ -22,9 +22,10 @@ from galstep.steps.validation import explained, suggestion
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+    from galstep.configuration.parameters import Parameter
     from galstep.hints import PathLike
 
-__all__ = ["Conversion", "convert_config"]
+__all__ = ["Conversion", "convert_config", "problem_with"]
 
 
 @dataclass
@@ -134,7 +135,7 @@ def _convert(conversion, section, name, value):
         given, own = _value_for(target, key, value)
         if not given:
             continue
-        problem = _problem(target, own)
+        problem = problem_with(target, own)
         if problem:
             conversion.refused[key.full_name] = problem
             continue
@@ -156,11 +157,19 @@ def _value_for(target, key, value):
     return True, value
 
 
-def _problem(target, value):
-    """Why a step would not take a value; an empty text if it would."""
+def problem_with(target: Parameter, value: Any, pipeline: type = GalPipeline) -> str:
+    """Why a step would not take a value; an empty text if it would.
+
+    Parameters
+    ----------
+    target : Parameter
+    value : object
+    pipeline : type, optional
+        Whose parameter it is.
+    """
     if target.kind == "input_file":
         return "" if isinstance(value, str) else f"a path is needed, got {value!r}"
-    whole = GalPipeline.load_spec_file()
+    whole = pipeline.load_spec_file()
     spec = whole if target.step == PIPELINE else whole["steps"][target.step]
     for part in target.path:
         spec = spec[part]

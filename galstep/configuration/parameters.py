@@ -10,13 +10,14 @@ from typing import Any
 from stpipe import config_parser
 
 from galstep.exceptions import ParameterError
-from galstep.pipeline import GalPipeline
+from galstep.pipeline import FieldPipeline, GalPipeline
 from galstep.steps import GalStep, StarPhot
 from galstep.steps.short_help import MOST_USED
 from galstep.steps.validation import suggestion
 
 __all__ = [
     "PIPELINE",
+    "PIPELINES",
     "Parameter",
     "parameters_of",
     "pipeline_parameters",
@@ -25,6 +26,9 @@ __all__ = [
 
 #: What stands for the pipeline itself where a step's key is expected.
 PIPELINE = "pipeline"
+
+#: What a parameter file can be for.
+PIPELINES = {"galaxy": GalPipeline, "field": FieldPipeline}
 
 _PIPELINE_COMMON = ("input_file", "output_dir", "output_ext")
 _STEP_COMMON = ("skip", "save_results")
@@ -132,21 +136,26 @@ def _alone(key):
 
 
 @cache
-def pipeline_parameters() -> tuple[Parameter, ...]:
-    """All parameters of `GalPipeline` and its steps, in their order.
+def pipeline_parameters(pipeline: type = GalPipeline) -> tuple[Parameter, ...]:
+    """All parameters of a pipeline and its steps, in their order.
 
     Of what all steps have only ``skip`` and ``save_results`` are listed.
+
+    Parameters
+    ----------
+    pipeline : type, optional
+        `GalPipeline`, or another class of `galstep.pipeline`.
 
     Returns
     -------
     tuple of Parameter
     """
-    values = GalPipeline().get_pars()
-    spec = GalPipeline.load_spec_file()
+    values = pipeline().get_pars()
+    spec = pipeline.load_spec_file()
     common = set(GalStep.load_spec_file())
-    own = set(config_parser.load_spec_file(GalPipeline)) | set(_PIPELINE_COMMON)
+    own = set(config_parser.load_spec_file(pipeline)) | set(_PIPELINE_COMMON)
     found = list(_of_step(PIPELINE, spec, values, (common - own) | {"steps"}))
-    for key, step_class in GalPipeline.step_defs.items():
+    for key, step_class in pipeline.step_defs.items():
         hidden = (common - set(_STEP_COMMON)) | {"name", "class", "config_file"}
         for parameter in _of_step(key, spec["steps"][key], values["steps"][key], hidden):
             is_section = not parameter.text

@@ -29,8 +29,9 @@ def write_parameter_file(
     values: dict[str, Any] | None = None,
     notes: dict[str, str] | None = None,
     overwrite: bool = False,
+    pipeline: type = GalPipeline,
 ) -> None:
-    """Write a commented parameter file for `GalPipeline`.
+    """Write a commented parameter file for a pipeline.
 
     Parameters
     ----------
@@ -43,6 +44,8 @@ def write_parameter_file(
         ``step.parameter`` to a remark.
     overwrite : bool, optional
         Replace an existing file.
+    pipeline : type, optional
+        `GalPipeline`, or another class of `galstep.pipeline`.
 
     Raises
     ------
@@ -55,13 +58,15 @@ def write_parameter_file(
     if path.exists() and not overwrite:
         raise InputError(f"parameter file {path}: it exists already, and overwrite is not set")
     with replacing(path) as temporary:
-        temporary.write_text(parameter_text(values, notes), encoding="utf-8")
+        temporary.write_text(parameter_text(values, notes, pipeline), encoding="utf-8")
 
 
-def parameter_text(values: dict | None = None, notes: dict[str, str] | None = None) -> str:
+def parameter_text(
+    values: dict | None = None, notes: dict[str, str] | None = None, pipeline: type = GalPipeline
+) -> str:
     """The text of the file; see `write_parameter_file`."""
     by_step = {}
-    for parameter in pipeline_parameters():
+    for parameter in pipeline_parameters(pipeline):
         if values is None or parameter.name in values:
             by_step.setdefault(parameter.step, []).append(parameter)
     lines = [
@@ -69,13 +74,13 @@ def parameter_text(values: dict | None = None, notes: dict[str, str] | None = No
         "%YAML 1.1",
         "---",
         f"# Parameters of galstep {__version__}. Paths are relative to this file.",
-        "class: galstep.pipeline.GalPipeline",
-        "name: GalPipeline",
+        f"class: galstep.pipeline.{pipeline.__name__}",
+        f"name: {pipeline.__name__}",
         *_parameters(by_step.get(PIPELINE, ()), values or {}, notes or {}, 1),
     ]
     if any(step != PIPELINE for step in by_step):
         lines.append("steps:")
-    for key, step_class in GalPipeline.step_defs.items():
+    for key, step_class in pipeline.step_defs.items():
         if key in by_step:
             name = f"galstep.steps.{step_class.__name__}"
             lines += ["", f"- class: {name}", f"  name: {key}"]

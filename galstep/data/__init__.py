@@ -1,4 +1,4 @@
-"""The packaged examples: a synthetic Sersic galaxy and a spiral, with their truth.
+"""The packaged examples: a synthetic Sersic galaxy, a spiral, and a field, with their truth.
 
 =========================  ====================================================
 ``example.asdf``           parameter file; names the two below
@@ -10,10 +10,15 @@
 ``structured.h5``          its images and error maps; the library PSFs are right
 ``structured_truth.ecsv``  its light: total, by part, inside 1 and 2 r_half
 ``structured_stars.ecsv``  its stars
+``field.asdf``             parameter file of a field of stars and galaxies
+``field.txt``              list of its images ``field_g.fits``, ``_r``, ``_i``
+``field_catalog.csv``      the catalogue to start from
+``field_reference.csv``    stars with magnitudes
+``field_truth.ecsv``       the sources as they were put in
 =========================  ====================================================
 
 ``python -m galstep.data`` prints the path of the parameter file. All was made
-by `galstep.testing.make_example`.
+by `galstep.testing.make_example` and `galstep.testing.make_field_example`.
 """
 
 from __future__ import annotations
@@ -23,6 +28,8 @@ from pathlib import Path
 from galstep.exceptions import InputError
 
 __all__ = ["example_path"]
+
+_SUFFIXES = (".asdf", ".h5", ".ecsv", ".fits", ".csv", ".txt")
 
 
 def example_path(name: str = "example.asdf") -> Path:
@@ -45,6 +52,6 @@ def example_path(name: str = "example.asdf") -> Path:
     folder = Path(__file__).parent
     path = folder / name
     if not path.is_file():
-        known = sorted(p.name for p in folder.iterdir() if p.suffix in (".asdf", ".h5", ".ecsv"))
+        known = sorted(p.name for p in folder.iterdir() if p.suffix in _SUFFIXES)
         raise InputError(f"name must be one of {', '.join(known)}; got {name!r}")
     return path

@@ -28,7 +28,9 @@ _FORMATS = {"ecsv": "ascii.ecsv", "csv": "ascii.csv"}
 _UNREADABLE = (ValueError, OSError, TypeError, LookupError, AttributeError, csv.Error)
 
 
-def open_table(source: Any, what: str, table_format: str | None = None) -> QTable:
+def open_table(
+    source: Any, what: str, table_format: str | None = None, as_text: tuple[str, ...] = ()
+) -> QTable:
     """The table in a file or an object.
 
     Parameters
@@ -39,6 +41,9 @@ def open_table(source: Any, what: str, table_format: str | None = None) -> QTabl
         What messages call it.
     table_format : str, optional
         A name that astropy knows; by default told from the file.
+    as_text : tuple of str, optional
+        Columns of a text file, in any case of letters, that are text whatever they look
+        like: the id 00019 is no number.
 
     Returns
     -------
@@ -55,7 +60,7 @@ def open_table(source: Any, what: str, table_format: str | None = None) -> QTabl
     if isinstance(source, str | os.PathLike):
         if is_region_file(source):
             return region_table(source, what)
-        return _read(Path(source), what, table_format)
+        return _read(Path(source), what, table_format, as_text)
     if isinstance(source, SkyCoord):
         source = {"sky": source.ravel()}
     is_table = isinstance(source, Table | Mapping) or hasattr(source, "columns")
@@ -72,13 +77,17 @@ def open_table(source: Any, what: str, table_format: str | None = None) -> QTabl
         raise InputError(f"{what}: cannot be read as a table ({_first(error)})") from error
 
 
-def _read(path, what, table_format):
+def _read(path, what, table_format, as_text=()):
     from astropy.io.registry import IORegistryError
     from astropy.table import QTable
 
     check_table_file(path, what)
+    chosen, options = _FORMATS.get(str(table_format), table_format), {}
+    if as_text and chosen in (None, "ascii.csv") and path.suffix.lower() == ".csv":
+        # formats with types of their own need no help
+        chosen, options = "ascii.csv", {"converters": _texts(path, as_text)}
     try:
-        return QTable.read(path, format=_FORMATS.get(str(table_format), table_format))
+        return QTable.read(path, format=chosen, **options)
     except IORegistryError:
         text = "unknown format"
     except _UNREADABLE as error:
@@ -90,6 +99,15 @@ def _read(path, what, table_format):
         return QTable.read(path, format="ascii")
     except _UNREADABLE:
         raise refused from None
+
+
+def _texts(path, names):
+    """For astropy's reader: the columns, as the first line spells them, that are text."""
+    with open(path, encoding="utf-8", errors="replace") as stream:
+        line = next((line for line in stream if line.strip() and line[0] != "#"), "")
+    spelled = [name.strip().strip("\"'") for name in line.strip().split(",")]
+    wanted = {name.lower() for name in names}
+    return {name: str for name in spelled if name.lower() in wanted}
 
 
 def _first(error):

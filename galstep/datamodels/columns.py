@@ -6,7 +6,7 @@ the documentation (`column_table`) and the tests.
 
 from dataclasses import dataclass
 
-__all__ = ["COLUMNS", "Column", "column_table"]
+__all__ = ["COLUMNS", "FIELD", "FIELD_BAND", "FIELD_SINGLE", "Column", "column_table"]
 
 FLUX = "flux"  # stands for image unit x pixel, known only when a table is made
 
@@ -254,6 +254,69 @@ COLUMNS = {
     "completeness": _COMPLETENESS,
 }
 
+_FIELD_FLUX = "adu"  # whatever the images are in, brought to the zero point zp_ref
+_SHAPE = (
+    *_with_error("x", "pix", "position on the grid of the first band, 0-based, x"),
+    *_with_error("y", "pix", "position on the grid of the first band, 0-based, y"),
+    *_with_error("r_eff", "pix", "half-light radius along the major axis, first band's pixels"),
+    *_with_error("n", "", "Sersic index; 1 for EXP and 4 for DEV, without an error"),
+    *_with_error("ellip", "", "ellipticity 1 - b/a"),
+    *_with_error("theta", "deg", "angle of the major axis, counter-clockwise from +x"),
+)
+
+#: Columns of a field (``<name>_field``), one row per source: first those of all bands together.
+FIELD = (
+    Column("id", None, "name of the source: that of the catalogue, as text", str),
+    Column("row", None, "row of the input catalogue, from 0; -1 for what was added", int),
+    Column("ra", "deg", "right ascension, ICRS, by the first band's WCS; NaN without one"),
+    Column("ra_err", "deg", "1-sigma error of ra, times cos(dec)"),
+    Column("dec", "deg", "declination, ICRS"),
+    Column("dec_err", "deg", "1-sigma error of dec"),
+    *_SHAPE[:4],
+    Column("x_input", "pix", "where the fit began, x"),
+    Column("y_input", "pix", "where the fit began, y"),
+    Column("type", None, "STAR, EXP, DEV or SERSIC; empty if not fitted", str),
+    Column("type_input", None, "what the catalogue says; AUTO where it says nothing", str),
+    *_SHAPE[4:6],
+    *_with_error("r_eff_sky", "arcsec", "r_eff on the sky; NaN without a WCS"),
+    *_SHAPE[6:],
+    Column("flags", None, "galstep.flags.FieldFlag bits", int),
+    Column("reliable", None, "no flag of galstep.flags.UNRELIABLE is set", bool),
+    Column("issues", None, "why not, in words", str),
+    Column("at_bound", None, "parameters that ended at a bound, such as r_eff@upper", str),
+    Column("n_iterations", None, "of the fit of its block, all rounds", int),
+    Column("converged", None, "whether the source stood still in the last round", bool),
+    Column("block", None, "number of the block it was fitted in; -1 for none", int),
+    Column("blend", "", "largest coupling with another source: 0 alone, 1 the same place"),
+    Column("chi2_star", "", "chi2 as a STAR less that of the type chosen; NaN if not tried"),
+    Column("chi2_exp", "", "the same as an EXP"),
+    Column("chi2_dev", "", "the same as a DEV"),
+    Column("chi2_sersic", "", "the same as a SERSIC"),
+    Column("reference_id", None, "name of the reference star it is; empty for none", str),
+)
+
+#: Columns of a field for each band; ``{band}`` stands for its name.
+FIELD_BAND = (
+    *_with_error("flux_{band}", _FIELD_FLUX, "total flux at zero point zp_ref; may be negative"),
+    *_with_error("mag_{band}", "mag", _MAG_TEXT),
+    Column("mag_{band}_limit", "mag", "of max(flux, 0) + 2 errors where flux < 2 errors, else NaN"),
+    Column("chi2_reduced_{band}", "", "reduced chi-squared where the source's light counts"),
+    Column("sky_{band}", "adu / pix", "sky beneath the source"),
+    Column("frac_in_mask_{band}", "", "share of the source's light on masked pixels"),
+    Column("psf_n_stars_{band}", None, "stars that the PSF was made of; 0 if it was given", int),
+    Column("psf_fwhm_{band}", "pix", "full width at half maximum of the PSF at the source"),
+)
+
+
+def _of_one_band(column):
+    """The column of a shape that holds for one band."""
+    stem, err = column.name.removesuffix("_err"), "_err" * column.name.endswith("_err")
+    return Column(f"{stem}_{{band}}{err}", column.unit, f"{column.text}, in this band alone")
+
+
+#: Columns beside them where each band was fitted alone (joint = False).
+FIELD_SINGLE = tuple(_of_one_band(column) for column in _SHAPE)
+
 _UNIT_TEXT = {None: "", "": "none", "image": "image unit", FLUX: "image unit x pix"}
 
 
@@ -261,7 +324,8 @@ def column_table(table: str) -> str:
     """The columns of one table as a reStructuredText list-table, for the documentation."""
     lines = [".. list-table::", "   :header-rows: 1", ""]
     rows = [("column", "unit", "meaning")]
-    rows += [(f"``{c.name}``", _UNIT_TEXT.get(c.unit, c.unit), c.text) for c in COLUMNS[table]]
+    own = (*FIELD, *FIELD_BAND, *FIELD_SINGLE) if table == "field" else COLUMNS[table]
+    rows += [(f"``{c.name}``", _UNIT_TEXT.get(c.unit, c.unit), c.text) for c in own]
     for row in rows:
         lines += [f"   {'*' if i == 0 else ' '} - {cell}".rstrip() for i, cell in enumerate(row)]
     return "\n".join(lines) + "\n"

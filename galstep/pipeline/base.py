@@ -29,7 +29,7 @@ log = logging.getLogger("stpipe.galstep.pipeline")
 
 
 class GalPipelineBase(GalStep, Pipeline):
-    """Base class of pipelines of steps that hand on a `GalaxyModel`.
+    """Base class of pipelines of steps that hand on a `GalaxyModel`, or another ``model_class``.
 
     The ``class`` of a step in the parameters names the class that is run under
     that key: the one in ``step_defs``, or any other Step that takes and returns
@@ -41,6 +41,10 @@ class GalPipelineBase(GalStep, Pipeline):
     """
 
     spec = ""
+    #: What the steps hand on, and the attribute by which a Step says that it takes and returns it.
+    model_class: type = GalaxyModel
+    works_on = "works_on_galaxy_model"
+    derive_from = "galstep.steps.GalStep"
     # of a pipeline with replaced steps: the pipeline as defined, and key -> class
     _as_defined = None
     _replaced = MappingProxyType({})
@@ -92,7 +96,7 @@ class GalPipelineBase(GalStep, Pipeline):
         replaced = {}
         for key, parameters in cls._known_sections(steps):
             if parameters.get("class"):
-                step_class = _import_step_class(str(parameters["class"]), key, config_file)
+                step_class = cls._import_step_class(str(parameters["class"]), key, config_file)
                 if step_class is not cls.step_defs[key]:
                     replaced[key] = step_class
         if not replaced:
@@ -107,6 +111,27 @@ class GalPipelineBase(GalStep, Pipeline):
             "_replaced": {**cls._replaced, **replaced},
         }
         return type(cls.__name__, (cls,), body)
+
+    @classmethod
+    def _import_step_class(cls, name, key, config_file):
+        where = f"{config_file}: steps/{key}" if config_file else f"steps/{key}"
+        # stpipe puts the folder of this file on the import path for the moment
+        beside = os.path.abspath(config_file) if config_file else None
+        try:
+            full_name = name if "." in name else _resolved_alias(name)
+            step_class = utilities.import_class(full_name, Step, config_file=beside)
+        except (ImportError, AttributeError, TypeError, ValueError) as error:
+            known = [alias for _, alias, _ in get_steps()]
+            raise ParameterError(
+                f"{where}: class {name!r} cannot be used{validation.suggestion(name, known)}: "
+                f"{error}"
+            ) from error
+        if not getattr(step_class, cls.works_on, False):
+            raise ParameterError(
+                f"{where}: class {name!r} does not take and return a {cls.model_class.__name__}: "
+                f"derive it from {cls.derive_from}, or let it declare {cls.works_on} = True"
+            )
+        return step_class
 
     @classmethod
     def _known_sections(cls, steps):
@@ -191,9 +216,9 @@ class GalPipelineBase(GalStep, Pipeline):
         step = getattr(self, key)
         started = time.perf_counter()
         model = step.run(input)
-        if not isinstance(model, GalaxyModel):
+        if not isinstance(model, self.model_class):
             raise GalstepError(
-                f"step {key} ({_dotted(type(step))}) must return a GalaxyModel, "
+                f"step {key} ({_dotted(type(step))}) must return a {self.model_class.__name__}, "
                 f"got {type(model).__name__}"
             )
         if not isinstance(step, GalStep) and not step.skip:
@@ -224,26 +249,6 @@ def _record_foreign(model, key, step, seconds):
     setattr(model.meta.cal_step, step.class_alias or f"gal_{key}", "COMPLETE")
     model.meta.parameters[key] = parameter_files.plain(step.get_pars())
     model.meta.timings[key] = seconds
-
-
-def _import_step_class(name, key, config_file):
-    where = f"{config_file}: steps/{key}" if config_file else f"steps/{key}"
-    # stpipe puts the folder of this file on the import path for the moment
-    beside = os.path.abspath(config_file) if config_file else None
-    try:
-        full_name = name if "." in name else _resolved_alias(name)
-        step_class = utilities.import_class(full_name, Step, config_file=beside)
-    except (ImportError, AttributeError, TypeError, ValueError) as error:
-        known = [alias for _, alias, _ in get_steps()]
-        raise ParameterError(
-            f"{where}: class {name!r} cannot be used{validation.suggestion(name, known)}: {error}"
-        ) from error
-    if not getattr(step_class, "works_on_galaxy_model", False):
-        raise ParameterError(
-            f"{where}: class {name!r} does not take and return a GalaxyModel: derive it from "
-            "galstep.steps.GalStep, or let it declare works_on_galaxy_model = True"
-        )
-    return step_class
 
 
 def _resolved_alias(alias):

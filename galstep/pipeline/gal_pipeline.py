@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 from galstep.datamodels import GalaxyModel
 from galstep.datamodels.magnitude_table import read_magnitudes
 from galstep.exceptions import InputError
+from galstep.execution.duration import duration
 from galstep.pipeline.base import GalPipelineBase
 from galstep.pipeline.main_loop import MAIN_LOOP, main_loop
 from galstep.pipeline.progress import progress_over
@@ -27,7 +28,7 @@ from galstep.steps import (
     TweakReg,
 )
 from galstep.steps.products import TABLE_SPEC, chosen_pictures, write_beside
-from galstep.steps.run_log import duration, say_always
+from galstep.steps.run_log import say_always
 
 if TYPE_CHECKING:
     from galstep.hints import PathLike

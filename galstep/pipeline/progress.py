@@ -8,7 +8,7 @@ import time
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, TextIO
 
-from galstep.steps.run_log import duration
+from galstep.execution.duration import duration
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence

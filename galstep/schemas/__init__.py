@@ -8,12 +8,14 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-__all__ = ["GALAXY_SCHEMA_URI", "resource_mappings"]
+__all__ = ["FIELD_SCHEMA_URI", "GALAXY_SCHEMA_URI", "resource_mappings"]
 
 _URI_PREFIX = "asdf://galstep/schemas/"
 
 #: The schema of ``<name>_gal.asdf``.
 GALAXY_SCHEMA_URI = f"{_URI_PREFIX}galaxy-1.0.0"
+#: The schema of ``<name>_field.asdf``.
+FIELD_SCHEMA_URI = f"{_URI_PREFIX}field-1.0.0"
 
 
 def resource_mappings() -> list[Mapping]:

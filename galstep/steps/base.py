@@ -24,9 +24,10 @@ from galstep.datamodels.input_name import input_name
 from galstep.datamodels.open import is_product
 from galstep.datamodels.safe_name import check_text
 from galstep.exceptions import GalstepError, InputError
+from galstep.execution.duration import duration
 from galstep.steps.configurable import ConfigurableStep
 from galstep.steps.parameter_files import expanded
-from galstep.steps.run_log import announce, duration, framework_lines_demoted
+from galstep.steps.run_log import announce, framework_lines_demoted
 
 __all__ = ["GalStep"]
 
@@ -36,7 +37,8 @@ MODEL_EXTENSIONS = (".asdf", ".h5", ".hdf5")
 # what outputs end in; taken off before another suffix is put on
 KNOWN_SUFFIXES = (
     "gal", "loadcrop", "psfcalibrate", "basefit", "scalefit", "forcedscalefit", "jointfit",
-    "aperphot", "tweakreg", "starphot", "inject",
+    "aperphot", "tweakreg", "starphot", "inject", "field", "loadfield", "maskfield", "fieldpsf",
+    "fieldfit", "zeropoint",
 )  # fmt: skip
 
 

@@ -14,7 +14,7 @@ pytest.importorskip("distributed", reason="the extra dask is not installed")
 
 from galstep.batch import BatchOptions, run_batch
 from galstep.exceptions import InputError
-from galstep.pipeline.executors import dask_executor
+from galstep.execution.executors import dask_executor
 from galstep.testing import make_scene
 from galstep.testing.differences import differences
 

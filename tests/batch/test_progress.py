@@ -5,7 +5,7 @@ import pytest
 from galstep.batch.job import Job, Outcome
 from galstep.batch.plan import Plan
 from galstep.batch.progress import Progress
-from galstep.steps.run_log import duration
+from galstep.execution.duration import duration
 
 
 @pytest.mark.parametrize(

@@ -12,13 +12,13 @@ from astropy.wcs import WCS
 
 from galstep.batch import BatchOptions, run_batch
 from galstep.batch.entry import Entry
-from galstep.batch.hashing import FileHashes
 from galstep.batch.inputs import read_list
 from galstep.batch.job import Job
 from galstep.batch.measure import measure
 from galstep.batch.parameters import make_pipeline
 from galstep.batch.plan import make_plan
 from galstep.batch.words import join_words, split_words
+from galstep.datamodels.hashing import FileHashes
 from galstep.exceptions import GalstepError, InputError, ParameterError
 
 TRAP = '''

@@ -60,7 +60,13 @@ class PeriodicCopies:
         self._far = m_x[~near], m_y[~near]
 
     def subtract(
-        self, images: np.ndarray, x_0: float, y_0: float, shape_matrices: np.ndarray, n: float
+        self,
+        images: np.ndarray,
+        x_0: float,
+        y_0: float,
+        shape_matrices: np.ndarray,
+        n: float,
+        tolerance: float = 0.0,
     ) -> None:
         """Take the copies out of images, in place.
 
@@ -75,11 +81,15 @@ class PeriodicCopies:
             S, dS/d ln r_eff, dS/de1, dS/de2 (order x, y).
         n : float
             Sersic index.
+        tolerance : float, optional
+            Copies that are nowhere brighter than this (unit flux per pixel) stay.
         """
         profile = _Profile(shape_matrices, n)
         distance = self._nearest(x_0, y_0)
-        if distance > self.reach and profile.e_folds(distance - self.reach) > _NEGLIGIBLE:
-            return
+        if distance > self.reach:
+            e_folds = profile.e_folds(distance - self.reach)
+            if e_folds > _NEGLIGIBLE or profile.ln_at_r_eff - e_folds < _ln(tolerance):
+                return
         grid = self._grid(profile, max(distance, 1.0))
         constants = profile.constants()
         copies = np.empty((len(images), len(grid.y), len(grid.x)))
@@ -118,6 +128,10 @@ class PeriodicCopies:
         return self._grids[spacing]
 
 
+def _ln(value):
+    return np.log(value) if value > 0 else -np.inf
+
+
 class _Profile:
     """A unit-flux Sersic profile as the kernel ``sum_profiles`` wants it."""
 
@@ -141,6 +155,11 @@ class _Profile:
         triangle = [m.ravel()[[0, 1, 3]] for m in (self.inverse, *self.matrices[1:])]
         numbers = [self.n, self.b, ln_centre, b_by_n, ln_centre_by_n]
         return np.concatenate([numbers, *triangle, self.traces])
+
+    @property
+    def ln_at_r_eff(self):
+        """ln of the brightness at r_eff."""
+        return log_central_brightness(self.n) - 0.5 * np.log(self.determinant) - self.b
 
     def e_folds(self, distance):
         """ln of I(r_eff) / I at a distance along the major axis."""

@@ -62,7 +62,9 @@ class GalaxyRenderer:
         self._plans = {}
         self._periods = _periods(self.shape, psf)
 
-    def image(self, z: np.ndarray, matrix: np.ndarray | None = None) -> np.ndarray:
+    def image(
+        self, z: np.ndarray, matrix: np.ndarray | None = None, tolerance: float = 0.0
+    ) -> np.ndarray:
         """The image of a galaxy of unit total flux.
 
         Parameters
@@ -73,6 +75,9 @@ class GalaxyRenderer:
             Maps offsets in the scene (dx, dy) to this grid's pixels. r_eff,
             e1, e2 are then those of the scene; x_0, y_0 are pixels of this
             grid all the same.
+        tolerance : float, optional
+            Brightness per pixel up to which the periodic copies of the transform may stay in the
+            image; 0: none.
 
         Returns
         -------
@@ -86,16 +91,20 @@ class GalaxyRenderer:
             table, or the centre is more than four frame sides away from a
             part of the frame.
         """
-        return self._render(z, matrix, 1)[0]
+        return self._render(z, matrix, 1, tolerance=tolerance)[0]
 
     def image_and_derivatives(
-        self, z: np.ndarray, matrix: np.ndarray | None = None, out: np.ndarray | None = None
+        self,
+        z: np.ndarray,
+        matrix: np.ndarray | None = None,
+        out: np.ndarray | None = None,
+        tolerance: float = 0.0,
     ) -> np.ndarray:
         """The image and its derivatives with respect to z.
 
         Parameters
         ----------
-        z, matrix
+        z, matrix, tolerance
             As in `image`.
         out : (7, ny, nx) float64 array, optional
             Where to put them; C-contiguous.
@@ -118,9 +127,9 @@ class GalaxyRenderer:
                     f"out must be a contiguous float64 array of shape {(7, *self.shape)}, "
                     f"got shape {out.shape}, {out.dtype}"
                 )
-        return self._render(z, matrix, 7, out)
+        return self._render(z, matrix, 7, out, tolerance)
 
-    def _render(self, z, matrix, n_images, out=None):
+    def _render(self, z, matrix, n_images, out=None, tolerance=0.0):
         x_0, y_0, ln_r_eff, e1, e2, ln_n = _checked(z)
         n = np.exp(ln_n)
         shapes = shape_matrix_derivatives(ln_r_eff, e1, e2)
@@ -128,7 +137,7 @@ class GalaxyRenderer:
             matrix = np.asarray(matrix, dtype=float)
             shapes = matrix @ shapes @ matrix.T
         images = np.empty((n_images, *self.shape)) if out is None else out
-        self._plan(x_0, y_0).render(images, (x_0, y_0), shapes, n, self._table)
+        self._plan(x_0, y_0).render(images, (x_0, y_0), shapes, n, self._table, tolerance)
         return images
 
     def _plan(self, x_0, y_0):
@@ -164,7 +173,7 @@ class _Plan:
         self._j = np.arange(-band.j_max, band.j_max + 1)
         self._workspace = np.empty((7, *band.shape), dtype=complex)
 
-    def render(self, images, centre, shapes, n, table):
+    def render(self, images, centre, shapes, n, table, tolerance=0.0):
         """Fill in the image, or the image and its derivatives, (1 or 7, ny, nx)."""
         x_0, y_0 = centre
         spectra = self._workspace[: len(images)]
@@ -179,7 +188,7 @@ class _Plan:
             table.small_kappa(n),
         )
         self._inverse(spectra, images)
-        self._copies.subtract(images, x_0, y_0, shapes, n)
+        self._copies.subtract(images, x_0, y_0, shapes, n, tolerance)
 
     def _inverse(self, spectra, images):
         """Inverse transforms of half-plane spectra, cut to the frame.

@@ -1,7 +1,8 @@
-"""Where galaxies are measured: here, in worker processes, or on a Dask cluster.
+"""Where calls are carried out: here, in threads, or on a Dask cluster.
 
-One seam, `concurrent.futures.Executor`: whoever has many galaxies submits one
-call per galaxy and does not know what carries it out.
+One seam, `concurrent.futures.Executor`: whoever has many galaxies, or a field in
+many blocks, submits one call for each and does not know what carries it out.
+Processes are in `galstep.execution.processes`.
 """
 
 from __future__ import annotations

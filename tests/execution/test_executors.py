@@ -7,7 +7,7 @@ from concurrent.futures import Executor
 import pytest
 
 from galstep.exceptions import InputError, ParameterError
-from galstep.pipeline.executors import SerialExecutor, dask_executor, thread_executor
+from galstep.execution.executors import SerialExecutor, dask_executor, thread_executor
 
 
 def test_serial_calls_at_once():

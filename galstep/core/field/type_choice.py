@@ -1,0 +1,165 @@
+"""Which type a source is, where the catalogue does not say.
+
+Each is fitted alone on its own pixels as STAR, EXP, DEV and, where the light is enough, SERSIC;
+everything else stays as it is. The next more complicated type is taken only if it lowers chi2 by
+more than 3 per further parameter and 6 on top: of two types that fit alike, the simpler.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from galstep.core.field.records import SourceType
+from galstep.core.field.scene_sources import typed
+from galstep.core.scene.frame import SkyTerms
+from galstep.core.scene.scene import Evaluation, Scene, SceneState
+from galstep.core.scene.solve import FitOptions, fit_scene
+from galstep.core.scene.source import SceneSource
+
+if TYPE_CHECKING:
+    from galstep.core.field.tasks import BlockTask
+
+__all__ = ["choose_types", "of_type"]
+
+PER_PARAMETER, ON_TOP = 3.0, 6.0
+# Signal to noise of the better of EXP and DEV above which an index can be measured.
+LEAST_SNR = 30.0
+_LEAST_START = np.log(0.8)  # of ln r_eff: a profile that starts as a point stays one
+_TRY = FitOptions(max_iterations=15, tolerance=0.1, damping=1e-2)
+
+
+def choose_types(
+    task: BlockTask, evaluation: Evaluation
+) -> tuple[Evaluation, np.ndarray, np.ndarray]:
+    """Choose the types of a block's sources.
+
+    Parameters
+    ----------
+    task : BlockTask
+        ``choose`` says whose.
+    evaluation : Evaluation
+        The block, fitted with the types to start from.
+
+    Returns
+    -------
+    evaluation : Evaluation
+        With the types that were chosen, where their own fits ended.
+    kind : (n_own,) int array
+    type_chi2 : (n_own, 4) array
+        chi2 of STAR, EXP, DEV, SERSIC less that of the type chosen; NaN: not tried.
+    """
+    sources = list(evaluation.scene.sources)
+    z, flux = evaluation.state.z.copy(), evaluation.state.flux.copy()
+    kind, table = np.array(task.kind[: task.n_own]), np.full((task.n_own, 4), np.nan)
+    for i in np.flatnonzero(task.choose):
+        tried = _tried(task.templates[i], task.starts[i], evaluation, i)
+        chosen = _simplest(tried)
+        kind[i] = chosen
+        for k, (_, end) in tried.items():
+            table[i, k - 1] = end.chi2 - tried[chosen][1].chi2
+        sources[i], end = tried[chosen]
+        z[i], flux[i] = end.state.z[0], end.state.flux[0]
+    scene = Scene(evaluation.scene.frames, sources)
+    state = SceneState(z, flux, evaluation.state.sky)
+    changed = Evaluation(scene, state, scene.render(state), evaluation.weights)
+    return changed.reweighted(), kind, table
+
+
+def _tried(template, begin, evaluation, index):
+    """type -> (source of this type, where its fit ended)."""
+    frames, weights = _own_frames(evaluation, index)
+    z, flux = evaluation.state.z[index], np.maximum(evaluation.state.flux[index], 0.0)
+    if not evaluation.scene.sources[index].point:
+        begin = z
+    out = {}
+    for kind in (SourceType.STAR, SourceType.EXP, SourceType.DEV, SourceType.SERSIC):
+        if kind == SourceType.SERSIC and not _bright(out):
+            break
+        own = of_type(template, kind)
+        first = _begin(kind, np.array([*z[:2], *begin[2:]]), out)
+        scene = Scene(frames, [own])
+        state = scene.start(first[None], flux[None], [np.zeros(0)] * len(frames))
+        start = Evaluation(scene, state, scene.render(state), weights)
+        out[kind] = own, fit_scene(start, _TRY).evaluation
+    return out
+
+
+def of_type(template: SceneSource, kind: int) -> SceneSource:
+    """A SERSIC source as another type: without the freedom and the priors that it has not."""
+    free, prior = np.array(template.free), template.prior
+    lacking = np.zeros(6, dtype=bool)
+    lacking[5] = kind != SourceType.SERSIC
+    lacking[2:] |= kind == SourceType.STAR
+    if prior is not None and lacking.any():
+        precision = prior.precision.copy()
+        precision[lacking], precision[:, lacking] = 0.0, 0.0
+        prior = replace(prior, precision=precision)
+    return SceneSource(kind == SourceType.STAR, free & ~lacking, template.bounds, prior)
+
+
+def _begin(kind, z, tried):
+    """Where the fit of a type begins."""
+    begin = np.array(z)
+    if kind == SourceType.SERSIC:
+        better = min((SourceType.EXP, SourceType.DEV), key=lambda k: tried[k][1].chi2)
+        begin = tried[better][1].state.z[0].copy()
+        begin[5] = 0.5 * np.log(4.0)
+    elif kind != SourceType.STAR:
+        begin[2] = max(begin[2], _LEAST_START)
+    return typed(begin, kind)
+
+
+def _bright(tried):
+    """Whether the better of EXP and DEV has light enough for an index."""
+    best = min((tried[k][1] for k in (SourceType.EXP, SourceType.DEV)), key=lambda e: e.chi2)
+    signal = 0.0
+    for b, stamp in enumerate(best.stamps[0].fit):
+        light = best.state.flux[0, b] * stamp.values[0]
+        signal += float(np.sum(best.weights[b][stamp.part] * light**2))
+    return signal > LEAST_SNR**2
+
+
+def _simplest(tried):
+    n_shape = {SourceType.STAR: 0, SourceType.EXP: 3, SourceType.DEV: 3, SourceType.SERSIC: 4}
+    chosen = SourceType.STAR
+    profile = min((SourceType.EXP, SourceType.DEV), key=lambda k: tried[k][1].chi2)
+    for kind in (profile, SourceType.SERSIC):
+        if kind not in tried:
+            continue
+        further = n_shape[kind] - n_shape[chosen]
+        gain = tried[chosen][1].chi2 - tried[kind][1].chi2
+        if gain > PER_PARAMETER * further + ON_TOP:
+            chosen = kind
+    return chosen
+
+
+def _own_frames(evaluation, index):
+    """Frames of a source's own pixels, everything else taken off; and their weights."""
+    frames, weights = [], []
+    for b, frame in enumerate(evaluation.scene.frames):
+        own = evaluation.stamps[index]
+        part = own.fit[b].part
+        light = np.zeros(frame.shape)
+        stamp = own.model[b]
+        light[stamp.part] = evaluation.state.flux[index, b] * stamp.values[0]
+        data = (evaluation.residuals[b] + light)[part]
+        y0, _, x0, _ = own.fit[b].box
+        origin = frame.origin[0] + x0, frame.origin[1] + y0
+        variance = frame.variance if np.ndim(frame.variance) == 0 else frame.variance[part]
+        sky = SkyTerms.free(np.zeros((0, *data.shape)))
+        frames.append(
+            replace(
+                frame,
+                data=data,
+                mask=~frame.good[part],
+                variance=variance,
+                sky=sky,
+                origin=origin,
+                fixed=None,
+            )  # fmt: skip
+        )
+        weights.append(evaluation.weights[b][part])
+    return frames, weights

@@ -1,0 +1,1 @@
+"""Where calls are carried out: here, in worker processes, or on a Dask cluster."""

@@ -1,0 +1,124 @@
+"""FieldFit: all sources of a field in all bands, block by block, until they stand still."""
+
+from __future__ import annotations
+
+import os
+from typing import Any
+
+import numpy as np
+
+from galstep.core.field.options import FieldOptions
+from galstep.datamodels.field_model import FieldModel
+from galstep.exceptions import InputError
+from galstep.flags import FieldFlag
+from galstep.steps.field_bands import core_bands, core_sources
+from galstep.steps.field_results import put_joint, put_single
+from galstep.steps.field_step import FieldStep
+from galstep.steps.field_tasks import EXECUTION_SPEC, TaskOptions, task_runner
+from galstep.steps.options_spec import options_from, options_spec
+
+__all__ = ["FieldFit"]
+
+# a worker process is killed when core has not ended a block by itself (s and factor of the limit)
+_KILL_FACTOR, _KILL_AFTER = 2.0, 60.0
+
+
+class FieldFit(FieldStep):
+    """Fit every source of the field in all bands at once, blocks of them together.
+
+    Each block is fitted beside the others as they stood in the round before, so the result
+    depends neither on the order of the blocks nor on who carries them out. A block that fails
+    costs its own sources alone: they are flagged, and the run ends with exit code 1.
+    """
+
+    class_alias = "gal_fieldfit"
+
+    spec = f"""
+    joint = boolean(default=True)               # One position and shape for all bands; else each band is fitted alone
+{options_spec(FieldOptions)}
+    catalog_priors = force_list(default=None)   # Which errors of the catalogue are priors: position, flux, r_eff, n, ellip, theta (default: all)
+{EXECUTION_SPEC}
+    resume = boolean(default=True)              # Keep the blocks that are done in a folder beside the products, and take them from there if images, PSF, parameters and neighbours are the same
+    """
+
+    _PRIORS = ("position", "flux", "r_eff", "n", "ellip", "theta")
+
+    def process(self, input: Any) -> FieldModel:
+        """Fit.
+
+        Parameters
+        ----------
+        input : path-like or FieldModel
+            With PSFs.
+
+        Returns
+        -------
+        FieldModel
+
+        Raises
+        ------
+        InputError
+            If there is no source to be fitted.
+        """
+        model = self.prepare_output(input)
+        options = options_from(FieldOptions, self)
+        priors = self._checked_priors()
+        if not np.any(np.asarray(model.start["flags"]) & int(FieldFlag.EXCLUDED) == 0):
+            raise InputError(
+                "there is no source to be fitted: give a catalogue, or let MaskField detect"
+            )
+        with task_runner(self._execution(options)) as run:
+            if self.joint:
+                result = self._fitted(model, list(model.bands), options, priors, run)
+                put_joint(model, result)
+                failed = result.failed
+            else:
+                results = {
+                    name: self._fitted(model, [name], options, priors, run) for name in model.bands
+                }
+                put_single(model, results)
+                failed = any(result.failed for result in results.values())
+        model.meta.fit_step, model.meta.joint = self.key, bool(self.joint)
+        reliable = np.count_nonzero(model.catalog["reliable"])
+        self.complete(
+            model, sources=len(model), reliable=reliable, blocks=len(model.blocks),
+            failed_blocks=model.n_failed if failed else 0,
+        )  # fmt: skip
+        return model
+
+    def _checked_priors(self):
+        chosen = [str(name) for name in self.catalog_priors or self._PRIORS]
+        unknown = [name for name in chosen if name not in self._PRIORS]
+        if unknown:
+            raise InputError(
+                f"catalog_priors must be of {', '.join(self._PRIORS)}, got {', '.join(unknown)}"
+            )
+        return chosen
+
+    def _fitted(self, model, names, options, priors, run):
+        from galstep.core.field.rounds import fit_field
+
+        sources = core_sources(model.start, names, options.use_priors, priors)
+        return fit_field(core_bands(model, names), sources, options, run, self._report)
+
+    def _report(self, record):
+        self._logger.info(
+            "round %d: %d blocks, %d sources, %d still move (most %.2g sigma), %d added, %.1f s CPU",
+            record.round, record.n_blocks, record.n_sources, record.n_moving, record.largest_move,
+            record.n_added, record.seconds,
+        )  # fmt: skip
+
+    def _execution(self, options):
+        limit = options.time_limit
+        limit = None if not np.isfinite(limit) else _KILL_FACTOR * limit + _KILL_AFTER
+        given = [self.search_attr(name) for name in ("executor", "workers", "scheduler")]
+        return TaskOptions(*given, time_limit=limit, keep_in=self.kept_folder())
+
+    def kept_folder(self) -> str | None:
+        """Where blocks that are done are kept; None if they are not."""
+        saves = self.search_attr("save_results") or self.output_dir
+        if not self.resume or not saves:
+            return None
+        # beside the products, under their name
+        path = self.make_output_path(ext=".asdf", suffix="field")
+        return os.path.splitext(path)[0] + "_blocks"
