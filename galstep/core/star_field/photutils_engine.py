@@ -188,7 +188,7 @@ def _peer_field(rows, data, stars, good, mesh, scale):
 
 def _in_units_of_the_noise(image, options):
     """The image, one of its new units and its sky: photutils has limits in absolute units."""
-    mesh, scatter = measure_mesh(image.shape, options.box_size, image.read)
+    mesh, scatter = measure_mesh(image.shape, options.box_size, image.read, image.step)
     scale = image.typical_error()
     if image.err is None:
         scale = np.fmax(scatter, image.rounding(make_tiles(image.shape, max(image.shape))))
