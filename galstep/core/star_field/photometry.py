@@ -94,9 +94,9 @@ class StarField:
         residual, _, good, _ = self.model.look(tile, self.state)
         return np.where(good, residual, np.nan)
 
-    def stars(self, tile: Tile) -> np.ndarray:
-        """The stars alone."""
-        return self.model.stars_on(tile, self.state)
+    def stars(self, tile: Tile, half_size: int | None = None) -> np.ndarray:
+        """The stars alone, drawn as far as they matter or in boxes of this half-size."""
+        return self.model.stars_on(tile, self.state, half_size)
 
     def sky(self, tile: Tile) -> np.ndarray:
         """The mesh; 0 where each star has a level of its own."""
