@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -13,7 +14,7 @@ from galstep.datamodels.atomic import replacing
 from galstep.datamodels.image_list import image_meta
 from galstep.datamodels.star_catalog import star_regions
 from galstep.datamodels.table_writer import write_table
-from galstep.exceptions import InputError
+from galstep.exceptions import InputError, ParameterError
 from galstep.sky_frame import pixel_side
 
 if TYPE_CHECKING:
@@ -27,6 +28,25 @@ if TYPE_CHECKING:
 __all__ = ["StarFieldModel"]
 
 log = logging.getLogger(__name__)
+
+
+# What photutils keeps of a fit, and where the same is told here.
+_OF_PHOTUTILS = {
+    "fit_info": "flags, reduced_chi2, qfit and cfit of the catalog tell what became of each fit",
+    "finder_results": "iter_detected of the catalog says in which round a star came",
+    "results_to_model_params": "the catalog has x_fit, y_fit and flux_fit",
+}
+
+
+def _half_of(psf_shape):
+    """Half a side of photutils' ``psf_shape``."""
+    sides = {int(side) for side in np.ravel(psf_shape)} if np.size(psf_shape) in (1, 2) else {0}
+    whole = np.array_equal(np.ravel(psf_shape), np.rint(np.ravel(psf_shape)))
+    if not whole or len(sides) != 1 or min(sides) < 1 or min(sides) % 2 == 0:
+        raise ParameterError(
+            f"psf_shape must be the side of a square, an odd number of pixels, got {psf_shape}"
+        )
+    return sides.pop() // 2
 
 
 class StarFieldModel:
@@ -99,8 +119,18 @@ class StarFieldModel:
             table[f"{name}_init"] = own[f"{name}_fit"]
         return table
 
+    def __getattr__(self, name: str) -> Any:
+        # only what is not found elsewhere comes here
+        if name in _OF_PHOTUTILS:
+            raise AttributeError(f"{name} of photutils is not kept: {_OF_PHOTUTILS[name]}")
+        raise AttributeError(f"{type(self).__name__!r} object has no attribute {name!r}")
+
     def make_model_image(
-        self, shape: tuple[int, int] | None = None, *, include_local_bkg: bool = False
+        self,
+        shape: tuple[int, int] | None = None,
+        *,
+        psf_shape: int | tuple[int, int] | None = None,
+        include_local_bkg: bool = False,
     ) -> np.ndarray:
         """The stars as they were fitted, all of the image in memory.
 
@@ -108,6 +138,9 @@ class StarFieldModel:
         ----------
         shape : (ny, nx), optional
             That of the image, as photutils has it asked for.
+        psf_shape : int or (int, int), optional
+            Side of the square in which each star is drawn, an odd number of pixels; by
+            default as far as its light matters beside the noise.
         include_local_bkg : bool, optional
             Whether the smooth sky is in it. A level that holds beneath one star only
             (background local, or a column ``local_bkg``) never is.
@@ -121,16 +154,23 @@ class StarFieldModel:
         ------
         InputError
             If the shape is another one.
+        ParameterError
+            If ``psf_shape`` is no odd square, or the stars are those of the engine photutils.
         """
         if shape is not None and tuple(shape) != self.image.shape:
             raise InputError(f"shape must be that of the image {self.image.shape}, got {shape}")
-        model = self._drawn(self.field.stars)
+        half = None if psf_shape is None else _half_of(psf_shape)
+        model = self._drawn(partial(self.field.stars, half_size=half))
         if include_local_bkg:
             model += self._drawn(self.field.sky)
         return model * u.Unit(self.image.unit) if self.image.unit else model
 
     def make_residual_image(
-        self, data: Any = None, *, include_local_bkg: bool = False
+        self,
+        data: Any = None,
+        *,
+        psf_shape: int | tuple[int, int] | None = None,
+        include_local_bkg: bool = False,
     ) -> np.ndarray:
         """Data minus `make_model_image`, all of the image in memory.
 
@@ -138,6 +178,8 @@ class StarFieldModel:
         ----------
         data : (ny, nx) array or Quantity, optional
             Other data than those that were measured; plain numbers are in their unit.
+        psf_shape : int or (int, int), optional
+            See `make_model_image`.
         include_local_bkg : bool, optional
             Whether the smooth sky is subtracted as well.
 
@@ -152,7 +194,9 @@ class StarFieldModel:
             If the data have another shape or unit.
         """
         data = np.asarray(self.image.data, dtype=float) if data is None else data
-        model = self.make_model_image(np.shape(data), include_local_bkg=include_local_bkg)
+        model = self.make_model_image(
+            np.shape(data), psf_shape=psf_shape, include_local_bkg=include_local_bkg
+        )
         unit = getattr(model, "unit", u.one)
         try:
             data = data if hasattr(data, "unit") else np.asarray(data, dtype=float) * unit

@@ -23,7 +23,7 @@ _MOST_BYTES = 2**28
 _LONGEST_LINE = 2**17
 _CHUNK = 2**22
 _FARTHEST = 1e7
-_ECSV = b"# %ECSV"
+_ECSV = re.compile(rb"\s*#\s*%ECSV")
 _TEXT = re.compile(rb"[^\0]*")
 
 
@@ -52,7 +52,7 @@ def check_table_file(path: PathLike, what: str, most_bytes: int = _MOST_BYTES) -
                 _check_lines(start, stream, where)
     except OSError as error:
         raise InputError(f"{where}: cannot be read ({error.strerror})") from error
-    if start.startswith(_ECSV):
+    if _ECSV.match(start):
         check_yaml(_header(start), where)
 
 
@@ -72,7 +72,7 @@ def _check_lines(chunk, stream, where):
 def _header(text):
     """The YAML of an ECSV file, which stands in comments."""
     lines = []
-    for line in text.split(b"\n"):
+    for line in text.lstrip().split(b"\n"):
         if not line.startswith(b"#"):
             break
         lines.append(line[2:])

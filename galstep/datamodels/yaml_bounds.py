@@ -10,6 +10,7 @@ from __future__ import annotations
 import re
 from typing import IO, TYPE_CHECKING
 
+import numpy as np
 import yaml
 
 from galstep.datamodels.messages import one_line
@@ -26,6 +27,9 @@ _MOST_NODES = 2_000_000
 # an alias stands for a shared object now and then, not for most of the file
 _MOST_REPEATED = 200_000
 _DEEPEST = 60
+# brackets that look open to who does not parse: some stand in texts without quotes
+_MOST_OPEN = 500
+_QUOTED = re.compile(rb"'[^'\n]*'|\"[^\"\n]*\"")
 _END = re.compile(rb"\r?\n\.\.\.(\r?\n|$)")
 _CHUNK = 2**20
 # the number of a block, or the extension of the FITS file around an ASDF extension
@@ -76,6 +80,8 @@ def check_yaml(text: bytes, what: str) -> None:
     what : str
         The file, as messages call it.
     """
+    if _brackets_open(text) > _MOST_OPEN:
+        raise InputError(f"{what}: its YAML text is nested more than {_MOST_OPEN} deep")
     try:
         _Counter(what).take(yaml.parse(text, Loader=getattr(yaml, "CSafeLoader", yaml.SafeLoader)))
     except (yaml.YAMLError, ValueError) as error:
@@ -83,6 +89,19 @@ def check_yaml(text: bytes, what: str) -> None:
             raise
     except RecursionError as error:
         raise InputError(f"{what}: damaged ({one_line(error)})") from error
+
+
+def _brackets_open(text):
+    """How many brackets are open at once, those in quotes not counted.
+
+    A parser gives up on a line of thousands of them as no YAML, after a time that grows with
+    their square; readers of tables then try it in other ways, each of them as long.
+    """
+    if text.count(b"[") + text.count(b"{") <= _MOST_OPEN:
+        return 0
+    signs = np.frombuffer(_QUOTED.sub(b"", text), dtype=np.uint8)
+    steps = np.isin(signs, list(b"[{")).astype(np.int64) - np.isin(signs, list(b"]}"))
+    return int(np.cumsum(steps).max(initial=0))
 
 
 class _Counter:

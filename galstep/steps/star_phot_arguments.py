@@ -28,6 +28,8 @@ _ELSEWHERE = {
     "mode": "all stars are fitted again after each search, as in mode 'all'",
     "sub_shape": "stars are subtracted as far as their light matters beside the noise",
     "group_warning_threshold": "groups may be of any size",
+    "psf_shape": "an argument of make_model_image and make_residual_image of the result",
+    "fit_info": "flags, reduced_chi2, qfit and cfit of the catalog tell what became of each fit",
     "progress_bar": "the log tells how far it is",
     "error": "give the errors to run: StarPhot().run(image, psf, error=error)",
     "mask": "give the mask to run: StarPhot().run(image, psf, mask=mask)",

@@ -1,15 +1,18 @@
 """What is no plain file, or a file that no reader would end with: one line from every step."""
 
 import os
+import time
 
 import h5py
 import numpy as np
 import pytest
 from astropy.io import fits
 from astropy.nddata import CCDData
+from astropy.table import Table
 
 from galstep.batch import BatchOptions, run_batch
 from galstep.configuration import convert_config
+from galstep.datamodels.catalog_table import open_table
 from galstep.exceptions import GalstepError, InputError
 from galstep.steps import BaseFit, LoadCrop, StarPhot, TweakReg
 from galstep.testing import make_scene
@@ -160,3 +163,32 @@ def test_an_image_of_declared_size_only(tmp_path, model):
     for reader in ("image of StarPhot", "PSF of StarPhot", "images of TweakReg"):
         with pytest.raises(InputError, match="x.fits"):
             READERS[reader](str(tmp_path / "x.fits"), model)
+
+
+def nested(sign, end, count, lines=False):
+    text = sign * count + end * count
+    return text.replace(sign, f"{sign}\n#   ") if lines else text
+
+
+@pytest.mark.parametrize("start", ["# %ECSV 1.0", "\n# %ECSV 1.0", "#%ECSV 1.0"])
+@pytest.mark.parametrize("text", [
+    nested("[", "]", 50_000), nested("{", "}", 50_000), nested("[", "", 60_000),
+    nested("[", "]", 1000), nested("[", "]", 20_000, lines=True), "'a' " + nested("[", "]", 5000),
+], ids=["lists", "mappings", "open", "few", "in lines", "after a text"])  # fmt: skip
+def test_brackets_of_a_header_are_counted_first(tmp_path, text, start):
+    """Each reader that tries them takes the square of their number."""
+    path = tmp_path / "a.ecsv"
+    path.write_text(f"{start}\n# ---\n# meta: {text}\n# datatype:\n# - {{name: x}}\nx\n1\n")
+    begun = time.perf_counter()
+    with pytest.raises(InputError, match="its YAML text is nested more than [56]00? deep"):
+        open_table(path, "catalog")
+    assert time.perf_counter() - begun < 2
+
+
+def test_brackets_in_texts_are_none(tmp_path):
+    """1000 columns of half-open intervals, in quotes."""
+    table = Table({f"c{i}": [1.0] for i in range(1000)})
+    for name in table.colnames:
+        table[name].description = "in [0, 1), [[2, 3)"
+    table.write(tmp_path / "a.ecsv")
+    assert len(open_table(tmp_path / "a.ecsv", "catalog").colnames) == 1000

@@ -8,6 +8,7 @@ import numpy as np
 from astropy.stats import sigma_clip
 
 from galstep.core.imaging.medians import mad_std, median
+from galstep.core.imaging.rounding import dither, rounding_step
 from galstep.exceptions import InputError, ParameterError
 
 if TYPE_CHECKING:
@@ -121,7 +122,8 @@ def pixel_noise(data: np.ndarray, mask: np.ndarray) -> float:
     neighbours is underestimated by sqrt(1 - rho_1). Where more than half of the
     differences are zero (a partly constant image), their rms takes the place of
     the MAD; where no two good pixels are neighbours (every other one is masked),
-    the scatter of the pixels themselves.
+    the scatter of the pixels themselves. Of rounded numbers the differences are made
+    continuous (`galstep.core.imaging.rounding`), and no noise is below step / sqrt(12).
 
     Parameters
     ----------
@@ -136,11 +138,20 @@ def pixel_noise(data: np.ndarray, mask: np.ndarray) -> float:
         1 sigma, image units; NaN without a good pixel.
     """
     good = np.where(mask, np.nan, data)
+    rounded = rounding_step(good)
+    if rounded:
+        good = good + dither(good.shape, rounded)
     steps = np.concatenate([np.diff(good, axis=axis).ravel() for axis in (0, 1)])
     steps = steps[np.isfinite(steps)]
     if not steps.size:
-        return mad_std(good[np.isfinite(good)])
-    return (mad_std(steps) or np.sqrt(np.mean(steps**2))) / np.sqrt(2)
+        noise = mad_std(good[np.isfinite(good)])
+    else:
+        noise = (mad_std(steps) or np.sqrt(np.mean(steps**2))) / np.sqrt(2)
+    if not rounded:
+        return noise
+    # what the dither has added goes; what the rounding has, stays
+    own = rounded**2 / 12
+    return float(np.sqrt(max(noise**2 - own, own)))
 
 
 def robust_sky(data: np.ndarray, mask: np.ndarray) -> tuple[float, float]:

@@ -11,6 +11,7 @@ import numpy as np
 from scipy import ndimage
 
 from galstep.core.imaging.background import pixel_noise
+from galstep.core.imaging.rounding import rounding_step
 
 __all__ = ["saturated_pixels"]
 
@@ -18,7 +19,6 @@ MIN_PIXELS = 5  # neighbours of one value: four are equal by symmetry, two or th
 ABOVE_SKY = 5.0  # sigma
 MIN_SIGMA = 10.0  # of a rounded image above the pixels around
 MIN_STEPS = 5.0  # of a rounded image above the pixels around
-ROUNDED = 0.02  # sigma: an image of larger steps is one of rounded numbers
 _SAME = 1e-6  # relative: single precision
 _NEIGHBOURS = np.ones((3, 3), dtype=bool)
 
@@ -60,8 +60,8 @@ def saturated_pixels(data: np.ndarray, mask: np.ndarray) -> np.ndarray:
         for label, place in enumerate(ndimage.find_objects(labels), start=1)
         if sizes[label] >= MIN_PIXELS
     ]
-    step = _step(data[~bad], noise) if groups else 0.0
-    least = max(MIN_SIGMA * noise, MIN_STEPS * step) if step > ROUNDED * noise else 0.0
+    step = rounding_step(data[~bad]) if groups else 0.0
+    least = max(MIN_SIGMA * noise, MIN_STEPS * step) if step else 0.0
     for label, (rows, columns) in groups:
         box = tuple(slice(max(s.start - 1, 0), s.stop + 1) for s in (rows, columns))
         group = labels[box] == label
@@ -76,11 +76,3 @@ def _is_cut_off(values, group, around, least):
     top = values[group].max()
     same = top - values[group].min() <= 2 * _SAME * abs(top)
     return bool(same and top - np.median(values[around]) > least)
-
-
-def _step(values, noise):
-    """The step of rounded numbers; much less than the noise where they are none."""
-    steps = np.diff(np.unique(values))
-    # what rounding in the last digit makes of equal numbers is no step
-    steps = steps[steps > 1e-3 * noise]
-    return float(np.percentile(steps, 5)) if steps.size else 0.0

@@ -174,9 +174,11 @@ class FieldModel:
         sizes = rendering_half_sizes(self.psfs.mean_renderer, np.abs(flux), level)
         return np.minimum(np.maximum(sizes, self.half_size), self.psfs.half_size)
 
-    def stars_on(self, tile: Tile, state: StarState) -> np.ndarray:
-        """The light of all stars on a part of the field."""
+    def stars_on(self, tile: Tile, state: StarState, half_size: int | None = None) -> np.ndarray:
+        """The light of all stars on a part of the field; of boxes of one size if one is given."""
         half = self.half_sizes(state.flux)
+        if half_size is not None:
+            half = np.full(len(state), min(int(half_size), self.psfs.half_size))
         near = np.flatnonzero(_reaches(tile, state, half))
         return self.psfs.render(
             tile.shape, tile.origin, state.x[near], state.y[near], state.flux[near], half[near]

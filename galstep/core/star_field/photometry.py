@@ -32,6 +32,7 @@ from galstep.core.star_field.quality import (
     fit_quality,
     group_sizes,
     groups_of,
+    lost_in_a_step,
     star_errors,
     star_flags,
     with_given_groups,
@@ -88,9 +89,9 @@ class StarField:
         residual, _, good, _ = self.model.look(tile, self.state)
         return np.where(good, residual, np.nan)
 
-    def stars(self, tile: Tile) -> np.ndarray:
-        """The stars alone."""
-        return self.model.stars_on(tile, self.state)
+    def stars(self, tile: Tile, half_size: int | None = None) -> np.ndarray:
+        """The stars alone, drawn as far as they matter or in boxes of this half-size."""
+        return self.model.stars_on(tile, self.state, half_size)
 
     def sky(self, tile: Tile) -> np.ndarray:
         """The mesh; 0 where each star has a level of its own."""
@@ -194,7 +195,10 @@ class _FieldRun:
             return 0.0
         self.measured = self.state, model.image.sigma
         mesh, scatter = measure_mesh(
-            model.image.shape, options.box_size, lambda t: model.without_stars(t, self.state)
+            model.image.shape,
+            options.box_size,
+            lambda t: model.without_stars(t, self.state),
+            model.image.step,
         )
         if model.image.err is None:
             # a frame without noise is rounded
@@ -454,6 +458,8 @@ class _FieldRun:
         # those of the steps lack neighbours that stood still
         equations, self.state = self._equations()
         errors, state = self._with_blends(star_errors(equations)), self.state
+        lost = lost_in_a_step(self.model.image) * self.model.psfs.mean.noise_area
+        errors[:, 0] = np.hypot(errors[:, 0], lost)
         measured = ~equations.unseen & (equations.blocks[: len(state), 0, 0] > 0)
         n_free = np.where(self._held, 1, 3)
         quality = fit_quality(self.model, state, n_free)

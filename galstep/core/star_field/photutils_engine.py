@@ -19,6 +19,7 @@ from galstep.core.star_field.detect import MatchedFilter, apart, matched_filter_
 from galstep.core.star_field.rows import rows_of_photutils, with_given
 from galstep.core.star_field.sky import SkyMesh, clipped_level, measure_mesh
 from galstep.core.star_field.tiles import FieldImage, Tile, make_tiles
+from galstep.exceptions import ParameterError
 
 if TYPE_CHECKING:
     from photutils.psf import GriddedPSFModel, ImagePSF
@@ -50,8 +51,13 @@ class PeerField:
         """Data without stars and sky, NaN where bad."""
         return self._residual[tile.part]
 
-    def stars(self, tile: Tile) -> np.ndarray:
-        """The stars alone."""
+    def stars(self, tile: Tile, half_size: int | None = None) -> np.ndarray:
+        """The stars alone, as photutils has drawn them: in no other boxes."""
+        if half_size is not None:
+            raise ParameterError(
+                "psf_shape: the engine photutils has drawn its stars already; use engine galstep, "
+                "or photutils itself"
+            )
         return self._stars[tile.part]
 
     def sky(self, tile: Tile) -> np.ndarray:
@@ -188,7 +194,7 @@ def _peer_field(rows, data, stars, good, mesh, scale):
 
 def _in_units_of_the_noise(image, options):
     """The image, one of its new units and its sky: photutils has limits in absolute units."""
-    mesh, scatter = measure_mesh(image.shape, options.box_size, image.read)
+    mesh, scatter = measure_mesh(image.shape, options.box_size, image.read, image.step)
     scale = image.typical_error()
     if image.err is None:
         scale = np.fmax(scatter, image.rounding(make_tiles(image.shape, max(image.shape))))

@@ -13,17 +13,20 @@ from scipy.sparse import coo_matrix
 from scipy.sparse.csgraph import connected_components
 from scipy.spatial import cKDTree
 
+from galstep.core.imaging.rounding import level_error
 from galstep.core.star_field.boxes import boxes_are_cheaper, look_at_boxes
 
 if TYPE_CHECKING:
     from galstep.core.star_field.model import FieldModel, StarState
     from galstep.core.star_field.solve import FieldEquations
+    from galstep.core.star_field.tiles import FieldImage
 
 __all__ = [
     "FitQuality",
     "fit_quality",
     "group_sizes",
     "groups_of",
+    "lost_in_a_step",
     "star_errors",
     "star_flags",
     "with_given_groups",
@@ -33,6 +36,30 @@ __all__ = [
 MAX_NEIGHBOURS = 8
 # Stars whose matrices are inverted at a time.
 BATCH = 4096
+
+
+# Of the flux that a sky off by a whole level error would have: rounding takes it from star and
+# sky alike. From 600 stars of S/N 60 to 6000 in images rounded to 5 to 30 sigma.
+LOST_IN_A_STEP = 0.8
+
+
+def lost_in_a_step(image: FieldImage) -> float:
+    """1-sigma error of a star's light per pixel of its noise area, from rounded numbers.
+
+    Where the sky lies within a wide step no pixel tells; see `galstep.core.imaging.rounding`.
+
+    Parameters
+    ----------
+    image : `galstep.core.star_field.tiles.FieldImage`
+
+    Returns
+    -------
+    float
+        0 where an error plane says what the pixels are good for.
+    """
+    if image.err is not None:
+        return 0.0
+    return LOST_IN_A_STEP * level_error(image.step, image.sigma)
 
 
 def groups_of(x: np.ndarray, y: np.ndarray, separation: float) -> tuple[np.ndarray, np.ndarray]:

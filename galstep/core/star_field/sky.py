@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from scipy.interpolate import BSpline, RectBivariateSpline
 
+from galstep.core.imaging.rounding import dither
 from galstep.core.star_field.tiles import Tile
 
 if TYPE_CHECKING:
@@ -97,13 +98,35 @@ class SkyMesh:
         return self._spline(y, x, grid=False)
 
 
-def clipped_level(values: np.ndarray) -> tuple[float, float]:
-    """Median and robust scatter of values, clipped at 3 sigma; mean and scatter of steps."""
-    step = max(1, len(values) // MAX_PER_BOX)
+def clipped_level(values: np.ndarray, step: float = 0.0) -> tuple[float, float]:
+    """Median and robust scatter of values, clipped at 3 sigma; mean and scatter of steps.
+
+    Parameters
+    ----------
+    values : (n,) array
+    step : float, optional
+        Of the numbers that the data were rounded to: smaller steps than those that are
+        seen in ``values`` make their median distance one step or the next.
+
+    Returns
+    -------
+    level, scatter : float
+    """
+    values = values[:: max(1, len(values) // MAX_PER_BOX)]
     # in order, what is kept is a slice
-    values = np.sort(values[::step])
-    if _are_steps(values):
-        return _mean_level(values)
+    ordered = np.sort(values)
+    stepped = _are_steps(ordered, step)
+    if not step > 0:
+        return _mean_level(ordered) if stepped else _median_level(ordered)
+    level, scatter = _median_level(np.sort(values + dither(values.shape, step)))
+    if stepped:
+        # before the stars are known they are in the mean
+        return _mean_level(ordered[np.abs(ordered - level) <= STEPPED_CLIP * scatter])
+    return level, float(np.sqrt(max(scatter**2 - step**2 / 12, 0.0)))
+
+
+def _median_level(values):
+    """Median and robust scatter of values in order, clipped at 3 sigma."""
     level = scatter = np.nan
     for _ in range(N_CLIPS):
         level = _middle(values)
@@ -116,10 +139,12 @@ def clipped_level(values: np.ndarray) -> tuple[float, float]:
     return level, scatter
 
 
-def _are_steps(ordered):
+def _are_steps(ordered, step=0.0):
     """Whether the median of values in order is many of them, but not all."""
     level = ordered[len(ordered) // 2]
-    low, high = (np.searchsorted(ordered, level, side=side) for side in ("left", "right"))
+    # what was taken off the data has moved their steps a little
+    low = np.searchsorted(ordered, level - step / 4, side="left")
+    high = np.searchsorted(ordered, level + step / 4, side="right")
     return STEPPED_SHARE * len(ordered) < high - low < len(ordered)
 
 
@@ -159,6 +184,7 @@ def measure_mesh(
     shape: tuple[int, int],
     box_size: int,
     residual_of: Callable[[Tile], tuple[np.ndarray, np.ndarray]],
+    step: float = 0.0,
 ) -> tuple[SkyMesh, float]:
     """Levels and scatters of the boxes of a field.
 
@@ -169,6 +195,8 @@ def measure_mesh(
         About the side of a box; the field is divided into equal ones.
     residual_of : callable
         ``residual_of(tile)`` gives (image, good) of any part: data without stars.
+    step : float, optional
+        Of the numbers that the data were rounded to.
 
     Returns
     -------
@@ -186,7 +214,7 @@ def measure_mesh(
             columns = np.s_[:, edges[1][j] : edges[1][j + 1]]
             values = image[columns][good[columns]]
             if len(values) >= max(5, LEAST_SHARE * good[columns].size):
-                levels[i, j], scatters[i, j] = clipped_level(values)
+                levels[i, j], scatters[i, j] = clipped_level(values, step)
     known = np.isfinite(levels)
     if not known.any():
         return SkyMesh.flat(), np.nan
@@ -196,7 +224,12 @@ def measure_mesh(
 
 
 def annulus_levels(
-    residual: np.ndarray, good: np.ndarray, x: np.ndarray, y: np.ndarray, radii: tuple[float, float]
+    residual: np.ndarray,
+    good: np.ndarray,
+    x: np.ndarray,
+    y: np.ndarray,
+    radii: tuple[float, float],
+    step: float = 0.0,
 ) -> np.ndarray:
     """Median of the residual in a ring about each star; of steps, their mean.
 
@@ -208,6 +241,8 @@ def annulus_levels(
         In the pixels of ``residual``.
     radii : (inner, outer)
         Pixels.
+    step : float, optional
+        Of the numbers that the data were rounded to.
 
     Returns
     -------
@@ -230,9 +265,9 @@ def annulus_levels(
     if not len(values):
         return np.zeros(0)
     levels = np.nanmedian(values, axis=1)
-    ties = np.count_nonzero(values == levels[:, None], axis=1)
+    ties = np.count_nonzero(np.abs(values - levels[:, None]) <= step / 4, axis=1)
     for number in np.flatnonzero(
         ties > STEPPED_SHARE * np.count_nonzero(~np.isnan(values), axis=1)
     ):
-        levels[number], _ = clipped_level(values[number][~np.isnan(values[number])])
+        levels[number], _ = clipped_level(values[number][~np.isnan(values[number])], step)
     return np.where(empty, np.nan, levels)

@@ -190,7 +190,7 @@ def _add_tile(model, state, free, own, pairs, frame, local_radii, sums):
     stamps[:, 1:] *= free.flux[used, None, None, None]
     if local_radii is not None:
         x, y = free.x[own] - frame.x0, free.y[own] - frame.y0
-        level = annulus_levels(residual, good, x, y, local_radii)
+        level = annulus_levels(residual, good, x, y, local_radii, model.image.step)
         sums.level[own] = np.where(np.isfinite(free.own_sky[own]), sums.level[own], level)
     at = np.searchsorted(used, own)
     own_stamps = stamps[at], ix[at], iy[at]

@@ -8,8 +8,11 @@ where tiles end.
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from functools import cached_property
 
 import numpy as np
+
+from galstep.core.imaging.rounding import rounding_step
 
 __all__ = ["FieldImage", "Tile", "make_tiles"]
 
@@ -133,8 +136,20 @@ class FieldImage:
         return float(np.percentile(error[good], QUIET)) if good.any() else np.nan
 
     def rounding(self, tiles: list[Tile]) -> float:
-        """What the pixels are good to at best: the noise of a frame without noise."""
-        return ROUNDING * max(float(np.abs(self.read(tile)[0]).max()) for tile in tiles)
+        """What the pixels are good to at best: the noise of a frame without noise.
+
+        That of the last digit, and of the `step` of rounded numbers.
+        """
+        digits = ROUNDING * max(float(np.abs(self.read(tile)[0]).max()) for tile in tiles)
+        return max(digits, self.step / np.sqrt(12))
+
+    @cached_property
+    def step(self) -> float:
+        """Of the numbers that the pixels were rounded to; 0 if they were not, or are counts."""
+        if self.gain is not None:
+            return 0.0
+        every = max(1, int(np.sqrt(self.shape[0] * self.shape[1] / MOST_SAMPLES)))
+        return rounding_step(np.asarray(self.data[::every, ::every]))
 
     def with_sigma(self, sigma: float) -> FieldImage:
         """The same image with another noise."""
