@@ -103,7 +103,7 @@ def spec_rows(spec):
                     f"``{name}``",
                     kind,
                     f"``{shown}``" if shown else "",
-                    comment.replace("%%", "%"),
+                    comment.replace("%%", "%").replace("_...", "\\_..."),
                 )
             )
     return rows
