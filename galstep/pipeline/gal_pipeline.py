@@ -59,7 +59,7 @@ class GalPipeline(GalPipelineBase):
     suffix = string(default='gal')         # Suffix of the saved model; with another one the names of all products begin with <name>_<suffix>
     """
 
-    step_defs = {  # noqa: RUF012
+    step_defs = {
         "tweakreg": TweakReg,
         "loadcrop": LoadCrop,
         "psfcalibrate": PSFCalibrate,

@@ -37,10 +37,10 @@ if TYPE_CHECKING:
 
 __all__ = [
     "SHAPE_FREEDOMS",
-    "plays_the_sky",
     "choose_gradient",
     "gradient_of",
     "ordered",
+    "plays_the_sky",
     "run_again",
     "second_is_earned",
     "with_components",

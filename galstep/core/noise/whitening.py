@@ -131,7 +131,7 @@ def _offsets():
 
 def _neighbours(good, offsets):
     """Flat indices of the good pixels and of their neighbours, -1 where there is none."""
-    ny, nx = good.shape
+    nx = good.shape[1]
     y, x = np.nonzero(good)
     there_y, there_x = y[:, None] + offsets[:, 0], x[:, None] + offsets[:, 1]
     inside = (there_y >= 0) & (there_x >= 0) & (there_x < nx)

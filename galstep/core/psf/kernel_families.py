@@ -15,8 +15,8 @@ from galstep.exceptions import ParameterError
 from galstep.records import PsfKernel
 
 __all__ = [
-    "FWHM_OF_SIGMA",
     "FAMILIES",
+    "FWHM_OF_SIGMA",
     "bounded_step",
     "displaced_kernels",
     "distance",
