@@ -20,6 +20,7 @@ MIN_SIGMA = 10.0  # of a rounded image above the pixels around
 MIN_STEPS = 5.0  # of a rounded image above the pixels around
 ROUNDED = 0.02  # sigma: an image of larger steps is one of rounded numbers
 _SAME = 1e-6  # relative: single precision
+# A pixel and the eight around it.
 _NEIGHBOURS = np.ones((3, 3), dtype=bool)
 
 

@@ -39,6 +39,7 @@ FLOOR = 0.1
 # The neighbourhood: everything so close (pixels), and a few pixels farther out,
 # which stand for the noise on larger scales.
 NEAR = 3.2
+# Steps this far (pixels) stand for all that is farther: the sides and corners of that square.
 FAR = 5
 
 
