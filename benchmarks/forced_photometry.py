@@ -13,6 +13,7 @@ the true star list as a catalogue. Bias and pulls by true S/N.
 """
 
 import argparse
+import itertools
 import json
 import sys
 import tempfile
@@ -133,7 +134,7 @@ def compared(band, own, name):
 def summarise(name, rows):
     """Bias and pulls by S/N."""
     snr, true, value, err = rows.T
-    for low, high in zip(SNR_EDGES, SNR_EDGES[1:], strict=False):
+    for low, high in itertools.pairwise(SNR_EDGES):
         own = (snr >= low) & (snr < high)
         if own.sum() < 3:
             continue

@@ -17,6 +17,7 @@ the shape is then in the table once per filter.
 """
 
 import argparse
+import itertools
 import logging
 import time
 from pathlib import Path
@@ -191,7 +192,7 @@ def table(rows, filters):
         lines.append(line(name, [row for row in rows if row["filter"] == name]))
     for key, limits in (("snr", SNR), ("r_eff", R_EFF), ("n", N)):
         edges = np.geomspace(*limits, 4)
-        for low, high in zip(edges, edges[1:], strict=False):
+        for low, high in itertools.pairwise(edges):
             own = [row for row in rows if low <= row[key] < high]
             lines.append(line(f"{key} {low:.2g} to {high:.2g}", own))
     return "\n".join(lines)

@@ -11,6 +11,7 @@ Spurious are stars in the residual with its sign changed, beside the number in t
 """
 
 import argparse
+import itertools
 import logging
 from pathlib import Path
 
@@ -69,7 +70,7 @@ def table(results, names):
     ]
     for name in names:
         counts = np.sum([result[name][0] for result in results], axis=0)
-        for k, (low, high) in enumerate(zip(SNR_EDGES, SNR_EDGES[1:], strict=False)):
+        for k, (low, high) in enumerate(itertools.pairwise(SNR_EDGES)):
             found, every, clear_found, clear, spurious, listed = counts[k]
             own = [pulls_of(result[name][1], low, high) for result in results]
             flux, x, y, ratio = (np.concatenate(v) for v in zip(*own, strict=True))

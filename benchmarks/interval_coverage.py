@@ -1,4 +1,4 @@
-"""Do the quoted intervals hold the truth as often as they say?
+"""How often the quoted intervals hold the truth, beside how often they say.
 
     python benchmarks/interval_coverage.py [--n 120] [--jobs 1] [--rows FILE]
 
@@ -16,6 +16,7 @@ scene), and scenes that are in it are not run again.
 """
 
 import argparse
+import itertools
 import json
 import logging
 from concurrent.futures import ProcessPoolExecutor
@@ -140,7 +141,7 @@ def table(results):
     for with_error, name in ((True, "with error plane"), (False, "without")):
         lines.append(line(name, _where(results, error_plane=with_error)))
     edges = np.geomspace(*SNR, 4)
-    for low, high in zip(edges, edges[1:], strict=False):
+    for low, high in itertools.pairwise(edges):
         own = [r for r in results if low <= r["snr"][BASE] < high]
         lines.append(line(f"{BASE} at S/N {low:.0f} to {high:.0f}", own))
     return "\n".join(lines)

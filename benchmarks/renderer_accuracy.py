@@ -109,6 +109,7 @@ def accuracy(name, psf, n, r_eff, side, period):
 
 
 def main():
+    """Print the table."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("psf_files", nargs="+")
     parser.add_argument("--filters", nargs="*", default=None)

@@ -16,6 +16,7 @@ extensions = [
     "sphinx.ext.autodoc",
     "sphinx.ext.mathjax",
     "numpydoc",
+    "galstep_rooms",
     "galstep_tables",
 ]
 exclude_patterns = ["_build", "_ext"]
@@ -24,3 +25,11 @@ html_theme_options = {"description": "Galaxies measured through crowded star fie
 default_role = "py:obj"
 numpydoc_show_class_members = False
 autodoc_member_order = "bysource"
+# the types stand in the docstrings
+autodoc_typehints = "none"
+# every reference must lead somewhere (-n); those to other packages are not looked up, so that the
+# pages can be built without a network
+nitpick_ignore_regex = [
+    (r"py:.*", r"(asdf|astropy|concurrent|configobj|dataclasses|logging|np|numpy|pathlib)\..*"),
+    (r"py:.*", r"(photutils|regions|scipy|stpipe|types|tweakwcs|gwcs|distributed)(\..*)?"),
+]

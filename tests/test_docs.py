@@ -1,11 +1,14 @@
 """The documentation follows the code: a page per step, every parameter on it."""
 
+import doctest
+import importlib
 import re
 import sys
 from pathlib import Path
 
 import pytest
 
+import galstep
 from galstep import __version__, steps
 from galstep.configuration.parameters import pipeline_parameters
 from galstep.datamodels.columns import COLUMNS
@@ -93,3 +96,40 @@ def test_every_page_can_be_reached():
     text = "".join(path.read_text() for path in DOCS.rglob("index.rst"))
     for page in (page for page in PAGES if page.suffix == ".rst" and page.stem != "index"):
         assert f"   {page.stem}\n" in text, page.name
+def test_the_picture_of_the_architecture_is_that_of_the_code(monkeypatch):
+    monkeypatch.syspath_prepend(str(DOCS / "_ext"))
+    import draw_architecture
+
+    if not draw_architecture.ROOT.is_dir():
+        pytest.skip("the source is not beside the documentation")
+    assert draw_architecture.PICTURE.read_text() == draw_architecture.draw(), (
+        "python docs/_ext/draw_architecture.py draws it anew"
+    )
+    sys.modules.pop("draw_architecture")
+
+
+WALK = re.compile(r"``((?:pipeline|steps|datamodels|core|galstep)/[\w/]+\.py)``")
+
+
+def test_the_walks_through_the_architecture_lead_through_rooms_that_are_there():
+    text = (DOCS / "architecture.rst").read_text()
+    root = Path(galstep.__file__).parent
+    for walk in text.split("\nBe ")[1:]:
+        stations = [line for line in walk.splitlines() if line.startswith("#. ")]
+        assert 5 <= len(stations) <= 10
+    missing = [n for n in WALK.findall(text) if not (root / n.removeprefix("galstep/")).exists()]
+    assert not [n for n in missing if not n.startswith("galstep/docs")]
+
+
+ROOT = Path(galstep.__file__).parent
+DOCTESTED = [
+    ".".join(("galstep", *path.relative_to(ROOT).with_suffix("").parts)).removesuffix(".__init__")
+    for path in sorted(ROOT.rglob("*.py"))
+    if ">>>" in path.read_text()
+]
+
+
+@pytest.mark.parametrize("name", DOCTESTED)
+def test_the_examples_in_docstrings_run(name):
+    failed, tried = doctest.testmod(importlib.import_module(name))
+    assert tried and not failed

@@ -81,7 +81,7 @@ class HostPipeline(HostStep, Pipeline):
 
     spec = ""
 
-    step_defs = {  # noqa: RUF012
+    step_defs = {
         "resample": Resample,
         "measure": Measure,
         "galaxy": GalPipeline,

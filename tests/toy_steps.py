@@ -75,7 +75,7 @@ class ToyPipeline(GalPipelineBase):
     suffix = string(default='gal')       # Suffix of the saved model
     """
 
-    step_defs = {"add": Add, "double": Double}  # noqa: RUF012
+    step_defs = {"add": Add, "double": Double}
 
     def process(self, input):
         """Run both steps."""

@@ -125,6 +125,6 @@ def _own_name(entry):
     source = entry.paths[0] if len(entry.paths) == 1 else list(entry.paths)
     name = input_name(source)[0]
     if len(entry.paths) == 1:
-        is_ours = source.lower().endswith(".asdf") or name.endswith("_gal") and is_product(source)
+        is_ours = source.lower().endswith(".asdf") or (name.endswith("_gal") and is_product(source))
         name = name.removesuffix("_gal") if is_ours else name
     return name.lstrip(".") or "galaxy"

@@ -209,7 +209,7 @@ def _with_content(value, check, file_hash):
 
 def _is_there(value):
     try:
-        return os.path.isfile(value) or os.path.isabs(value) and os.path.isdir(value)
+        return os.path.isfile(value) or (os.path.isabs(value) and os.path.isdir(value))
     except ValueError:  # a null byte
         return False
 

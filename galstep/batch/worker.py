@@ -39,7 +39,7 @@ def _reply(line, job_class, measure):
     try:
         return measure(job_class.from_json(line)).to_json()
     # a step may call sys.exit, or interrupt itself: that ends its galaxy, not the worker
-    except BaseException as error:
+    except BaseException as error:  # noqa: BLE001
         return Outcome.failed(f"{type(error).__name__}: {error}").to_json()
 
 

@@ -31,7 +31,7 @@ LARGEST_ERROR = 0.01
 
 
 def save_image(image: SkyImage, path: PathLike) -> str:
-    """Write an image as FITS; see `galstep.datamodels.sky_image.SkyImage.save`."""
+    """Write an image as FITS; see ``save`` of `galstep.datamodels.sky_image.SkyImage`."""
     path = Path(path)
     if is_model(image.source):
         return str(corrected_model(image).save(str(path)))

@@ -42,7 +42,7 @@ def input_name(source: Any) -> tuple[str, str]:
         names = [input_name(item)[0] for item in source]
         if len(names) == 1:
             return input_name(source[0])
-        common = re.sub(r"[^A-Za-z0-9]+$", "", os.path.commonprefix(names))
+        common = re.sub(r"[^A-Za-z0-9]+$", "", os.path.commonprefix(names))  # noqa: RUF071
         # half a filter name is none: m51_f
         common = re.sub(r"[^A-Za-z0-9]+[fF][0-9]*$", "", common)
         return common or _FALLBACK, ""

@@ -289,7 +289,7 @@ def is_product(path: PathLike) -> bool:
         kind = kind_of_file(Path(path))
     except InputError:
         return False
-    return kind == "product" or kind == "hdf5" and is_own_result(path)
+    return kind == "product" or (kind == "hdf5" and is_own_result(path))
 
 
 def files_read(path: PathLike) -> list[Path]:

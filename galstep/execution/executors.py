@@ -34,7 +34,7 @@ class SerialExecutor(Executor):
         try:
             result = fn(*args, **kwargs)
         # the contract of an executor: whatever the call raises belongs to its future
-        except Exception as error:
+        except Exception as error:  # noqa: BLE001
             future.set_exception(error)
         else:
             future.set_result(result)
@@ -136,7 +136,7 @@ class _Watch:
             n_workers = len(self._client.nthreads())
             what = "has no worker"
         # whatever a client says whose scheduler is gone
-        except Exception:
+        except Exception:  # noqa: BLE001
             n_workers, what = 0, "does not answer"
         if n_workers:
             self._seen = time.monotonic()

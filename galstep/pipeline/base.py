@@ -49,7 +49,8 @@ class GalPipelineBase(GalStep, Pipeline):
     _as_defined = None
     _replaced = MappingProxyType({})
 
-    def __new__(cls, *args, **kws):
+    def __new__(cls, *args: Any, **kws: Any) -> Self:
+        """A pipeline, of another class where steps are replaced."""
         with validation.reported():
             used = cls.with_replaced_steps(kws.get("steps"), kws.get("config_file"))
         return super().__new__(used)

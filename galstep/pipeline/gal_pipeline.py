@@ -69,7 +69,7 @@ class GalPipeline(GalPipelineBase):
         + TABLE_SPEC
     )
 
-    step_defs = {  # noqa: RUF012
+    step_defs = {
         "tweakreg": TweakReg,
         "loadcrop": LoadCrop,
         "psfcalibrate": PSFCalibrate,

@@ -87,7 +87,7 @@ def _holds_data(stream):
         line = stream.readline(_LONGEST_LINE)
         if is_start and _DATA_KEY.match(line):
             return True
-        if not line or is_start and line.rstrip() == _END_OF_YAML:
+        if not line or (is_start and line.rstrip() == _END_OF_YAML):
             return False
         is_start = line.endswith(b"\n")
     return True
@@ -265,7 +265,7 @@ def _is_path(key, check):
 
 def _is_written(value):
     # stpipe marks what comes from the command line by a private subclass of str
-    return type(value) is str and value != "" or isinstance(value, os.PathLike)
+    return (type(value) is str and value != "") or isinstance(value, os.PathLike)
 
 
 def plain(value: Any) -> Any:

@@ -36,9 +36,9 @@ if TYPE_CHECKING:
 
 __all__ = [
     "effective_psf",
+    "error_or_noise",
     "fit_in_own_pixels",
     "fitted_base",
-    "error_or_noise",
     "scaled_scene",
     "scene_band",
     "sky_order_for",

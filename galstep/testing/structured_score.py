@@ -1,4 +1,4 @@
-"""Products of structured galaxies beside their truth: light, star subtraction, stars, colours.
+r"""Products of structured galaxies beside their truth: light, star subtraction, stars, colours.
 
 The columns, per galaxy and filter:
 

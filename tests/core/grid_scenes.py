@@ -42,7 +42,7 @@ def grid_bands(synthetic, data=None, error_known=True):
                 matrix=pixel_map.matrix,
                 origin=pixel_map.origin,
                 scene_shape=truth.shape,
-            )  # fmt: skip
+            )
         )
     return bands
 

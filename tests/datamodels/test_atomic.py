@@ -39,7 +39,7 @@ def test_written_under_its_own_name(tmp_path, name):
 def test_a_failure_leaves_the_earlier_file(tmp_path, error):
     (tmp_path / "x").write_text("old")
     kind = GalstepError if isinstance(error, OSError) else type(error)
-    with pytest.raises(kind), replacing(tmp_path / "x") as temporary:
+    with pytest.raises(kind), replacing(tmp_path / "x") as temporary:  # noqa: PT012
         temporary.write_text("ne")
         raise error
     assert (tmp_path / "x").read_text() == "old"

@@ -16,9 +16,9 @@ from galstep.testing.star_frames import tan_wcs
 
 pytest.importorskip("gwcs")
 
-from exposures import Library, Meta, Model, write_exposure  # noqa: E402
+from exposures import Library, Meta, Model, write_exposure
 
-from galstep.testing.gwcs_models import exposure_gwcs, mosaic_gwcs  # noqa: E402
+from galstep.testing.gwcs_models import exposure_gwcs, mosaic_gwcs
 
 SHAPE = (12, 16)
 NUMBERS = dict(

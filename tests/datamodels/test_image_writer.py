@@ -16,9 +16,9 @@ from galstep.testing.star_frames import tan_wcs
 
 pytest.importorskip("gwcs")
 
-from exposures import Model, tree_of, write_exposure  # noqa: E402
+from exposures import Model, tree_of, write_exposure
 
-from galstep.testing.gwcs_models import exposure_gwcs, mosaic_gwcs  # noqa: E402
+from galstep.testing.gwcs_models import exposure_gwcs, mosaic_gwcs
 
 SHAPE = (40, 50)
 MOVED = tan_wcs(SHAPE, shift=(3.0, 1.0), rotation=0.2)

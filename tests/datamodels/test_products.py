@@ -149,7 +149,7 @@ def test_earlier_table_survives_a_failure(model, tmp_path, monkeypatch):
 
 def test_replacing_leaves_nothing_behind_after_any_failure(tmp_path):
     path = tmp_path / "a.txt"
-    with pytest.raises(ZeroDivisionError), replacing(path) as temporary:
+    with pytest.raises(ZeroDivisionError), replacing(path) as temporary:  # noqa: PT012
         temporary.write_text("half")
         raise ZeroDivisionError
     assert list(tmp_path.iterdir()) == []

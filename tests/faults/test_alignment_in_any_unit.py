@@ -10,7 +10,7 @@ from galstep.testing.star_frames import star_frame
 
 pytest.importorskip("tweakwcs", reason="tweakwcs is not installed")
 
-from galstep.steps import TweakReg  # noqa: E402
+from galstep.steps import TweakReg
 
 SHAPE, SIDE = (161, 161), 0.03
 RNG = np.random.default_rng(3)

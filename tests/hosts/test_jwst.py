@@ -158,7 +158,7 @@ class WithGalaxy(Pipeline):
 
     spec = ""
 
-    step_defs = {  # noqa: RUF012
+    step_defs = {
         "source_catalog": SourceCatalogStep,
         "gal_measure": Measure,
         "galaxy": GalPipeline,

@@ -122,7 +122,7 @@ def test_in_place_of_the_step_of_jwst(models):
     class Mine(Pipeline):
         class_alias = "mine"
         spec = ""
-        step_defs = {"tweakreg": TweakReg}  # noqa: RUF012
+        step_defs = {"tweakreg": TweakReg}
 
         def process(self, library):
             return self.tweakreg.run(library)

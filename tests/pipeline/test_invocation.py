@@ -400,7 +400,7 @@ def test_galaxy_saved_by_a_run_is_data_not_parameters(config, elsewhere):
 def test_pipeline_inside_a_pipeline():
     class Outer(ToyPipeline):
         spec = ""
-        step_defs = {"inner": ToyPipeline, "double": toy_steps.Double}  # noqa: RUF012
+        step_defs = {"inner": ToyPipeline, "double": toy_steps.Double}
 
     outer = Outer(steps={"inner": {"steps": {"add": {"amount": 4}}}})
     assert value_of(outer.run(toy_model())) == 20.0
@@ -409,7 +409,7 @@ def test_pipeline_inside_a_pipeline():
 def test_steps_inside_the_pipeline_of_another_package():
     class Other(Pipeline):
         spec = "output_ext = string(default='.fits')   # Format"
-        step_defs = {"plus": toy_steps.Add, "galaxy": ToyPipeline}  # noqa: RUF012
+        step_defs = {"plus": toy_steps.Add, "galaxy": ToyPipeline}
 
         def process(self, model):
             return self.galaxy.run(self.plus.run(model))

@@ -5,8 +5,8 @@ import pytest
 
 pytest.importorskip("matplotlib")
 
-from galstep.datamodels.sky_image import SkyImage  # noqa: E402
-from galstep.plotting.star_field import star_field_figure  # noqa: E402
+from galstep.datamodels.sky_image import SkyImage
+from galstep.plotting.star_field import star_field_figure
 
 
 class Field:

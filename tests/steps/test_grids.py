@@ -53,7 +53,7 @@ class TestRegistered:
         assert registered.matrix == plain.matrix
 
     @pytest.mark.parametrize(
-        "status, offset",
+        ("status", "offset"),
         [("aligned", (0.3, 0.2)), ("failed", (6.0, 1.0)), ("reference", (0.0, 0.0))],
     )
     def test_others_are_left_to_the_fit(self, base, status, offset):

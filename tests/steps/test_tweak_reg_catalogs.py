@@ -18,9 +18,9 @@ from galstep.testing.star_frames import star_frame, star_positions, tan_wcs
 
 pytest.importorskip("tweakwcs")
 
-from exposures import write_exposure  # noqa: E402
+from exposures import write_exposure
 
-from galstep.testing.gwcs_models import exposure_gwcs  # noqa: E402
+from galstep.testing.gwcs_models import exposure_gwcs
 
 SHAPE = (100, 110)
 IN_THE_IMAGE, IN_THE_CATALOGUE = 12, 7

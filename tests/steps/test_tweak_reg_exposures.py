@@ -25,10 +25,10 @@ from galstep.testing.star_frames import star_frame, tan_wcs
 
 pytest.importorskip("tweakwcs")
 
-from exposures import Library, Model, tree_of, write_exposure  # noqa: E402
+from exposures import Library, Model, tree_of, write_exposure
 
-from galstep.steps.tweak_reg_transfer import transfer_correction  # noqa: E402
-from galstep.testing.gwcs_models import exposure_gwcs, mosaic_gwcs  # noqa: E402
+from galstep.steps.tweak_reg_transfer import transfer_correction
+from galstep.testing.gwcs_models import exposure_gwcs, mosaic_gwcs
 
 SHAPE = (240, 260)
 SHIFT = (4.0, -2.5)

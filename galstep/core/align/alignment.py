@@ -82,7 +82,7 @@ class Alignment:
     n_stars: int = 0
     n_matches: int = 0
     rms: float = np.nan
-    quality: MatchQuality = MatchQuality()
+    quality: MatchQuality = MatchQuality()  # noqa: RUF009
     correction: tuple = ()
 
     def correct(self, wcs: Any, shape: tuple[int, int], wcsinfo: dict | None = None) -> Any:

@@ -11,6 +11,7 @@ from __future__ import annotations
 import logging
 from contextlib import contextmanager
 from dataclasses import replace
+from itertools import chain
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -198,10 +199,10 @@ def align_images(
     usable = [members for members in groups if _with_stars(images, members)]
     results = [_failed(image, "no stars found") for image in images]
     if len(usable) < 2:
-        for number in sum(usable, []):
+        for number in [*chain(*usable)]:
             results[number] = _failed(images[number], "there is no other image with stars")
         return results
-    plane = common_plane([images[number] for number in sum(usable, [])])
+    plane = common_plane([images[number] for number in [*chain(*usable)]])
     correctors = _correctors(images, plane)
     found = _align(
         images, correctors, usable, plane, options,

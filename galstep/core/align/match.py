@@ -32,6 +32,7 @@ __all__ = [
 MAX_ROTATION = 1.5
 # Offsets at which chance pairs are counted: rings in units of the matching radius.
 CONTROL_RINGS = (4.0, 6.0, 9.0)
+# Directions on each ring, every 30 degrees.
 CONTROLS_PER_RING = 12
 # Less likely than this by chance, all trials counted, is a match.
 CHANCE_LIMIT = 1e-4

@@ -41,6 +41,7 @@ if TYPE_CHECKING:
 
 __all__ = ["FitsCorrector", "SkyPlaneCorrector", "make_corrector"]
 
+# In a degree.
 ARCSEC = 3600.0
 # Side of the square (arcsec) on which one tangent plane is compared with another.
 COMPARED = 10.0

@@ -27,9 +27,11 @@ METHODS = ("lm", "nnls")
 METRICS = ("sum_snr", "resid_mad", "count")
 # Widths beside the one at hand, and how far all of them may go from the PSF's.
 BRACKET = (1.0, 0.7, 1.4)
+# Widths of the filter over the PSF: the bounds of the parameter filter_width.
 WIDTH_RANGE = (0.5, 2.0)
 # Gauss-Newton steps in flux and position; fluxes alone are linear, but clipped at zero.
 STEPS = {"lm": 3, "nnls": 2}
+# What the metric count counts.
 COUNTED_SNR = 5.0
 
 

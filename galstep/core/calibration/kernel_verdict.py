@@ -41,6 +41,8 @@ FEW_ANCHORS = 8
 PLAIN_SIGMA = 6.0
 # Error of a prior of no blur, px^2: what a relative error cannot say.
 LEAST_PRIOR_ERROR = 0.02
+# The confusion test: a kernel that grows from discs of 1 to discs of 2 FWHM has measured
+# neighbours.
 GROWTH_RADII = (1.0, 2.0)
 GROWTH_STEPS = 2
 # Error of a borrowed kernel's variance, relative: the scatter between the

@@ -38,6 +38,8 @@ RADIUS_IN_FWHM = 1.6
 LEAST_RADIUS = 4.0
 # Prior widths that are tried, as a share of the PSF.
 STRENGTHS = (0.003, 0.006, 0.012, 0.025)
+# Stars left out in turn: what counts is the residual of stars that a correction was not fitted
+# to.
 N_FOLDS = 10
 LEAST_ANCHORS = 8
 # A gain by so many times its scatter between stars is no chance.

@@ -29,11 +29,11 @@ if TYPE_CHECKING:
     from galstep.core.engine.scene import SceneBand, SceneState
 
 __all__ = [
-    "final_fitter",
     "StarFitter",
+    "final_fitter",
     "fit_without_stars",
-    "solution_at",
     "odd_side",
+    "solution_at",
     "with_render_side",
 ]
 

@@ -1,4 +1,4 @@
-"""The inner loops in numpy: slower than `_kernels_numba`, the same numbers.
+"""The inner loops in numpy: slower than ``_kernels_numba``, the same numbers.
 
 Star kernels work on the cubic B-spline coefficients of the oversampled PSF in
 polyphase order, ``phases[p_y, p_x, k_y, k_x]`` = coefficient at sample

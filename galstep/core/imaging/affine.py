@@ -28,6 +28,8 @@ __all__ = [
 # Grids that agree to this over the frame (pixels) are one grid: positions of a
 # header are not better, and one grid needs no interpolation anywhere.
 SAME_GRID = 1e-3
+# Points on a side of the lattice over a frame to which an affine map is fitted: it has 6
+# unknowns.
 SIDE = 9
 # Sides of two frames that may differ, in pixels of the coarser, for them to be
 # cutouts of the same field.

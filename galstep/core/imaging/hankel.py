@@ -22,10 +22,14 @@ from galstep.exceptions import ParameterError
 
 __all__ = ["N_MAX", "N_MIN", "HankelTable", "hankel_table"]
 
+# A little beyond the Sersic indices of the fit (`galstep.core.engine.bounds`), so that a trial
+# step has a profile.
 N_MIN, N_MAX = 0.3, 8.5
 
 _LN_STEP = 0.0125  # of the transform; the table keeps every second point
+# Of the transform: with that step ln r spans 51, far beyond where any profile has light.
 _N_POINTS = 4096
+# Kept of it: below, the series of small kappa is exact (`small_kappa`); above, F < 1e-8.
 _LN_KAPPA_RANGE = (np.log(1e-4), np.log(1e4))
 
 

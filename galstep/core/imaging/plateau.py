@@ -20,6 +20,7 @@ ABOVE_SKY = 5.0  # sigma
 MIN_SIGMA = 10.0  # of a rounded image above the pixels around
 MIN_STEPS = 5.0  # of a rounded image above the pixels around
 _SAME = 1e-6  # relative: single precision
+# A pixel and the eight around it.
 _NEIGHBOURS = np.ones((3, 3), dtype=bool)
 
 

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 
 __all__ = ["SceneSampler"]
 
+# A pixel is good if more than half of what it is made from is.
 _COVERED = 0.5
 
 

@@ -37,8 +37,10 @@ __all__ = [
 # A star counts as found where it is measured to 0.75 mag: beyond that what was
 # found is another star, or two as one (Stetson 1991, ASP Conf. 25, 297).
 FLUX_FACTOR = 2.0
+# A star is alone if none of half its flux lies within 1.5 FWHM, where two are one peak.
 ISOLATION_FWHM = 1.5
 ISOLATION_FLUX = 0.5
+# Pulls beyond this are counted: of a Gaussian there is one in two million.
 OUTLIER = 5.0
 FAINT_SNR = 30.0
 LEAST_STARS = 5

@@ -35,6 +35,7 @@ __all__ = [
     "summary_of",
 ]
 
+# d mag / d ln flux.
 MAG_PER_LN = 2.5 / np.log(10)
 PULLS = ("flux", "r_eff", "n", "ellip", "color")
 #: Bins of the stars' S/N; the last is open.

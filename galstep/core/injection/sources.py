@@ -45,7 +45,9 @@ MAX_MASKED = 0.1
 # Injected stars keep this far from each other and from the edge (FWHM): they
 # are to meet the stars of the frame, not one another.
 STAR_SEPARATION = 6.0
+# Injected stars keep this far from the border (FWHM).
 STAR_MARGIN = 1.0
+# Places tried per star; what finds none by then is left out.
 MAX_DRAWS = 400
 # A median over so many FWHM removes stars and leaves galaxies; what then stands
 # out by so many robust sigmas is one.

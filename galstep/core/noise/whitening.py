@@ -39,6 +39,7 @@ FLOOR = 0.1
 # The neighbourhood: everything so close (pixels), and a few pixels farther out,
 # which stand for the noise on larger scales.
 NEAR = 3.2
+# Steps this far (pixels) stand for all that is farther: the sides and corners of that square.
 FAR = 5
 
 
@@ -131,7 +132,7 @@ def _offsets():
 
 def _neighbours(good, offsets):
     """Flat indices of the good pixels and of their neighbours, -1 where there is none."""
-    ny, nx = good.shape
+    nx = good.shape[1]
     y, x = np.nonzero(good)
     there_y, there_x = y[:, None] + offsets[:, 0], x[:, None] + offsets[:, 1]
     inside = (there_y >= 0) & (there_x >= 0) & (there_x < nx)

@@ -40,6 +40,8 @@ __all__ = [
     "mask_outliers",
 ]
 
+# Beyond this a pixel of the residual is a star that was left or an artefact; of noise no frame
+# has one.
 OUTLIER_SIGMA = 15.0
 UNCERTAIN_SKY = 0.1  # of the flux
 FARTHEST = 16.0  # times the area of the largest empty aperture: so far its scatter is extrapolated

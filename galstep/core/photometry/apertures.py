@@ -28,6 +28,7 @@ __all__ = [
     "scaled",
 ]
 
+# A median of fewer pixels is one of them.
 MIN_RING_PIXELS = 3
 
 

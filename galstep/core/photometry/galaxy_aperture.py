@@ -27,6 +27,7 @@ if TYPE_CHECKING:
 
 __all__ = ["GalaxyAperture", "define_aperture", "growth_radii"]
 
+# Isophotes between the innermost and the outermost; what lies between two is interpolated.
 N_LEVELS = 30
 
 

@@ -18,7 +18,10 @@ if TYPE_CHECKING:
 
 __all__ = ["kron_radius", "sersic_beyond"]
 
+# Kron (1980, ApJS 43, 305); 2.5 mean radii as in SExtractor (Bertin & Arnouts 1996, A&AS 117,
+# 393).
 KRON_FACTOR = 2.5
+# Rings of the sum of the radii, in equal ratios.
 N_RINGS = 30
 INNERMOST = 0.25  # pixels
 

@@ -23,6 +23,7 @@ __all__ = ["petrosian_radius", "petrosian_ratio"]
 # Of R^-p the mean over it is larger than the value at R by (p - 1) (p - 2) / 6 of its
 # square: 0.05 % for p = 3
 RING = 0.05
+# Radii at which the ratio is looked at first, in equal ratios; the crossing is then solved for.
 N_SCAN = 24
 INNERMOST = 0.5  # pixels: where the search begins, inside the first isophote
 # pixels: a smaller semi-axis is laid over an image interpolated to finer ones. The

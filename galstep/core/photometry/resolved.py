@@ -25,6 +25,7 @@ __all__ = ["half_light_excess", "unresolved_reason"]
 LEAST_EXCESS = 0.1
 WIDE = 3.0  # FWHM: a galaxy of larger r_eff needs no test
 REACH = 8.0  # FWHM: half a side of the image in which light is counted
+# Radii at which the galaxy is compared with a star, in equal ratios.
 N_RADII = 24
 # A line within one FWHM and without width (its half-light ellipse this many FWHM across, which
 # widens a star by 2 %) is two stars rather than a disc seen from its edge.

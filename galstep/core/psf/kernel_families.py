@@ -15,8 +15,8 @@ from galstep.exceptions import ParameterError
 from galstep.records import PsfKernel
 
 __all__ = [
-    "FWHM_OF_SIGMA",
     "FAMILIES",
+    "FWHM_OF_SIGMA",
     "bounded_step",
     "displaced_kernels",
     "distance",
@@ -35,7 +35,10 @@ FAMILIES = ("gaussian", "elliptical", "moffat", "drizzle")
 # ln(beta - 1) at the start, and its range: a core with wings ... a Gaussian
 START_LN_SLOPE = np.log(3.0)
 LN_SLOPE_RANGE = (np.log(0.5), np.log(20.0))
+# ln of the core radius in pixels: 0.14 to 20.
 LN_ALPHA_RANGE = (-2.0, 3.0)
+# Longest step of a variance (px^2), and of a logarithm; a variance falls by no more than to
+# LEAST_RATIO of itself.
 MAX_VARIANCE_STEP = 1.0
 MAX_LOG_STEP = 0.3
 LEAST_RATIO = 0.3

@@ -35,6 +35,7 @@ __all__ = ["kernel_reach", "kernel_transform", "kernel_transform_derivatives"]
 _N_PARAMETERS = {"none": 0, "gaussian": 1, "elliptical": 3, "moffat": 2, "drizzle": 2}
 _MIN_VARIANCE = -0.1  # native px^2
 _GAUSSIAN_REACH = 5.5  # sigmas: 3e-7 of the light is outside
+# Where a kernel is cut; it is normalised afterwards.
 _MOFFAT_LIGHT_OUTSIDE = 1e-4
 
 

@@ -18,7 +18,7 @@ import numpy as np
 from scipy.spatial import cKDTree
 
 if TYPE_CHECKING:
-    from galstep.core.star_field.solve import StarState
+    from galstep.core.star_field.model import StarState
 
 __all__ = ["moved_in_blends"]
 

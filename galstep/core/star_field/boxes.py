@@ -89,7 +89,7 @@ def wing_pairs(
 def boxes_are_cheaper(
     model: FieldModel, state: StarState, who: np.ndarray
 ) -> tuple[np.ndarray, np.ndarray] | None:
-    """The `wing_pairs`, if looking at boxes costs less than drawing the tiles; else None."""
+    """The ``wing_pairs``, if looking at boxes costs less than drawing the tiles; else None."""
     area = (2 * model.half_size + 1) ** 2
     n_pixels = model.image.shape[0] * model.image.shape[1]
     if 3 * len(who) * area > n_pixels:
@@ -128,7 +128,7 @@ def look_at_boxes(
     who : (n,) int array
         The stars whose boxes are meant.
     pairs : (box, star)
-        From `wing_pairs`.
+        From ``wing_pairs``.
 
     Returns
     -------

@@ -59,7 +59,7 @@ class StarRows:
 
 
 def rows_of_field(field: StarField) -> StarRows:
-    """The rows of a `galstep.core.star_field.StarField`.
+    """The rows of a `galstep.core.star_field.photometry.StarField`.
 
     Stars that were given come first, each in its place and under its id. What was
     not measured of them is NaN, with the flags that say why.

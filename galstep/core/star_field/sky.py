@@ -19,6 +19,8 @@ if TYPE_CHECKING:
 
 __all__ = ["SkyMesh", "annulus_levels", "measure_mesh"]
 
+# Sigma clipping of a box: 3 sigma keep 0.997 of a Gaussian; five rounds end where nothing is
+# left to clip.
 CLIP, N_CLIPS = 3.0, 5
 # A box needs this share of good pixels to count.
 LEAST_SHARE = 0.1

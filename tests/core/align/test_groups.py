@@ -10,17 +10,17 @@ from galstep.testing.star_frames import tan_wcs
 
 pytest.importorskip("tweakwcs")
 
-import gwcs  # noqa: E402
+import gwcs
 
-from galstep.core.align.images import (  # noqa: E402
+from galstep.core.align.images import (
     AlignImage,
     MatchOptions,
     align_images,
     align_sets_to_catalog,
     align_to_catalog,
 )
-from galstep.core.align.sky import sky_of  # noqa: E402
-from galstep.testing.gwcs_models import exposure_gwcs, mosaic_gwcs  # noqa: E402
+from galstep.core.align.sky import sky_of
+from galstep.testing.gwcs_models import exposure_gwcs, mosaic_gwcs
 
 SHAPE = (400, 500)
 SCALE = 0.031

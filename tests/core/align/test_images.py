@@ -8,7 +8,7 @@ from galstep.testing.star_frames import tan_wcs
 
 pytest.importorskip("tweakwcs")
 
-from galstep.core.align.images import (  # noqa: E402
+from galstep.core.align.images import (
     AlignImage,
     MatchOptions,
     align_images,
@@ -16,8 +16,8 @@ from galstep.core.align.images import (  # noqa: E402
     common_plane,
     pixel_side,
 )
-from galstep.core.align.tangent_plane import make_corrector  # noqa: E402
-from galstep.testing.gwcs_models import exposure_gwcs, mosaic_gwcs  # noqa: E402
+from galstep.core.align.tangent_plane import make_corrector
+from galstep.testing.gwcs_models import exposure_gwcs, mosaic_gwcs
 
 SHAPE = (800, 1000)
 # shift (px), rotation (deg), scale

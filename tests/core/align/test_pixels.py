@@ -5,8 +5,8 @@ from galstep.core.align.catalog import Positions
 
 pytest.importorskip("tweakwcs")
 
-from galstep.core.align.options import MatchOptions  # noqa: E402
-from galstep.core.align.pixels import register  # noqa: E402
+from galstep.core.align.options import MatchOptions
+from galstep.core.align.pixels import register
 
 CENTRE = (127.0, 127.0)
 OPTIONS = MatchOptions(minobj=6, searchrad=0.3, separation=0.1, tolerance=0.15, fitgeometry="shift")

@@ -20,20 +20,20 @@ from galstep.testing.star_frames import tan_wcs
 
 pytest.importorskip("tweakwcs")
 
-import gwcs  # noqa: E402
-from gwcs import coordinate_frames  # noqa: E402
+import gwcs
+from gwcs import coordinate_frames
 
-from galstep.core.align.catalog import Positions  # noqa: E402
-from galstep.core.align.images import (  # noqa: E402
+from galstep.core.align.catalog import Positions
+from galstep.core.align.images import (
     AlignImage,
     MatchOptions,
     align_images,
     align_to_catalog,
     common_plane,
 )
-from galstep.core.align.sky import pixel_of, pixel_side, sky_of  # noqa: E402
-from galstep.core.align.tangent_plane import make_corrector  # noqa: E402
-from galstep.testing.gwcs_models import mosaic_gwcs  # noqa: E402
+from galstep.core.align.sky import pixel_of, pixel_side, sky_of
+from galstep.core.align.tangent_plane import make_corrector
+from galstep.testing.gwcs_models import mosaic_gwcs
 
 SHAPE = (300, 400)
 SCALE = 0.03

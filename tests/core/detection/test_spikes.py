@@ -31,7 +31,7 @@ def test_no_star_is_a_spike(scene):
     assert not spikes_of(scene, scene.data["F150W"]).any()
 
 
-@pytest.mark.parametrize("height, least", [(40.0, 0.8), (-40.0, 0.7), (1000.0, 0.95)])
+@pytest.mark.parametrize(("height", "least"), [(40.0, 0.8), (-40.0, 0.7), (1000.0, 0.95)])
 def test_spikes_are_found(scene, height, least):
     rng, data = np.random.default_rng(3), scene.data["F150W"].copy()
     y, x = rng.integers(2, 119, (2, 60))

@@ -62,7 +62,7 @@ def test_unknown_name():
         ShapePrior("radius", 1.0, 1.0)
 
 
-@pytest.mark.parametrize("mean, sigma", [(1.0, 0.0), (np.nan, 1.0), (1.0, np.inf)])
+@pytest.mark.parametrize(("mean", "sigma"), [(1.0, 0.0), (np.nan, 1.0), (1.0, np.inf)])
 def test_values_that_are_no_prior(mean, sigma):
     with pytest.raises(ParameterError, match="prior on n must have a finite mean and a positive"):
         ShapePrior("n", mean, sigma)

@@ -30,7 +30,7 @@ def test_none():
     assert np.all(robust_factor(RESIDUAL, "none", 3.0) == 1)
 
 
-@pytest.mark.parametrize("loss, k", [("huber", 2.5), ("student", 5.0)])
+@pytest.mark.parametrize(("loss", "k"), [("huber", 2.5), ("student", 5.0)])
 def test_weights_are_the_slope_of_the_loss(loss, k):
     def rho(u):
         if loss == "huber":

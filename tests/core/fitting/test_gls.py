@@ -243,8 +243,8 @@ class TestErrors:
         rows = np.zeros((1, covariance.layout.n_border))
         rows[0, covariance.layout.galaxy_flux(0)] = 1
         (influence,) = influence_images(bands, fit, covariance, rows)
-        y, x = (int(round(v)) for v in (state.shapes[0, 1], state.shapes[0, 0]))
-        star = int(round(state.y[0])), int(round(state.x[0]))
+        y, x = (round(v) for v in (state.shapes[0, 1], state.shapes[0, 0]))
+        star = round(state.y[0]), round(state.x[0])
         largest = np.abs(influence).max()
         for place in ((y, x), (y + 3, x - 2), star, (2, 3)):
             data = bands[0].data.copy()
@@ -314,7 +314,7 @@ class TestScenes:
         synthetic = make_scene(4, (61, 61), 5, ("F150W",), star_separation=8)
         band = bands_of(synthetic)[0]
         state = true_state(synthetic, [band])
-        y, x = int(round(state.y[2])), int(round(state.x[2]))
+        y, x = round(state.y[2]), round(state.x[2])
         mask = band.mask.copy()
         mask[y - 6 : y + 7, x - 6 : x + 7] = True
         band = make_band("F150W", band.data, mask, effective_psf(synthetic, "F150W"), band.sigma)

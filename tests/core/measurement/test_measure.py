@@ -235,7 +235,7 @@ class TestStarFlags:
         assert star_flags(bands, state) == [[], []]
         assert star_flags(bands, state, PINNED_SHAPE) == [[], []]
 
-    @pytest.mark.parametrize("freedom, forced", [(PINNED, True), (PINNED_SHAPE, False)])
+    @pytest.mark.parametrize(("freedom", "forced"), [(PINNED, True), (PINNED_SHAPE, False)])
     def test_held_positions_are_forced(self, freedom, forced):
         _, bands, state = one_band(star_table([15.0, 62.3], [60.2, 18.0], [80.0, 30.0]))
         flags = measured(bands, state, freedom).fits[0].stars.flags
