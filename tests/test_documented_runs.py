@@ -35,6 +35,10 @@ FILTERS = ("F160W", "F150W", "F277W")
 SHAPE = (64, 60)
 
 
+# what is typed: no sentence begins with "galstep" and goes on like this
+_COMMAND = re.compile(r'\s*(strun (gal_|config)|galstep [a-z-]+($| -| ["\w]))')
+
+
 def commands():
     """Page and command, each once."""
     found = {}
@@ -43,9 +47,7 @@ def commands():
             continue
         for line in page.read_text().splitlines():
             indented = line.startswith(" ") or line.startswith("strun ")
-            if indented and re.match(
-                r"\s*(strun (gal_|config)|galstep [a-z-]+($| -| [\"\w]))", line
-            ):
+            if indented and _COMMAND.match(line):
                 command = " ".join(shlex.split(line, comments=True))
                 if not any(word in command for word in NOT_HERE):
                     found.setdefault(command, (page.name, shlex.split(line, comments=True)))
@@ -116,6 +118,11 @@ def _star_fields(folder):
     for name, shift in (("a", 0.0), ("b", 1.5), ("c", -1.0), ("field", 0.0)):
         image = star_frame(shape, psf, x + shift, y, flux) + rng.normal(0, 0.5, shape)
         fits.ImageHDU(image, header, name="SCI").writeto(folder / f"{name}_i2d.fits")
+    (folder / "m51").mkdir()
+    for name, shift in (("F150W", 0.0), ("F277W", 1.2), ("F160W", -0.7)):
+        image = star_frame(shape, psf, x + shift, y, flux) + rng.normal(0, 0.5, shape)
+        header["FILTER"] = name
+        fits.ImageHDU(image, header, name="SCI").writeto(folder / "m51" / f"m51_{name}_i2d.fits")
     for name in ("psf.fits", "nircam_nrca1_f200w_fovp101_samp4_npsf16.fits"):
         fits.PrimaryHDU(psf.sampled(4, 61), fits.Header({"OVERSAMP": 4})).writeto(folder / name)
     ra, dec = wcs.all_pix2world(x, y, 0)
@@ -151,7 +158,12 @@ def shortened(arguments):
     if arguments[0] not in ("gal_pipeline", "config.asdf"):
         return ["--n_galaxies=1", "--n_stars=0"] if arguments[0] == "gal_inject" else []
     named = " ".join(arguments)
-    skipped = [f"--steps.{key}.skip=true" for key in FITS if f"steps.{key}." not in named]
+    needed = [key for key in FITS if f"steps.{key}." in named]
+    if {"forcedscalefit", "inject"} & set(needed):
+        needed.append("basefit")  # they go on from its fit
+    skipped = [f"--steps.{key}.skip=true" for key in FITS if key not in needed]
+    if "inject" in needed:
+        skipped += ["--steps.inject.n_galaxies=1", "--steps.inject.n_stars=0"]
     if "steps.tweakreg" in named:
         skipped.append("--steps.tweakreg.snr_threshold=5")
     return [*skipped, "--qa_figure=false"]
@@ -162,6 +174,8 @@ def run_galstep(arguments):
         arguments = [*arguments, "--set", "qa_figure=false"]
         for key in FITS:
             arguments += ["--set", f"{key}.skip=true"]
+    if arguments[0] in ("make-config", "convert-config"):
+        Path(arguments[-1]).unlink()  # the one of the other commands
     if "--resume" in arguments:
         assert main([word for word in arguments if word != "--resume"]) == 0
     assert main([*arguments]) == 0
