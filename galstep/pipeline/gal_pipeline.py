@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import io
 import logging
 import time
-from contextlib import contextmanager, nullcontext
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 from galstep.datamodels import GalaxyModel
@@ -107,9 +108,8 @@ class GalPipeline(GalPipelineBase):
 
     def _progress(self):
         """A bar on a terminal, unless the caller wants none."""
-        if not self.shows_progress:
-            return nullcontext(lambda key, seconds: None)
-        return progress_over(self._keys(), self.get_stpipe_loggers())
+        stream = None if self.shows_progress else io.StringIO()
+        return progress_over(self._keys(), self.get_stpipe_loggers(), stream)
 
     def _keys(self):
         """The steps to call: all but TweakReg where it is skipped, which has no model to note it in."""
