@@ -56,7 +56,7 @@ class FieldPipeline(GalPipelineBase, FieldStep):
     suffix = string(default='field')            # Suffix of the products
     """
 
-    step_defs = {  # noqa: RUF012
+    step_defs = {
         "loadfield": LoadField,
         "maskfield": MaskField,
         "fieldpsf": FieldPSF,

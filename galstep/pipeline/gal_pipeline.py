@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import io
 import logging
 import sys
 import time
-from contextlib import contextmanager, nullcontext
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 from galstep.datamodels import GalaxyModel
@@ -113,9 +114,8 @@ class GalPipeline(GalPipelineBase):
 
     def _progress(self):
         """A bar on a terminal, unless the caller wants none."""
-        if not self.shows_progress:
-            return nullcontext(lambda key, seconds, n_filters: None)
-        return progress_over(self._working_keys(), self.get_stpipe_loggers())
+        stream = None if self.shows_progress else io.StringIO()
+        return progress_over(self._working_keys(), self.get_stpipe_loggers(), stream)
 
     def _keys(self):
         """The steps to call: all but TweakReg where it is skipped, which has no model to note it in."""
@@ -179,8 +179,6 @@ class GalPipeline(GalPipelineBase):
 
 def _tell_left(progress):
     """How long it will take, where that is long; a bar on a terminal has it in any case."""
-    if progress is None:  # the caller wants none
-        return
     tells_something = progress.share > LEAST_DONE and progress.left > LONG_LEFT
     if tells_something and not sys.stderr.isatty():
         log.info(

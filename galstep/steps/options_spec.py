@@ -42,7 +42,7 @@ def _check(field):
         count = len(default)
         return f"float_list(min={count}, max={count}, default=list{default})"
     kind = {int: "integer", float: "float", str: "string"}.get(type(default), "float")
-    if default is None or isinstance(default, float) and math.isinf(default):
+    if default is None or (isinstance(default, float) and math.isinf(default)):
         default = None
     limits = [
         f"{name}={meta[name]}" for name in ("min", "max") if meta.get(name) is not None

@@ -114,7 +114,7 @@ def differing_parameters(step_class: type[Step], values: Mapping) -> dict[str, A
 def _differences(defaults, values, where=()):
     for name, value in values.items():
         default = defaults.get(name)
-        if not where and name in _HIDDEN or name in ("name", "class", "config_file"):
+        if (not where and name in _HIDDEN) or name in ("name", "class", "config_file"):
             continue
         if isinstance(value, dict) and isinstance(default, dict) and default:
             yield from _differences(default, value, (*where, name))

@@ -6,10 +6,10 @@ from photutils.psf import PSF_FLAGS
 
 from galstep.core.star_field.blends import moved_in_blends
 from galstep.core.star_field.given import GivenStars
+from galstep.core.star_field.model import StarState
 from galstep.core.star_field.photometry import StarFieldOptions, fit_star_field
 from galstep.core.star_field.psf import PsfField
 from galstep.core.star_field.rows import rows_of_field
-from galstep.core.star_field.model import StarState
 from galstep.core.star_field.tiles import FieldImage
 from galstep.testing.psfs import GaussianMixturePSF
 from galstep.testing.star_frames import star_frame
