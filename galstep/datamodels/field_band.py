@@ -24,7 +24,7 @@ class FieldPsf:
     Parameters
     ----------
     law : dict
-        What it is by place: the name of its class under ``kind`` and the class's fields.
+        What it is by place: the name of its class under ``law`` and the class's fields.
     n_stars : int
         Stars it was made of; 0 if it was given.
     fwhm : float

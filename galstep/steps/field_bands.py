@@ -86,7 +86,7 @@ def _band(model, band: FieldBand, need_psf):
 def law_to_tree(law: Any) -> dict:
     """A law of the PSF by place as a plain tree: its class and its fields."""
     tree = {own.name: getattr(law, own.name) for own in fields(law)}
-    return {"kind": type(law).__name__} | tree
+    return {"law": type(law).__name__} | tree
 
 
 def law_from_tree(tree: dict) -> Any:
@@ -98,9 +98,9 @@ def law_from_tree(tree: dict) -> Any:
         If there is no such law.
     """
     kinds = {cls.__name__: cls for cls in (psf_map.SingleLaw, psf_map.GridLaw)}
-    kind = kinds.get(tree.get("kind")) or _fitted_law(tree.get("kind"))
+    kind = kinds.get(tree.get("law")) or _fitted_law(tree.get("law"))
     if kind is None:
-        raise InputError(f"psf: {tree.get('kind')!r} is no law of a PSF by place")
+        raise InputError(f"psf: {tree.get('law')!r} is no law of a PSF by place")
     own = {field.name: tree[field.name] for field in fields(kind) if field.name in tree}
     return kind(**{k: tuple(v) if isinstance(v, list) else v for k, v in own.items()})
 

@@ -12,7 +12,7 @@ from galstep.datamodels.field_band import FieldPsf
 from galstep.datamodels.field_model import FieldModel
 from galstep.datamodels.psf_field import open_psf_field
 from galstep.flags import FieldFlag
-from galstep.steps.field_bands import core_bands, core_sources, law_to_tree
+from galstep.steps.field_bands import core_bands, law_to_tree
 from galstep.steps.field_step import FieldStep
 from galstep.steps.field_tasks import EXECUTION_SPEC, TaskOptions, task_runner
 from galstep.steps.options_spec import options_from, options_spec
@@ -93,8 +93,8 @@ class FieldPSF(FieldStep):
         options = options_from(EpsfOptions, self)
         x, y = self._stars(model)
         bands = core_bands(model, need_psf=False)
-        others = core_sources(model.start, list(model.bands), use_priors=False)
-        tasks = [EpsfTask(band, x, y, others, options) for band in bands]
+        others = self._places(model, np.ones(len(model), dtype=bool))
+        tasks = [EpsfTask(band, x, y, *others, options) for band in bands]
         execution = TaskOptions(
             *(self.search_attr(name) for name in ("executor", "workers", "scheduler"))
         )
@@ -110,16 +110,19 @@ class FieldPSF(FieldStep):
                 float(result.chi2), np.asarray(result.stars, dtype=float).reshape(-1, 2),
             )  # fmt: skip
 
-    @staticmethod
-    def _stars(model):
+    def _stars(self, model):
         """Places of what may be stars: those that are called so, else all."""
         start = model.start
-        flags = np.asarray(start["flags"])
-        usable = (flags & int(_NO_STAR) == 0) & np.isfinite(start["x"]) & np.isfinite(start["y"])
+        usable = np.asarray(start["flags"]) & int(_NO_STAR) == 0
         named = np.asarray(start["type"]) == "STAR"
         named |= np.asarray(start["reference_id"]) != ""
-        own = usable & named if (usable & named).any() else usable
-        return np.asarray(start["x"])[own], np.asarray(start["y"])[own]
+        return self._places(model, usable & named if (usable & named).any() else usable)
+
+    @staticmethod
+    def _places(model, chosen):
+        x, y = np.asarray(model.start["x"]), np.asarray(model.start["y"])
+        own = np.asarray(chosen) & np.isfinite(x) & np.isfinite(y)
+        return x[own], y[own]
 
 
 def _law(data, places, oversample):

@@ -42,7 +42,7 @@ def make_model(image_file):
     wcs.wcs.cd = np.eye(2) * 1e-4
     g = FieldBand("g", str(image_file), (40, 50), scale=2.0, saturation=4e4, sky_sigma=1.0)
     g.wcs, g.gain = wcs, 4.0
-    g.psf = FieldPsf({"kind": "SingleLaw", "values": np.ones((5, 5)), "oversample": 1}, 3, 2.5)
+    g.psf = FieldPsf({"law": "SingleLaw", "values": np.ones((5, 5)), "oversample": 1}, 3, 2.5)
     r = FieldBand("r", SkyImage("r", RNG.normal(0, 1, (40, 50))), (40, 50), sky_sigma=1.0)
     r.pixel_map = PixelMap(((0.5, 0.0), (0.0, 0.5)), (1.0, 2.0))
     start = empty_start(3, ["g", "r"])
@@ -82,7 +82,7 @@ def test_what_is_saved_is_read_again(image_file, tmp_path):
     assert again.bands["g"].path == str(image_file)
     assert again.bands["r"].pixel_map == model.bands["r"].pixel_map
     np.testing.assert_array_equal(again.bands["r"].source.data, model.bands["r"].source.data)
-    assert again.bands["g"].psf.law["kind"] == "SingleLaw"
+    assert again.bands["g"].psf.law["law"] == "SingleLaw"
     assert list(again.bands) == ["g", "r"]
     assert again.meta == model.meta
     # a second round gives the very same file but for its order of blocks

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -24,6 +24,9 @@ __all__ = ["Block", "block_task", "field_area", "make_blocks"]
 
 # Sources of other blocks that move along are coupled by more than this.
 GUEST = 0.0015
+# Where single sources are fitted again, so do their guests' own neighbours from this coupling on:
+# an error knows of what is behind the next source as its square.
+DEEP_GUEST = 0.05
 # Pixels about a block's sources that tell the sky.
 PAD = 32
 # A guest has so many pixels about it, if its light goes that far.
@@ -73,6 +76,7 @@ def block_task(
     skies: list[SkyKnowledge],
     area: Box,
     neighbours: list,
+    only: np.ndarray | None = None,
 ) -> BlockTask:
     """What a block needs to be fitted beside the field as it stands.
 
@@ -88,9 +92,12 @@ def block_task(
         Of the field.
     neighbours : list
         From `Links.neighbours`.
+    only : int array, optional
+        Rows of the block that are fitted, with what is coupled to them; the others stand still,
+        and the sky is what all blocks know, this one included.
     """
-    own = block.rows
-    guests = _guests(own, state, neighbours)
+    own = block.rows if only is None else only
+    guests = _guests(own, state, neighbours, deep=only is not None)
     rows = np.concatenate([own, guests])
     box = _box(own, guests, state).common(area)
     near = _reaching(box, state, rows)
@@ -102,7 +109,7 @@ def block_task(
         block=block.number,
         round=round_number,
         box=box,
-        share=_share(bands, box, block.territory),
+        share=_share(bands, box, block.territory) if only is None else 0.0,
         sources=[_source(state, row, k) for row, k in zip(rows, kind, strict=True)],
         z=z,
         flux=state.flux[rows],
@@ -115,20 +122,29 @@ def block_task(
         starts=state.start[own],
         neighbours=state.light(near),
         skies=[
-            sky.prior(band_box(band, box), block.number)
+            sky.prior(band_box(band, box), block.number if only is None else None)
             for sky, band in zip(skies, bands, strict=True)
         ],
         options=state.options,
     )
 
 
-def _guests(own, state, neighbours):
-    found = set()
-    for row in own:
-        others, coupling = neighbours[row]
-        found.update(others[coupling > GUEST].tolist())
-    guests = np.array(sorted(found - set(own.tolist())), dtype=int)
+def _guests(own, state, neighbours, deep):
+    """Rows coupled to a block's own; ``deep``: and those strongly coupled to them in turn."""
+    known = set(own.tolist())
+    found = _coupled(known, neighbours, GUEST) - known
+    if deep:
+        found |= _coupled(found, neighbours, DEEP_GUEST) - known
+    guests = np.array(sorted(found), dtype=int)
     return guests[state.sources.fit[guests]]
+
+
+def _coupled(rows, neighbours, least):
+    found = set()
+    for row in rows:
+        others, coupling = neighbours[row]
+        found.update(others[coupling > least].tolist())
+    return found
 
 
 def _box(own, guests, state):
@@ -165,7 +181,10 @@ def _template(state, row):
 
 
 def _source(state, row, kind):
-    return of_type(_template(state, row), kind)
+    source = of_type(_template(state, row), kind)
+    if row in state.results:
+        return replace(source, least_half=float(state.reach[row, 0]) - 1.0)
+    return source
 
 
 def _share(bands, box, territory):

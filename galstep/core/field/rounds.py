@@ -18,7 +18,7 @@ from galstep.core.field.couplings import Links
 from galstep.core.field.finish import field_result
 from galstep.core.field.frames import band_box
 from galstep.core.field.records import SourceType
-from galstep.core.field.residual_light import residual_sources
+from galstep.core.field.residual_light import joined_light, residual_tasks, search_tile
 from galstep.core.field.results import RoundRecord
 from galstep.core.field.sky_mesh import SkyKnowledge, SkyMesh
 from galstep.core.field.start import HALO, TILE, StartTask, start_tile
@@ -41,6 +41,8 @@ Runner = Callable[[Callable, list], list]
 _FULL_COUPLING = 0.1
 # A block's sky may move by this many of its errors without the block being fitted again.
 _SKY_STILL = 0.3
+# Where more of a block than this has been disturbed, all of it is fitted again.
+_MOST = 0.7
 # Light that the model lacks is looked for after this round: the first model is a rough one.
 _FIRST_SEARCH, _LAST_SEARCH = 1, 2
 # More new sources than this share of those known: all blocks are made anew.
@@ -124,7 +126,7 @@ class _Field:
             SkyKnowledge(SkyMesh(tuple(b.pixels.shape), scale), _sky_level(b), b.sigma)
             for b in bands
         ]
-        self.blocks, self.records, self.rounds, self.priors = [], {}, [], {}
+        self.blocks, self.records, self.rounds = [], {}, []
         self.spent = {}
 
     def begin(self, rows):
@@ -172,7 +174,7 @@ class _Field:
     def divide(self):
         """Make the blocks anew."""
         self.blocks = make_blocks(self.state, self.area)
-        self.records, self.priors = {}, {}
+        self.records = {}
         for sky in self.skies:
             sky.forget()
 
@@ -180,25 +182,19 @@ class _Field:
         """One round over the blocks that need it."""
         state = self.state
         neighbours = state.links.neighbours(len(state))
-        tasks, blocks = [], []
+        tasks, work = [], []
         for block in self.blocks:
-            if number > 1 and not self._disturbed(block, neighbours):
+            only = None if number <= 1 else self._disturbed(block, neighbours)
+            if only is not None and not len(only):
                 continue
-            blocks.append(block)
-            tasks.append(
-                block_task(block, number, state, self.bands, self.skies, self.area, neighbours)
+            task = block_task(
+                block, number, state, self.bands, self.skies, self.area, neighbours, only
             )
-        results = self.run(fit_block, tasks)
+            tasks.append(task)
+            work.append((block, block.rows if only is None else only, only is None))
         seconds = 0.0
-        for block, task, result in zip(blocks, tasks, results, strict=True):
-            self.priors[block.number] = task.skies
-            if isinstance(result, Exception):
-                state.fail(block.rows, _reason(result))
-                self.records[block.number] = task, None, _reason(result)
-                continue
-            seconds += result.seconds
-            self.spent[block.number] = self.spent.get(block.number, 0.0) + result.seconds
-            self._absorb(block, task, result)
+        for task, own, result in zip(tasks, work, self.run(fit_block, tasks), strict=True):
+            seconds += self._absorb(task, *own, result)
         added = self._search(number)
         moving = state.moved[state.active]
         finite = moving[np.isfinite(moving)]
@@ -210,24 +206,37 @@ class _Field:
         self.rounds.append(record)
         return record
 
-    def _absorb(self, block, task, result):
-        self.state.absorb(block.rows, result)
-        self.records[block.number] = task, result, ""
+    def _absorb(self, task, block, rows, whole, result):
+        """Take over what came of a task; its CPU time."""
+        if isinstance(result, Exception):
+            reason = _reason(result)
+            self.state.fail(rows, reason)
+            if whole or block.number not in self.records:
+                self.records[block.number] = task, None, reason
+            else:
+                self.records[block.number] = (*self.records[block.number][:2], reason)
+            return 0.0
+        self.spent[block.number] = self.spent.get(block.number, 0.0) + result.seconds
+        self.state.absorb(rows, result)
+        if whole:
+            self.records[block.number] = task, result, ""
         for sky, message in zip(self.skies, result.messages, strict=True):
             if message is not None:
                 sky.tell(block.number, message)
+        return result.seconds
 
     def _disturbed(self, block, neighbours):
-        """Whether something in a block, beside it, or its sky has moved."""
+        """Rows of a block that moved, or beside which something did; None: all, the sky has."""
         state, still = self.state, self.options.still
-        moved = state.moved
-        if (moved[block.rows] > still).any():
-            return True
+        if block.number not in self.records or self._sky_shift(block) > _SKY_STILL:
+            return None
+        own = []
         for row in block.rows:
             others, coupling = neighbours[row]
-            if (moved[others] * np.minimum(coupling / _FULL_COUPLING, 1.0) > still).any():
-                return True
-        return self._sky_shift(block) > _SKY_STILL
+            beside = state.moved[others] * np.minimum(coupling / _FULL_COUPLING, 1.0)
+            if max(state.moved[row], beside.max(initial=0.0)) > still and row not in state.failed:
+                own.append(row)
+        return None if len(own) > _MOST * len(block.rows) else np.array(own, dtype=int)
 
     def _sky_shift(self, block):
         """By how many of its errors a block's sky would move with what is known now."""
@@ -255,8 +264,11 @@ class _Field:
             return 0
         if number + 1 >= self.options.rounds:
             return 0
-        new = residual_sources(self)
-        if new is None or not len(new):
+        tasks = residual_tasks(self.bands, self.area, self.state, self.skies, _tiles(self.area))
+        found = self.run(search_tile, tasks)
+        # a tile that cannot be searched is one in which nothing was found: its blocks say why
+        new = joined_light([own for own in found if not isinstance(own, Exception)], self.state)
+        if new is None:
             return 0
         first = len(self.state)
         self.state = self.state.extended(new)

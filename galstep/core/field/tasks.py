@@ -48,7 +48,8 @@ class BlockTask:
     box : Box
         Reference pixels that are fitted.
     share : float
-        Of the pixels that are the block's own: what it says of the sky counts so much.
+        Of the pixels that are the block's own: what it says of the sky counts so much; 0: it has
+        said what it knows.
     sources : list of SceneSource
         The block's own, then its guests: sources of other blocks that move along here because
         they overlap, and whose own block keeps its result.
@@ -285,7 +286,7 @@ def _messages(task, sky, covariance):
     for prior, factors in zip(task.skies, sky, strict=True):
         own = slice(first, first + len(factors))
         first = own.stop
-        if not len(factors):
+        if not len(factors) or not task.share:
             messages.append(None)
             continue
         messages.append(

@@ -2,7 +2,10 @@
 
 Fluxes and sky are linear and never damped. After a step that lowered chi2 a source's damping
 falls, unless chi2 of its own pixels rose; after one that did not, only sources whose own chi2
-rose are damped more: no source brakes another. What a cap or a bound holds is fixed, and the
+rose are damped more: no source brakes another. What is solved is that the gradient, whose
+derivatives end with the fit stamps, vanishes; chi2 is smallest a little elsewhere. Near the end,
+where steps are below an error, they are therefore taken whatever chi2 says, and the end is where
+a step has nothing more to gain (g' K^-1 g). What a cap or a bound holds is fixed, and the
 rest solved again. A source whose step is below a fiftieth of its error is neither moved nor
 drawn again; its fluxes still follow.
 """
@@ -10,7 +13,7 @@ drawn again; its fluxes still follow.
 from __future__ import annotations
 
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from math import inf
 from typing import TYPE_CHECKING
 
@@ -33,6 +36,8 @@ _MOST_DAMPING = 1e3
 # chi2 that a source's own pixels may gain in a good step without being damped: noise of others
 _OWN_RISE, _OWN_RISE_REJECTED = 0.5, 0.01
 _CHI2_ROUNDING = 1e-3
+# Steps below this (conditional) error are near the end; what chi2 may rise there.
+_NEAR, _NEAR_RISE = 1.0, 5.0
 
 
 @dataclass(frozen=True)
@@ -43,7 +48,7 @@ class FitOptions:
     ----------
     max_iterations : int
     tolerance : float
-        The fit ends when chi2 falls by less.
+        The fit ends when a step has less of chi2 to gain.
     damping : float
         That every source starts with, in units of the matrix's diagonal.
     still : float
@@ -129,40 +134,50 @@ def fit_scene(start: Evaluation, options: FitOptions) -> Fit:
         if time.monotonic() > options.deadline:
             break
         n_iterations += 1
-        found, moved, damping = _iterate(current, grams, damping, options.still)
-        if found is None:
+        step = _iterate(current, grams, damping, options.still)
+        if step is None:
             break
-        drop = current.chi2 - found.chi2
-        current = found
-        converged = drop < options.tolerance or not moved.any()
+        current, damping = step.trial, step.damping
+        converged = step.gain < options.tolerance or not step.moved.any()
     return Fit(current, grams, n_iterations, converged)
 
 
+@dataclass(frozen=True, eq=False)
+class _Step:
+    """A step: where it leads, who moves, what it should gain, and how far it goes (errors)."""
+
+    trial: Evaluation
+    moved: np.ndarray
+    gain: float
+    length: float
+    damping: np.ndarray
+
+
 def _iterate(current, grams, damping, still):
-    """One accepted step: (evaluation or None, who moved, damping)."""
+    """One step that is taken; None if none can be."""
     equations = normal_equations(current, grams)
     for _ in range(_TRIALS):
         try:
-            border, step, moved = _limited_step(current, equations, damping, still)
+            step = _limited_step(current, equations, damping, still)
         except LinAlgError:
             damping = np.maximum(8 * damping, 1e-2)
             continue
-        state = _stepped(current.scene, current.state, equations.layout, border, step)
-        trial = current.moved(state, np.flatnonzero(moved))
+        trial, moved = step.trial, step.moved
         rise = trial.own_chi2 - current.own_chi2
-        if np.isfinite(trial.chi2) and trial.chi2 <= current.chi2 + _CHI2_ROUNDING:
+        allowed = _NEAR_RISE if step.length < _NEAR else _CHI2_ROUNDING
+        if np.isfinite(trial.chi2) and trial.chi2 <= current.chi2 + allowed:
             eased = np.maximum(damping * _EASED, _LEAST_DAMPING)
             braked = np.minimum(damping * _BRAKED, _MOST_DAMPING)
-            return trial, moved, np.where((rise > _OWN_RISE) & moved, braked, eased)
+            return replace(step, damping=np.where((rise > _OWN_RISE) & moved, braked, eased))
         worse = ~(rise <= _OWN_RISE_REJECTED) & moved
         if not worse.any():  # the sum rose, and nobody did it alone
             worse = moved
         damping = np.where(worse, np.maximum(_REJECTED * damping, 1e-2), damping)
-    return None, None, damping
+    return None
 
 
 def _limited_step(current, equations, damping, still):
-    """A damped step with its caps and bounds: (border, body, who moved)."""
+    """A damped step with its caps and bounds."""
     layout, sources, z = equations.layout, current.scene.sources, current.state.z
     diagonal = equations.diagonal
     added = np.where(layout.linear, 0.0, damping[layout.owner] * diagonal)
@@ -182,7 +197,11 @@ def _limited_step(current, equations, damping, still):
         values[own] = possible
     if held.any():
         border, step = equations.solve(added, held, values)
-    return border, step, moved
+    state = _stepped(current.scene, current.state, layout, border, step)
+    gain = float(border @ equations.border_gradient + step @ equations.gradient)
+    length = float(np.max(np.abs(step) * np.sqrt(diagonal) * ~layout.linear, initial=0.0))
+    trial = current.moved(state, np.flatnonzero(moved))
+    return _Step(trial, moved, gain, length, damping)
 
 
 def _stepped(scene, state, layout, border, step):

@@ -105,12 +105,16 @@ class SceneSource:
         Which entries of z move.
     bounds : `SourceBounds`
     prior : `SourcePrior`, optional
+    least_half : float
+        Half-size (reference pixels) that its fit stamps have at least: those of an earlier fit,
+        so that a fit that goes on does not turn between two sizes.
     """
 
     point: bool
     free: np.ndarray
     bounds: SourceBounds = field(default_factory=SourceBounds)
     prior: SourcePrior | None = None
+    least_half: float = 0.0
 
     def __post_init__(self) -> None:
         free = np.array(self.free, dtype=bool)

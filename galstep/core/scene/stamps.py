@@ -89,10 +89,12 @@ def stamp_halves(
         for j, level in enumerate((FIT_LEVEL, MODEL_LEVEL)):
             reach[i, j] = light_reach(flux[i], frame.sigma, level, psf, shape) / scale[i]
     fit, model = reach.max(axis=0)
+    fit = max(fit, source.least_half)
     r_eff = 0.0 if source.point else float(np.exp(z[2]))
     halves = []
     for factor in scale:
-        one = ladder_half(fit * factor, FIT_CAP, r_eff * factor)
+        cap = max(FIT_CAP[0], source.least_half * factor), FIT_CAP[1]
+        one = ladder_half(fit * factor, cap, r_eff * factor)
         halves.append((one, max(one, ladder_half(model * factor, MODEL_CAP, r_eff * factor))))
     return halves
 

@@ -1,0 +1,189 @@
+"""Stars that the PSF of a band is measured on: their pixels, and which of them are stars."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from galstep.core.field.records import Box
+from galstep.core.imaging.medians import mad_std, median
+
+if TYPE_CHECKING:
+    from galstep.core.field.epsf_options import EpsfOptions
+    from galstep.core.field.records import FieldBand
+
+__all__ = ["StarStamp", "read_stars"]
+
+# Pixels: no masked one may be so near to a star's centre; what is counted for its first flux; and
+# a source so near is the star itself.
+_CORE, _COUNTED, _ITSELF = 5, 3, 1.5
+# A star needs this share of its disc.
+_LEAST_SHARE = 0.45
+# Of the sizes of stars: their scatter is some percents, that of galaxies a factor.
+_LOCUS, _MOST_LOCUS = 4.0, 0.15
+
+
+@dataclass(eq=False)
+class StarStamp:
+    """A star: its pixels about the nearest one, and what is known of it.
+
+    Attributes
+    ----------
+    ix, iy : int
+        The middle pixel, in the image.
+    data : (P,) array
+        Of the disc of offsets that all stars share.
+    used : (P,) bool array
+    variance : (P,) array
+        Of the sky.
+    x, y, flux, sky : float
+        Position in the image, flux, level beneath it.
+    snr, size, ratio : float
+        S/N in the core, 1-sigma width (pixels), width along y over that along x.
+    chi2 : float
+        Reduced, of the last fit.
+    """
+
+    ix: int
+    iy: int
+    data: np.ndarray
+    used: np.ndarray
+    variance: np.ndarray
+    x: float
+    y: float
+    flux: float = 0.0
+    sky: float = 0.0
+    snr: float = 0.0
+    size: float = np.nan
+    ratio: float = np.nan
+    chi2: float = np.nan
+
+
+def read_stars(
+    band: FieldBand,
+    x: np.ndarray,
+    y: np.ndarray,
+    others: tuple[np.ndarray, np.ndarray],
+    half: int,
+    options: EpsfOptions,
+) -> list[StarStamp]:
+    """Read the candidates and keep what are stars, brightest first.
+
+    Parameters
+    ----------
+    band : FieldBand
+    x, y : (n,) arrays
+        Of the candidates, pixels of the band.
+    others : (x, y)
+        Of all sources, the candidates among them; pixels about them are not used.
+    half : int
+        Half the side of the stamps, pixels.
+    options : EpsfOptions
+
+    Returns
+    -------
+    list of StarStamp
+    """
+    offsets = np.arange(-half, half + 1)
+    gx, gy = np.meshgrid(offsets, offsets)
+    disc = np.hypot(gx, gy) <= half + 0.5
+    grid = gx[disc], gy[disc]
+    stars = []
+    for star_x, star_y in zip(x, y, strict=True):
+        star = _read(band, float(star_x), float(star_y), others, half, grid, disc, options)
+        if star is not None:
+            stars.append(star)
+    stars = [star for star in stars if star.snr > options.star_snr]
+    low, high = options.q_range
+    stars = [star for star in stars if low <= star.ratio <= high]
+    stars = _on_locus(stars)
+    return sorted(stars, key=lambda star: -star.snr)[: options.max_stars]
+
+
+def _read(band, x, y, others, half, grid, disc, options):
+    ny, nx = band.pixels.shape
+    ix, iy = int(np.rint(x)), int(np.rint(y))
+    edge = options.star_edge
+    if not (edge <= ix < nx - edge and edge <= iy < ny - edge):
+        return None
+    side = 2 * half + 1
+    box = Box(ix - half, iy - half, ix + half + 1, iy + half + 1)
+    inside = box.inside((ny, nx))
+    pixels = band.pixels.read(inside)
+    data, used = np.zeros((side, side)), np.zeros((side, side), dtype=bool)
+    variance = np.full((side, side), band.sigma**2)
+    part = np.s_[inside.y0 - box.y0 : inside.y1 - box.y0, inside.x0 - box.x0 : inside.x1 - box.x0]
+    data[part], used[part] = pixels.data, ~np.asarray(pixels.mask, dtype=bool)
+    if pixels.sigma is not None:
+        good = np.isfinite(pixels.sigma) & (pixels.sigma > 0)
+        used[part] &= good
+        variance[part] = np.where(good, pixels.sigma, band.sigma) ** 2
+    core = np.s_[half - _CORE : half + _CORE + 1, half - _CORE : half + _CORE + 1]
+    # up to the edge there may be no pixels; none may be masked
+    if not used[core].all():
+        return None
+    data, used, variance = data[disc], used[disc], variance[disc]
+    gx, gy = grid
+    away = np.hypot(others[0] - x, others[1] - y)
+    for k in np.flatnonzero((away > _ITSELF) & (away < 1.5 * half + options.star_min_separation)):
+        near = np.hypot(gx + ix - others[0][k], gy + iy - others[1][k])
+        used &= near > options.star_min_separation
+    if np.count_nonzero(used) < _LEAST_SHARE * len(used):
+        return None
+    ring = used & (np.hypot(gx, gy) > 0.6 * half)
+    level = median(data[ring]) if np.count_nonzero(ring) > 20 else 0.0
+    star = StarStamp(ix, iy, data, used, variance, x, y, sky=level)
+    near = np.hypot(gx, gy) <= _COUNTED + 0.5
+    light = (data - level)[near & used]
+    if not light.sum() > 0:
+        return None
+    noise = variance[near & used] + band.variance_per_unit * np.maximum(light, 0)
+    star.flux = float(light.sum())
+    star.snr = float(star.flux / np.sqrt(noise.sum()))
+    star.size, star.ratio = _widths(star, gx, gy)
+    return star if np.isfinite(star.size) else None
+
+
+def _widths(star, gx, gy):
+    """1-sigma width, and that along y over that along x, under a round window of its own size."""
+    dx, dy = gx + star.ix - star.x, gy + star.iy - star.y
+    light = np.where(star.used, star.data - star.sky, 0.0)
+    window = 2.0
+    for _ in range(6):
+        weight = np.exp(-0.5 * (dx**2 + dy**2) / window**2) * light
+        total = weight.sum()
+        if not total > 0:
+            return np.nan, np.nan
+        dx, dy = dx - (weight * dx).sum() / total, dy - (weight * dy).sum() / total
+        xx, yy = ((weight * d**2).sum() / total for d in (dx, dy))
+        if not (xx > 0 and yy > 0):
+            return np.nan, np.nan
+        # under a window of its own width a Gaussian seems narrower by the root of two
+        window = float(np.clip(np.sqrt(xx + yy), 0.7, 8.0))
+    return window, float(np.sqrt(yy / xx))
+
+
+def _on_locus(stars):
+    """Those of the size that most have: galaxies are larger, each in its own way."""
+    if len(stars) < 5:
+        return stars
+    sizes = np.log([star.size for star in stars])
+    middle = _half_sample_mode(np.sort(sizes))
+    near = np.abs(sizes - middle) < _MOST_LOCUS
+    if np.count_nonzero(near) < 3:
+        return stars
+    middle, scatter = median(sizes[near]), mad_std(sizes[near])
+    width = float(np.clip(_LOCUS * scatter, 0.03, _MOST_LOCUS))
+    return [star for star, own in zip(stars, sizes, strict=True) if abs(own - middle) <= width]
+
+
+def _half_sample_mode(ordered):
+    """Where values are densest (Robertson & Cryer 1974, JASA 69, 1012)."""
+    while len(ordered) > 3:
+        half = (len(ordered) + 1) // 2
+        widths = ordered[half - 1 :] - ordered[: len(ordered) - half + 1]
+        first = int(np.argmin(widths))
+        ordered = ordered[first : first + half]
+    return float(np.mean(ordered))
