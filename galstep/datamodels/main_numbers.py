@@ -13,6 +13,7 @@ import numpy as np
 
 from galstep.datamodels.colors import total_color
 from galstep.datamodels.frames import to_table_frame
+from galstep.mapped_records import mapped_sersic
 from galstep.datamodels.main_magnitudes import main_magnitudes
 from galstep.flags import decode
 
@@ -113,7 +114,7 @@ def main_numbers(model: GalaxyModel) -> list[FilterNumbers]:
 def _of_filter(model, band):
     color, color_err = total_color(model, band)
     first = band.fit.target[0] if band.fitted and band.fit.target else None
-    shape = None if first is None else to_table_frame(model, band).sersic(first).params
+    shape = None if first is None else mapped_sersic(to_table_frame(model, band), first).params
     return FilterNumbers(
         band.name,
         **_magnitudes(band),

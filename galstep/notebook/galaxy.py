@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from galstep.batch.parameters import make_pipeline, merged
+from galstep.batch.nested import merged
+from galstep.batch.parameters import make_pipeline
 from galstep.datamodels import GalaxyModel
 from galstep.datamodels.angles import sky_place
 from galstep.datamodels.safe_name import safe_name

@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from galstep.batch.parameters import SAID_OTHERWISE, merged, nested
+from galstep.batch.nested import merged, nested
+from galstep.batch.parameters import SAID_OTHERWISE
 from galstep.exceptions import ParameterError
 from galstep.pipeline import GalPipeline
 from galstep.steps import LoadCrop

@@ -27,6 +27,8 @@ from galstep.core.fitting.companion_trials import (
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from numpy.typing import ArrayLike
+
     from galstep.core.detection.ladder_options import LadderOptions, LadderResult
     from galstep.core.engine.bounds import ShapeBounds
     from galstep.core.engine.freedom import Freedom
@@ -242,7 +244,7 @@ def with_companions(
 
 def with_lasting(
     result: LadderResult,
-    known: Sequence[int],
+    known: ArrayLike,
     freedom: Freedom,
     options: LadderOptions,
     bounds: ShapeBounds,
@@ -253,7 +255,7 @@ def with_lasting(
     Parameters
     ----------
     result : `galstep.core.detection.ladder.LadderResult`
-    known : sequence of int
+    known : int array
         ``galaxy_id`` of the target and of the galaxies that were given, which stay.
     freedom, options, bounds, base
         What it was made with, see `galstep.core.detection.ladder.run_ladder`.

@@ -170,7 +170,7 @@ class BandStructure:
             less of the coefficients, and the prior bounds them then.
         """
         known = self.information / max(noise_corr, 1.0) ** 2 + np.diag(self.precision)
-        variance = self.response @ np.linalg.solve(known, self.response)
+        variance = float(self.response @ np.linalg.solve(known, self.response))
         return float(np.sqrt(max(variance, 0.0)))
 
 
