@@ -74,7 +74,7 @@ def _kron(band, frame):
         "kron_flux_err": kron.flux_err,
         "kron_mag_ab": mag,
         "kron_mag_ab_err": err,
-        "kron_a": frame.aperture(kron.aperture).a,
+        "kron_a": mapped_aperture(frame, kron.aperture).a,
     }
 
 
