@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import difflib
 import os
 import stat
+from itertools import islice
 from typing import TYPE_CHECKING
 
 from galstep.exceptions import InputError
@@ -11,7 +13,10 @@ from galstep.exceptions import InputError
 if TYPE_CHECKING:
     from galstep.hints import PathLike
 
-__all__ = ["check_regular", "printable", "what_it_is"]
+__all__ = ["alike_beside", "check_regular", "printable", "what_it_is"]
+
+# of the folder of a file that is missing: so many names are looked at, so many told
+MOST_NAMES, MOST_TOLD = 2000, 4
 
 _KINDS = (
     (stat.S_ISDIR, "a folder"),
@@ -39,12 +44,42 @@ def check_regular(path: PathLike, what: str) -> None:
     try:
         kind = what_it_is(path)
     except OSError as error:
-        reason = "there is no such file" if isinstance(error, FileNotFoundError) else error.strerror
+        missing = isinstance(error, FileNotFoundError)
+        reason = f"there is no such file{alike_beside(path)}" if missing else error.strerror
         raise InputError(f"{what} {printable(path)}: {reason}") from error
     except ValueError as error:  # a null byte
         raise InputError(f"{what} {printable(path)}: no file can have this name") from error
     if kind != "a file":
         raise InputError(f"{what} {printable(path)}: a file is needed, this is {kind}")
+
+
+def alike_beside(path: PathLike) -> str:
+    """`` (did you mean 'x'?)`` with what is called alike in its folder, or ``""``.
+
+    First the products of inputs of one name, which have the name of their folder before it.
+
+    Parameters
+    ----------
+    path : path-like
+        Of a file that is not there.
+
+    Returns
+    -------
+    str
+    """
+    folder, name = os.path.split(os.fspath(path))
+    try:
+        with os.scandir(folder or os.curdir) as entries:
+            names = sorted(entry.name for entry in islice(entries, MOST_NAMES))
+    except (OSError, ValueError, TypeError):
+        return ""
+    found = [other for other in names if other.endswith(f"_{name}")]
+    found = (found or difflib.get_close_matches(str(name), names, 1))[:MOST_TOLD]
+    return (
+        f" (did you mean {' or '.join(repr(printable(other)) for other in found)}?)"
+        if found
+        else ""
+    )
 
 
 def what_it_is(path: PathLike) -> str:

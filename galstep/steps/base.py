@@ -22,6 +22,7 @@ from galstep.datamodels import GalaxyModel
 from galstep.datamodels.atomic import check_writable, remove_unfinished
 from galstep.datamodels.input_name import input_name
 from galstep.datamodels.open import is_product
+from galstep.datamodels.regular_file import alike_beside
 from galstep.datamodels.safe_name import check_text
 from galstep.exceptions import GalstepError, InputError
 from galstep.execution.duration import duration
@@ -166,7 +167,7 @@ class GalStep(ConfigurableStep):
             if isinstance(path, str):
                 check_text(path, "input")
                 if not os.path.exists(self.make_input_path(path)):
-                    raise InputError(f"input file {path!r} does not exist")
+                    raise InputError(f"input file {path!r} does not exist{alike_beside(path)}")
         # stpipe keeps the first name; a second galaxy would be saved over the first
         self.set_primary_input(self._name_of_products(args[0]), exclusive=False)
         return args
