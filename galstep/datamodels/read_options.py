@@ -4,6 +4,7 @@ from dataclasses import dataclass
 from math import isfinite
 from typing import Any
 
+from galstep.datamodels.angles import degrees_of
 from galstep.exceptions import ParameterError
 
 __all__ = ["ReadOptions"]
@@ -27,8 +28,8 @@ class ReadOptions:
         Side of a pixel (arcsec) where the input does not tell.
     unit : str, optional
         Unit of the images where the input does not tell.
-    ra, dec : float, optional
-        ICRS position of the galaxy (degrees).
+    ra, dec : float, str, Quantity or Angle, optional
+        ICRS position of the galaxy: degrees, sexagesimal text, or an angle of astropy.
     size : float, optional
         Side of the square about it that is cut out of each image on that
         image's own grid (arcsec). By default the whole image is taken.
@@ -68,6 +69,10 @@ class ReadOptions:
     reproject_to: str | None = None
 
     def __post_init__(self):
+        for name, hours in (("ra", True), ("dec", False)):
+            value = getattr(self, name)
+            if value is not None:
+                object.__setattr__(self, name, degrees_of(value, hours, name))
         if (self.ra is None) != (self.dec is None):
             raise ParameterError(f"ra and dec must be given together, got {self.ra} and {self.dec}")
         if self.size is not None and self.ra is None:

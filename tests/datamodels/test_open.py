@@ -153,13 +153,14 @@ class TestMessages:
     @pytest.mark.parametrize("things", [[3], [None], {"F150W": 3}])
     def test_what_is_no_image(self, things):
         with pytest.raises(
-            InputError, match="input must be a path, NDData, an image model of jwst"
+            InputError, match="input must be a path, an array, NDData, an image model of jwst"
         ):
             opened(things)
 
     def test_array_without_a_filter(self):
-        with pytest.raises(InputError, match="or a GalaxyModel, got ndarray"):
+        with pytest.raises(InputError, match="has PSFs of F090W, F150W: say which it is"):
             opened(IMAGE)
+        assert opened(IMAGE, "F150W").filters == ("F150W",)
 
     def test_array_that_is_no_image(self):
         message = r"input\['F150W'\] must be a 2-D image of real numbers, got shape \(4,\)"
