@@ -1,7 +1,7 @@
 """How far a source's light counts: the sizes of its stamps.
 
 A source has two stamps in each band. The *fit* stamp carries the derivatives: it ends where the
-source's light falls below 0.10 sigma of the sky per pixel in its best band. The *model* stamp
+source's light falls below 0.05 sigma of the sky per pixel in its best band. The *model* stamp
 carries the value alone and ends at 0.02 sigma: residuals use model stamps, gradient and matrix
 use fit stamps. A fit stamp that is cut short loses information, not truth: the gradient is that
 of an estimating equation whose residual is whole. One size for both would bias neighbours by
@@ -22,7 +22,10 @@ if TYPE_CHECKING:
 
 __all__ = ["FIT_LEVEL", "MODEL_LEVEL", "NEGLIGIBLE", "SIDES", "ladder_half", "light_reach"]
 
-FIT_LEVEL, MODEL_LEVEL = 0.10, 0.02  # of the sky's sigma per pixel
+# Of the sky's sigma per pixel. A fit level of 0.10 loses up to 13 % of the error of a galaxy's
+# r_eff and moves faint ones by half an error when a stamp changes its size, 0.05 less than 5 %;
+# below, nothing changes. The time is the same.
+FIT_LEVEL, MODEL_LEVEL = 0.05, 0.02
 # What the transform's periodic copies may leave in a corner of a stamp, of the same.
 NEGLIGIBLE = 0.002
 # Few sizes, so that sources share rendering plans; each is sqrt(2) times the one before.
