@@ -88,7 +88,8 @@ def test_limits_stand_in_the_tables(model):
     band = measured(model).bands["F090W"]
     band.aperture = replace(band.aperture, flux=1.0, flux_err=1.0, flux_corr=1.0)
     (sersic,) = band.fit.sersic
-    band.fit = replace(band.fit, sersic=(replace(sersic, flux=1.0, flux_err=1.0),))
+    faint = (replace(sersic, flux=1.0, flux_err=1.0),)
+    band.fit = replace(band.fit, sersic=faint, total_flux=1.0, total_flux_err=1.0)
     limit = pytest.approx(ZERO_POINT - 2.5 * np.log10(4), abs=1e-3)
     assert np.isnan(sersic_table(model)["mag_ab_limit"][1])  # not faint, for all that is told
     band.flags |= BandFlag.FAINT
