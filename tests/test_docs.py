@@ -97,6 +97,8 @@ def test_every_page_can_be_reached():
     text = "".join(path.read_text() for path in DOCS.rglob("index.rst"))
     for page in (page for page in PAGES if page.suffix == ".rst" and page.stem != "index"):
         assert f"   {page.stem}\n" in text, page.name
+
+
 def test_the_picture_of_the_architecture_is_that_of_the_code(monkeypatch):
     monkeypatch.syspath_prepend(str(DOCS / "_ext"))
     import draw_architecture

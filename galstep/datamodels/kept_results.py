@@ -77,7 +77,7 @@ class KeptResults:
         try:
             kept_key, result = _Reader(io.BytesIO(body), self._records).load()
         # whatever a pickle of another version, or of another hand, can raise
-        except Exception:
+        except Exception:  # noqa: BLE001
             return _NO_RESULT
         if kept_key != key:
             return _NO_RESULT

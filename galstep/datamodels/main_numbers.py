@@ -13,9 +13,9 @@ import numpy as np
 
 from galstep.datamodels.colors import total_color
 from galstep.datamodels.frames import to_table_frame
-from galstep.mapped_records import mapped_sersic
 from galstep.datamodels.main_magnitudes import main_magnitudes
 from galstep.flags import decode
+from galstep.mapped_records import mapped_sersic
 
 if TYPE_CHECKING:
     from galstep.datamodels.galaxy import GalaxyModel

@@ -80,11 +80,11 @@ def write_table(table: Table, stem: PathLike, table_format: str = "ecsv") -> lis
 
 
 def fits_hdus(table: Table) -> Any:
-    """A table as the HDUs of a FITS file.
+    r"""A table as the HDUs of a FITS file.
 
     Units stand in ``TUNITn``, texts of columns in ``TCOMMn``, what the table says of
     itself in keywords (plain values) and HISTORY (the rest). FITS knows text in ASCII
-    only: other characters are written as ``\\u03b1``.
+    only: other characters are written as ``\u03b1``.
 
     Parameters
     ----------

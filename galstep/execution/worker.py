@@ -44,7 +44,7 @@ def _answer(message, understood):
         return pickle.dumps((True, function(*args, **kwargs)), protocol=pickle.HIGHEST_PROTOCOL)
     except GalstepError as error:
         return pickle.dumps((False, error))
-    except BaseException as error:
+    except BaseException as error:  # noqa: BLE001 - the caller raises it
         return pickle.dumps((False, GalstepError(f"{type(error).__name__}: {error}")))
 
 
@@ -52,7 +52,7 @@ def _unpickled(message):
     """The call; an error where its modules cannot be imported here."""
     try:
         return pickle.loads(message)
-    except Exception as error:
+    except Exception as error:  # noqa: BLE001 - whatever an import can raise
         return GalstepError(f"the call cannot be made here: {type(error).__name__}: {error}")
 
 

@@ -25,7 +25,7 @@ def test_products_of_inputs_of_one_name(folder):
             read(str(folder / "exp_cal_tweakreg.fits"))
 
 
-@pytest.mark.parametrize("name, told", [
+@pytest.mark.parametrize(("name", "told"), [
     ("exp_cal_tweakreg.ecs", " (did you mean 'exp_cal_tweakreg.ecsv'?)"), ("quite else", ""),
     ("no folder/x.fits", ""),
 ])  # fmt: skip

@@ -40,7 +40,7 @@ def test_paths_are_text_wherever_they_are():
     assert isinstance(given["psf_file"], Path)  # the caller's own is as it was
 
 
-@pytest.mark.parametrize("step, name", [
+@pytest.mark.parametrize(("step", "name"), [
     (ForcedScaleFit, "catalog"), (TweakReg, "abs_refcat"), (TweakReg, "catfile"),
     (StarPhot, "init_params"), (StarPhot, "psf_file"), (GalPipeline, "output_dir"),
 ])  # fmt: skip

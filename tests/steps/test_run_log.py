@@ -8,6 +8,7 @@ from stpipe import Step
 from toy_steps import Add, ToyPipeline, toy_model
 
 from galstep import __version__
+from galstep.exceptions import InputError
 from galstep.pipeline import GalPipeline
 from galstep.steps.run_log import differing_parameters, framework_lines_demoted, say_always
 
@@ -64,7 +65,7 @@ def test_nothing_is_left_on_the_logger():
     logger = logging.getLogger("stpipe.step")
     before = list(logger.filters)
     Add().run(toy_model())
-    with pytest.raises(ValueError):
+    with pytest.raises(InputError, match="no input"):
         Add().run()
     assert logger.filters == before
 

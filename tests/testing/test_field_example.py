@@ -1,4 +1,4 @@
-"""The packaged field is what its generator makes, and its command prints answers beside the truth."""
+"""The packaged field is what its generator makes; its command prints answers beside the truth."""
 
 import re
 

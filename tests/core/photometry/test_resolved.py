@@ -41,7 +41,7 @@ def test_wide_galaxies_need_no_image():
     assert half_light_excess([galaxy(1e6)], PSF) == np.inf
 
 
-@pytest.mark.parametrize("r_eff, ellip, line", [
+@pytest.mark.parametrize(("r_eff", "ellip", "line"), [
     (1.1, 0.95, True), (1.5, 0.95, True), (2.5, 0.95, True), (3.5, 0.95, False),
     (2.5, 0.8, False), (2.0, 0.5, False),
 ])  # fmt: skip
