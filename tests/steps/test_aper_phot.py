@@ -10,6 +10,7 @@ from galstep.datamodels import GalaxyModel
 from galstep.datamodels.serialise import plain
 from galstep.exceptions import ParameterError, PrerequisiteError
 from galstep.flags import BandFlag
+from galstep.mapped_records import mapped_fit
 from galstep.pixel_map import PixelMap
 from galstep.records import JointSummary, SersicParams
 from galstep.steps import AperPhot
@@ -202,7 +203,7 @@ def test_a_filter_with_other_pixels_has_the_same_ellipse_on_the_sky(clean):
     model = fitted_model(clean)
     band = model.bands["F277W"]
     half = PixelMap(matrix=((0.5, 0.0), (0.0, 0.5)))
-    band.fit = replace(half.fit(band.fit), pixel_map=half)
+    band.fit = replace(mapped_fit(half, band.fit), pixel_map=half)
     result = measure(model).bands
     small, base = (result[f].aperture for f in ("F277W", "F150W"))
     assert small.aperture.a == pytest.approx(base.aperture.a / 2)
@@ -244,7 +245,7 @@ def test_no_kernel_between_filters_with_other_pixels(clean):
     model = fitted_model(clean)
     band = model.bands["F277W"]
     half = PixelMap(matrix=((0.5, 0.0), (0.0, 0.5)))
-    band.fit = replace(half.fit(band.fit), pixel_map=half)
+    band.fit = replace(mapped_fit(half, band.fit), pixel_map=half)
     found = measure(model, PSF_corr_method="kernel").bands["F277W"].aperture
     assert "PSF correction is the model's: the filters have other pixels" in found.reason
 
