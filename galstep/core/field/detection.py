@@ -251,14 +251,16 @@ def _sky(data, good):
 
     if min(data.shape) < 2 * _SKY_BOX:
         values = data[good]
+        if not values.size:
+            return 0.0
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", AstropyUserWarning)
-            return float(SExtractorBackground(SigmaClip(3.0))(values)) if values.size else 0.0
+            return float(SExtractorBackground(sigma_clip=SigmaClip(sigma=3.0))(values))
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", AstropyUserWarning)
         try:
             found = Background2D(
-                data, _SKY_BOX, mask=~good, filter_size=3, sigma_clip=SigmaClip(3.0),
+                data, _SKY_BOX, mask=~good, filter_size=3, sigma_clip=SigmaClip(sigma=3.0),
                 bkg_estimator=SExtractorBackground(), exclude_percentile=90.0,
             )  # fmt: skip
         except ValueError:  # hardly a good pixel in any box

@@ -1,9 +1,10 @@
-"""A PSF that is smooth in itself and over the image: a profile times hat functions.
+"""A PSF that is smooth in itself and over the image: a profile times radial splines.
 
-    P(u; x, y) = M(u) [1 + sum_jm c_jm(x, y) h_j(r) (r / (r + 1))^m trig(m theta)]
+    P(u; x, y) = M(u) [1 + sum_jm c_jm(x, y) b_j(r) (r / (r + 1))^m trig(m theta)]
 
-M is an elliptical Moffat profile (or a Gaussian), h_j are hats in ln(1 + r / 1.5), and each c_jm is
-a polynomial in the place. Where no star shows light, the c are zero and the profile stays.
+M is an elliptical Moffat profile (or a Gaussian), b_j are cubic B-splines in ln(1 + r / 1.5), and
+each c_jm is a polynomial in the place. Where no star shows light, the c are zero and the profile
+stays.
 """
 
 from __future__ import annotations
@@ -15,9 +16,9 @@ import numpy as np
 
 from galstep.core.field.keys import content_key
 
-__all__ = ["HatModes", "PolynomialLaw", "place_terms", "profile_values"]
+__all__ = ["RadialModes", "PolynomialLaw", "place_terms", "profile_values"]
 
-# Pixels in which the hats change from linear to logarithmic, number of hats, and of angular orders:
+# Pixels in which the splines change from linear to logarithmic, their knots, and angular orders:
 # odd ones hold coma, 2 and 4 what an ellipse and a spider do.
 _INNER, N_RADIAL, M_MAX = 1.5, 9, 4
 
@@ -46,7 +47,7 @@ def profile_values(profile: np.ndarray, kind: str, dx: np.ndarray, dy: np.ndarra
 
 
 @dataclass(frozen=True)
-class HatModes:
+class RadialModes:
     """The terms that a profile is multiplied with.
 
     Parameters
@@ -59,9 +60,9 @@ class HatModes:
 
     @cached_property
     def terms(self) -> list[tuple[int, int, int]]:
-        """(hat, angular order, 0 for cos and 1 for sin) of each mode."""
-        round_ones = [(j, 0, 0) for j in range(N_RADIAL)]
-        # a hat at the centre has no angle, and the last one would turn for ever
+        """(spline, angular order, 0 for cos and 1 for sin) of each mode."""
+        round_ones = [(j, 0, 0) for j in range(-1, N_RADIAL + 1)]
+        # what is at the centre has no angle, and the last ones would turn for ever
         turning = [
             (j, m, s) for m in range(1, M_MAX + 1) for j in range(1, N_RADIAL - 1) for s in (0, 1)
         ]
@@ -75,14 +76,21 @@ class HatModes:
         r, angle = np.hypot(dx, dy), np.arctan2(dy, dx)
         t = np.log1p(r / _INNER)
         step = np.log1p(self.reach / _INNER) / (N_RADIAL - 1)
-        hats = [np.clip(1 - np.abs(t / step - j), 0.0, None) for j in range(N_RADIAL)]
-        hats[-1] = np.where(t > step * (N_RADIAL - 1), 1.0, hats[-1])
+        t = np.minimum(t / step, N_RADIAL - 1)
+        splines = {j: _b_spline(t - j) for j in range(-1, N_RADIAL + 1)}
         softened = r / (r + 1.0)
         turns = {}
         for m in range(1, M_MAX + 1):
             turns[m, 0] = softened**m * np.cos(m * angle)
             turns[m, 1] = softened**m * np.sin(m * angle)
-        return np.array([hats[j] * turns[m, s] if m else hats[j] for j, m, s in self.terms])
+        return np.array([splines[j] * turns[m, s] if m else splines[j] for j, m, s in self.terms])
+
+
+def _b_spline(t):
+    """The cubic B-spline of unit knots."""
+    t = np.abs(t)
+    inner = 2 / 3 - t**2 + t**3 / 2
+    return np.where(t < 1, inner, np.where(t < 2, (2 - t) ** 3 / 6, 0.0))
 
 
 def place_terms(
@@ -116,7 +124,7 @@ class PolynomialLaw:
     half : int
         Half the side of the PSF, pixels.
     reach : float
-        See `HatModes`.
+        See `RadialModes`.
     oversample : int
     """
 
@@ -148,7 +156,7 @@ class PolynomialLaw:
         if not np.any(self.coefficients):
             return own
         factors = self.coefficients @ place_terms(x, y, tuple(self.shape), self.order)
-        return own * (1 + np.tensordot(factors, HatModes(self.reach).values(dx, dy), 1))
+        return own * (1 + np.tensordot(factors, RadialModes(self.reach).values(dx, dy), 1))
 
     def array(self, x: float, y: float) -> np.ndarray:
         """The oversampled effective PSF at a place of the image; no negative light."""

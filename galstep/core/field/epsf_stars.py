@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -14,11 +14,13 @@ if TYPE_CHECKING:
     from galstep.core.field.epsf_options import EpsfOptions
     from galstep.core.field.records import FieldBand
 
-__all__ = ["StarStamp", "read_stars"]
+__all__ = ["CORE", "StarStamp", "read_stars"]
 
 # Pixels: no masked one may be so near to a star's centre; what is counted for its first flux; and
 # a source so near is the star itself.
-_CORE, _COUNTED, _ITSELF = 5, 3, 1.5
+_CLEAN, CORE, _ITSELF = 5, 3, 1.5
+# What is not used about a neighbour grows by this share with every factor of ten of its S/N.
+_GROWTH = 0.35
 # A star needs this share of its disc.
 _LEAST_SHARE = 0.45
 # Of the sizes of stars: their scatter is some percents, that of galaxies a factor.
@@ -40,6 +42,10 @@ class StarStamp:
         Of the sky.
     x, y, flux, sky : float
         Position in the image, flux, level beneath it.
+    near : (k, 3) array
+        x, y and light in the core of the sources about it.
+    others : (P,) array or float
+        Light of those, by the PSF as it stands.
     snr, size, ratio : float
         S/N in the core, 1-sigma width (pixels), width along y over that along x.
     chi2 : float
@@ -55,6 +61,8 @@ class StarStamp:
     y: float
     flux: float = 0.0
     sky: float = 0.0
+    near: np.ndarray = field(default_factory=lambda: np.zeros((0, 3)))
+    others: np.ndarray | float = 0.0
     snr: float = 0.0
     size: float = np.nan
     ratio: float = np.nan
@@ -90,6 +98,7 @@ def read_stars(
     gx, gy = np.meshgrid(offsets, offsets)
     disc = np.hypot(gx, gy) <= half + 0.5
     grid = gx[disc], gy[disc]
+    others = np.column_stack([*others, _core_light(band, *others)])
     stars = []
     for star_x, star_y in zip(x, y, strict=True):
         star = _read(band, float(star_x), float(star_y), others, half, grid, disc, options)
@@ -120,30 +129,62 @@ def _read(band, x, y, others, half, grid, disc, options):
         good = np.isfinite(pixels.sigma) & (pixels.sigma > 0)
         used[part] &= good
         variance[part] = np.where(good, pixels.sigma, band.sigma) ** 2
-    core = np.s_[half - _CORE : half + _CORE + 1, half - _CORE : half + _CORE + 1]
+    core = np.s_[half - _CLEAN : half + _CLEAN + 1, half - _CLEAN : half + _CLEAN + 1]
     # up to the edge there may be no pixels; none may be masked
     if not used[core].all():
         return None
     data, used, variance = data[disc], used[disc], variance[disc]
     gx, gy = grid
-    away = np.hypot(others[0] - x, others[1] - y)
-    for k in np.flatnonzero((away > _ITSELF) & (away < 1.5 * half + options.star_min_separation)):
-        near = np.hypot(gx + ix - others[0][k], gy + iy - others[1][k])
-        used &= near > options.star_min_separation
+    away = np.hypot(others[:, 0] - x, others[:, 1] - y)
+    near = others[(away > _ITSELF) & (away < 2 * half)]
+    for other in near:
+        apart = np.hypot(gx + ix - other[0], gy + iy - other[1])
+        # the brighter, the farther its wings are more than noise
+        signal = other[2] / (band.sigma * np.sqrt(np.pi) * CORE)
+        grown = 1 + _GROWTH * max(0.0, np.log10(max(signal, 1.0) / options.star_snr))
+        used &= apart > grown * options.star_min_separation
     if np.count_nonzero(used) < _LEAST_SHARE * len(used):
         return None
     ring = used & (np.hypot(gx, gy) > 0.6 * half)
     level = median(data[ring]) if np.count_nonzero(ring) > 20 else 0.0
-    star = StarStamp(ix, iy, data, used, variance, x, y, sky=level)
-    near = np.hypot(gx, gy) <= _COUNTED + 0.5
-    light = (data - level)[near & used]
+    star = StarStamp(ix, iy, data, used, variance, x, y, sky=level, near=near)
+    core = used & (np.hypot(gx, gy) <= CORE + 0.5)
+    light = (data - level)[core]
     if not light.sum() > 0:
         return None
-    noise = variance[near & used] + band.variance_per_unit * np.maximum(light, 0)
+    noise = variance[core] + band.variance_per_unit * np.maximum(light, 0)
     star.flux = float(light.sum())
     star.snr = float(star.flux / np.sqrt(noise.sum()))
     star.size, star.ratio = _widths(star, gx, gy)
     return star if np.isfinite(star.size) else None
+
+
+def _core_light(band, x, y):
+    """Light within the core of each source, above the level of the ring about it; 0 if unknown."""
+    reach = 3 * CORE
+    gx, gy = np.meshgrid(np.arange(-reach, reach + 1), np.arange(-reach, reach + 1))
+    radius = np.hypot(gx, gy)
+    light = np.zeros(len(x))
+    for k, (own_x, own_y) in enumerate(zip(x, y, strict=True)):
+        ix, iy = int(np.rint(own_x)), int(np.rint(own_y))
+        box = Box(ix - reach, iy - reach, ix + reach + 1, iy + reach + 1)
+        inside = box.inside(tuple(band.pixels.shape))
+        if inside.empty:
+            continue
+        part = np.s_[
+            inside.y0 - box.y0 : inside.y1 - box.y0, inside.x0 - box.x0 : inside.x1 - box.x0
+        ]
+        pixels = band.pixels.read(inside)
+        good, own = ~np.asarray(pixels.mask, dtype=bool), radius[part]
+        core, ring = own <= CORE + 0.5, good & (own > reach - 2)
+        # a full core has no number; its pixels are counted as those that are there
+        if np.count_nonzero(core & good) < 5 or not ring.any():
+            continue
+        level = median(pixels.data[ring])
+        light[k] = max(0.0, float(np.mean(pixels.data[core & good] - level))) * np.count_nonzero(
+            radius <= CORE + 0.5
+        )
+    return light
 
 
 def _widths(star, gx, gy):
