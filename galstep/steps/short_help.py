@@ -82,6 +82,38 @@ MOST_USED = {
         *_COMMON, "psf_file", "oversample", "threshold", "init_params", "fixed_positions",
         "engine",
     ),
+    "gal_field": (
+        "output_dir",
+        "catalog",
+        "reference",
+        "psf_file",
+        "save_fits",
+        "steps.loadfield.filters",
+        "steps.loadfield.zp_ref",
+        "steps.maskfield.detect",
+        "steps.maskfield.bright",
+        "steps.fieldpsf.psf_order",
+        "steps.fieldfit.joint",
+        "steps.fieldfit.default_type",
+        "steps.fieldfit.forced",
+        "steps.fieldfit.executor",
+        "steps.fieldfit.workers",
+        "steps.zeropoint.skip",
+    ),
+    "gal_loadfield": (
+        *_COMMON, "catalog", "filters", "zp_ref", "filter_key", "zp_key", "sky_sigma_key",
+        "gain_key", "saturate_key", "crop_margin",
+    ),
+    "gal_maskfield": (
+        *_COMMON, "bright", "detect", "detect_threshold", "reference", "reference_mag",
+        "saturation_radius",
+    ),
+    "gal_fieldpsf": (*_COMMON, "psf_file", "psf_order", "max_stars", "star_snr"),
+    "gal_fieldfit": (
+        *_COMMON, "joint", "default_type", "forced", "catalog_priors", "executor", "workers",
+        "resume",
+    ),
+    "gal_zeropoint": (*_COMMON, "clip_sigma", "snr_min", "error", "limit_sigma"),
 }  # fmt: skip
 
 

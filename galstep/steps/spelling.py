@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from galstep.datamodels.angles import degrees_of
 from galstep.exceptions import InputError, ParameterError
+from galstep.steps.given_tables import GivenTable
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, MutableMapping
@@ -84,6 +85,8 @@ def without_marks(value: Any) -> Any:
     -------
     object
     """
+    if isinstance(value, GivenTable):
+        return value
     if isinstance(value, str):
         return str(value)
     if type(value) is list:

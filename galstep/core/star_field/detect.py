@@ -135,7 +135,8 @@ def matched_filter_peaks(
     tile: Tile,
     frame: Tile,
     threshold: float,
-) -> tuple[Peaks, np.ndarray]:
+    root: np.ndarray | None = None,
+) -> tuple[Peaks, np.ndarray, np.ndarray]:
     """Peaks of the matched filter whose pixel is in a tile.
 
     S = sum(w r P) / sqrt(sum(w P^2)) (see `galstep.core.detection.detect`), divided by
@@ -151,14 +152,18 @@ def matched_filter_peaks(
     tile, frame : `galstep.core.star_field.tiles.Tile`
     threshold : float
         Smallest S.
+    root : array, optional
+        sqrt(sum(w P^2)) on ``frame``, if an earlier search with the same weights has left it.
 
     Returns
     -------
     Peaks
     samples : array
         S on a lattice of the field, of which the scatter is taken.
+    root : array
+        For the next search; 0 where too little of the filter lies on good pixels.
     """
-    snr, root = _significance(matched, residual, weight)
+    snr, root = _significance(matched, residual, weight, root)
 
     def at(rows, columns):
         found = snr[rows, columns]
@@ -189,12 +194,11 @@ def matched_filter_peaks(
         )
     )
     samples = at(*lattice)[root[lattice] > 0]
-    return Peaks(x, y, flux, middle), samples
+    return Peaks(x, y, flux, middle), samples, root
 
 
-def _significance(matched, residual, weight):
+def _significance(matched, residual, weight, root=None):
     """S, and the root of the information of a flux; both 0 where there is too little."""
-    kernel = matched.kernel
     least, most = weight.min(), weight.max()
     if least == most and most > 0:
         root = np.sqrt(most) * matched.uniform_root(weight.shape)
@@ -204,6 +208,12 @@ def _significance(matched, residual, weight):
         snr /= root
         return snr, root
     signal = matched.correlate(weight * residual)
+    root = _root_of_information(matched, weight) if root is None else root
+    return np.divide(signal, root, out=np.zeros(signal.shape), where=root > 0), root
+
+
+def _root_of_information(matched, weight):
+    """sqrt(sum(w P^2)), 0 where there is too little."""
     information = matched.correlate(weight, power=2)
     # by pixels that are there, whatever their noise: a bright star's own is no gap
     there = weight > 0
@@ -213,9 +223,8 @@ def _significance(matched, residual, weight):
         if whole
         else matched.correlate(there.astype(float), power=2)
     )
-    covered = (seen > LEAST_COVERAGE * (kernel**2).sum()) & (information > 0)
-    root = np.sqrt(np.where(covered, information, 0.0))
-    return np.divide(signal, root, out=np.zeros(signal.shape), where=covered), root
+    covered = (seen > LEAST_COVERAGE * (matched.kernel**2).sum()) & (information > 0)
+    return np.sqrt(np.where(covered, information, 0.0))
 
 
 def _sums_inside(squares, shape):

@@ -111,6 +111,11 @@ class FieldModel:
         self._raw = self._rest = self._weight = None
         self._sky_taken = False
 
+    @property
+    def keeps_weights(self) -> bool:
+        """Whether the weights of an error plane are kept from step to step."""
+        return self._whole is not None and self.image.err is not None
+
     def changed(self, image: FieldImage | None = None, sky: SkyMesh | None = None) -> None:
         """Take another image (the same data with other noise) or sky."""
         if image is not None:

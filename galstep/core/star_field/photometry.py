@@ -172,6 +172,8 @@ class _FieldRun:
         # the last step of each star in units of its error, and its marginal errors then
         self.unrest, self.errors = np.zeros(0), np.zeros((0, 3))
         self.rejected = np.zeros((0, 2))
+        # what the matched filter makes of weights that stay
+        self.roots: dict[Tile, np.ndarray] = {}
         self.history, self.n_given, self.without_flux = [], 0, np.zeros(0, dtype=bool)
         self.n_rounds = 0  # of stars that were added: given, or found in a search
         self.given: GivenStars | None = None
@@ -280,9 +282,13 @@ class _FieldRun:
         residual, weight, good, stars = self.model.look(frame, self.state)
         if options.finder == "galstep":
             doubt = options.psf_error * stars if len(self.state) else None
-            return matched_filter_peaks(
-                self.matched, residual, weight, doubt, tile, frame, options.threshold
-            )
+            found, sample, root = matched_filter_peaks(
+                self.matched, residual, weight, doubt, tile, frame, options.threshold,
+                self.roots.get(tile),
+            )  # fmt: skip
+            if self.model.keeps_weights:
+                self.roots[tile] = root
+            return found, sample
         sigma = self.model.image.sigma
         if self.model.image.err is not None and good.any():
             sigma = 1 / np.sqrt(np.median(weight[good]))

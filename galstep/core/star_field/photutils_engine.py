@@ -111,7 +111,7 @@ class _MatchedFinder:
         # with a sky beside each star there is none yet beneath them
         level = clipped_level(data[good])[0] if self.options.background == "local" else 0.0
         residual = np.where(good, data - level, 0.0)
-        found, _ = matched_filter_peaks(
+        found, _, _ = matched_filter_peaks(
             self.matched, residual, weight, None, frame, frame, self.options.threshold
         )
         found = apart(found, np.zeros(0), np.zeros(0), self.options.separation * self.fwhm)

@@ -29,7 +29,7 @@ def search(scene, size, mask=None):
     parts, samples = [], []
     for tile in make_tiles(image.shape, size):
         frame = tile.grown(13, image.shape)
-        found, sample = matched_filter_peaks(
+        found, sample, _ = matched_filter_peaks(
             matched, np.where(weight > 0, image, 0)[frame.part], weight[frame.part], None, tile,
             frame, 6.0,
         )  # fmt: skip
@@ -62,7 +62,7 @@ def test_significance_is_that_of_white_noise(scene):
     rng = np.random.default_rng(1)
     noise = rng.normal(0, 0.5, (200, 200))
     tile = Tile(0, 0, 200, 200)
-    _, samples = matched_filter_peaks(
+    _, samples, _ = matched_filter_peaks(
         scene[3], noise, np.full(noise.shape, 4.0), None, tile, tile, 99.0
     )
     assert samples.std() == pytest.approx(1.0, abs=0.05)
@@ -83,9 +83,9 @@ def test_doubt_hides_what_is_small(scene):
     image, _, _, matched = scene
     tile = Tile(0, 0, image.shape[1], image.shape[0])
     weight = np.full(image.shape, 4.0)
-    sure, _ = matched_filter_peaks(matched, image, weight, None, tile, tile, 6.0)
+    sure, _, _ = matched_filter_peaks(matched, image, weight, None, tile, tile, 6.0)
     doubt = np.full(image.shape, 5.0)
-    unsure, _ = matched_filter_peaks(matched, image, weight, doubt, tile, tile, 6.0)
+    unsure, _, _ = matched_filter_peaks(matched, image, weight, doubt, tile, tile, 6.0)
     # 1 + w doubt^2 = 101
     keep = sure.significance > 6.0 * np.sqrt(101)
     assert 0 < len(unsure) < len(sure)
@@ -137,3 +137,18 @@ def test_strips_do_not_matter_to_the_filter(scene, shape, power):
     windows = np.lib.stride_tricks.sliding_window_view(padded, matched.kernel.shape)
     direct = np.einsum("yxij,ij->yx", windows, matched.kernel**power)
     assert matched.correlate(image, power) == pytest.approx(direct, abs=1e-12)
+
+
+def test_what_an_earlier_search_has_left_changes_nothing(scene):
+    """The information of weights that stay is not summed up again."""
+    rng = np.random.default_rng(3)
+    image, weight = rng.normal(size=(90, 80)), rng.uniform(0.5, 2, (90, 80))
+    weight[20:40, 30:50] = 0.0
+    tile, matched = Tile(0, 0, 80, 90), scene[3]
+    first, samples, root = matched_filter_peaks(matched, image, weight, None, tile, tile, 2.0)
+    again, others, same = matched_filter_peaks(
+        matched, image, weight, None, tile, tile, 2.0, root
+    )  # fmt: skip
+    assert same is root and len(first) > 5
+    assert np.array_equal(first.significance, again.significance)
+    assert np.array_equal(samples, others)
