@@ -7,6 +7,7 @@ import sys
 import time
 
 import pytest
+from astropy.table import Table
 
 from galstep.batch import BatchOptions, run_batch
 from galstep.batch.summary import read_rows
@@ -178,3 +179,15 @@ def test_ended_from_outside(galaxies, config, tmp_path, end):
     wait_until(lambda: not is_running(int(pid.read_text())))
     rows = read_rows(out / "summary.ecsv")
     assert {name: row["status"] for name, row in rows.items()} == {"good": "ok", "hangs": "pending"}
+
+
+def test_tables_as_fits(galaxies, config, tmp_path):
+    names = ("good", "fails")
+    run(galaxies(*names), names, config, tmp_path, workers=0, table_format="both", report=False)
+    out = tmp_path / "out"
+    binary, text = Table.read(out / "summary.fits"), Table.read(out / "summary.ecsv")
+    assert binary.colnames == text.colnames
+    assert [name.strip() for name in binary["status"]] == ["ok", "failed"]
+    assert (out / "good" / "good_phot.fits").is_file()
+    assert (out / "good" / "good_phot.ecsv").is_file()
+    assert not (out / "report.html").exists()
