@@ -24,18 +24,21 @@ def add_parser(commands: Any) -> None:
     """Add the command to the parser of ``galstep``."""
     parser = commands.add_parser("params", help="list parameters", description=DESCRIPTION)
     parser.add_argument(
-        "step", nargs="?", metavar="STEP", help="such as basefit; default: the pipeline with all"
+        "step",
+        nargs="?",
+        metavar="STEP",
+        help="such as basefit; field: that of fields with all; default: that of galaxies",
     )
     parser.add_argument("--all", action="store_true", help="not only the most used")
     parser.set_defaults(run=_run)
 
 
 def _run(options):
-    from galstep.configuration.parameters import parameters_of
+    from galstep.configuration.parameters import FIELD, parameters_of
 
     rows = parameters_of(options.step, only_most_used=not options.all)
     width = max(shutil.get_terminal_size((120, 0)).columns, _NARROW)
-    for line in _lines(rows, options.step is None, width):
+    for line in _lines(rows, options.step in (None, FIELD), width):
         sys.stdout.write(line + "\n")
     if not options.all:
         own = "" if options.step is None else f" {options.step}"

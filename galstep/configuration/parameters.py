@@ -16,6 +16,7 @@ from galstep.steps.short_help import MOST_USED
 from galstep.steps.validation import suggestion
 
 __all__ = [
+    "FIELD",
     "PIPELINE",
     "PIPELINES",
     "Parameter",
@@ -26,6 +27,9 @@ __all__ = [
 
 #: What stands for the pipeline itself where a step's key is expected.
 PIPELINE = "pipeline"
+
+#: What stands for the pipeline of fields there.
+FIELD = "field"
 
 #: What a parameter file can be for.
 PIPELINES = {"galaxy": GalPipeline, "field": FieldPipeline}
@@ -89,7 +93,8 @@ def parameters_of(step: str | None = None, only_most_used: bool = False) -> list
     Parameters
     ----------
     step : str, optional
-        Its key in the pipeline, `PIPELINE`, or ``starphot``.
+        Its key in its pipeline, `PIPELINE`, ``starphot``, or ``field``: all of
+        `FieldPipeline`.
     only_most_used : bool, optional
         Those that ``--help`` shows.
 
@@ -102,20 +107,22 @@ def parameters_of(step: str | None = None, only_most_used: bool = False) -> list
     ParameterError
         If there is no such step.
     """
-    known = (PIPELINE, *GalPipeline.step_defs, *_ALONE)
+    known = (PIPELINE, *GalPipeline.step_defs, *_ALONE, FIELD, *FieldPipeline.step_defs)
     if step is not None and step not in known:
         raise ParameterError(
             f"step must be one of {', '.join(known)}, got {step!r}{suggestion(step, known)}"
         )
-    found = list(pipeline_parameters())
+    of_field = step == FIELD or step in FieldPipeline.step_defs
+    found = list(pipeline_parameters(FieldPipeline if of_field else GalPipeline))
     if step in _ALONE:
         found = list(_alone(step))
-    elif step is not None:
+    elif step not in (None, FIELD):
         found = [parameter for parameter in found if parameter.step == step]
     if not only_most_used:
         return found
-    if step in (None, PIPELINE):
-        names = [_full_name(name) for name in MOST_USED["gal_pipeline"]]
+    if step in (None, PIPELINE, FIELD):
+        alias = "gal_field" if step == FIELD else "gal_pipeline"
+        names = [_full_name(name) for name in MOST_USED[alias]]
     else:
         names = [f"{step}.{name}" for name in MOST_USED[f"gal_{step}"]]
     by_name = {parameter.name: parameter for parameter in found}

@@ -35,6 +35,8 @@ class FieldPipeline(GalPipelineBase, FieldStep):
         strun gal_field images.txt --catalog=sources.csv
 
     Options follow the file names, or stand before them as --name=value.
+
+    galstep params field --all lists every parameter of every step.
     """
 
     class_alias = "gal_field"

@@ -29,6 +29,8 @@ class FieldFit(FieldStep):
     Each block is fitted beside the others as they stood in the round before, so the result
     depends neither on the order of the blocks nor on who carries them out. A block that fails
     costs its own sources alone: they are flagged, and the run ends with exit code 1.
+
+    ``galstep params fieldfit --all`` lists every parameter.
     """
 
     class_alias = "gal_fieldfit"

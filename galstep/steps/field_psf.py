@@ -28,6 +28,8 @@ class FieldPSF(FieldStep):
 
     Stars are the rows of type STAR and the reference stars; without any, the stellar locus of all
     rows. Where a band has too few stars a formula stands in, and its sources are flagged.
+
+    ``galstep params fieldpsf --all`` lists every parameter.
     """
 
     class_alias = "gal_fieldpsf"

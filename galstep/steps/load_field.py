@@ -27,6 +27,8 @@ class LoadField(FieldStep):
 
     Give it a text file with a path per line, FITS files, or a folder of them: one image per
     band. Images are brought to one zero point by their headers.
+
+    ``galstep params loadfield --all`` lists every parameter.
     """
 
     class_alias = "gal_loadfield"

@@ -36,6 +36,8 @@ class MaskField(FieldStep):
     lacks is masked if that is asked for (FieldFit otherwise finds, adds and fits it). Reference
     stars are matched one to one, and added where the catalogue has none. Without a catalogue
     sources are detected.
+
+    ``galstep params maskfield --all`` lists every parameter.
     """
 
     class_alias = "gal_maskfield"

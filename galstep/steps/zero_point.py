@@ -19,6 +19,8 @@ class ZeroPoint(FieldStep):
 
     Only reliable stars count, outliers are clipped. A band without reference stars keeps the
     zero point of its header.
+
+    ``galstep params zeropoint --all`` lists every parameter.
     """
 
     class_alias = "gal_zeropoint"

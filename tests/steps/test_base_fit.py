@@ -275,7 +275,7 @@ class TestParameters:
         given = []
 
         def recorded(band, first, options, **_):
-            given.append((options.robust, options.fitter))
+            given.append((options.robust, options.fitter.__wrapped__))
             raise LinAlgError("not wanted")
 
         monkeypatch.setattr("galstep.steps.base_fit.fit_base", recorded)

@@ -124,8 +124,8 @@ class TestFilters:
         steps["forcedscalefit"]["filters"] = ["F277W"]
         with caplog.at_level(logging.INFO, logger="stpipe.galstep"):
             result = GalPipeline(steps=steps, qa_figure=False).run(unfitted)
-        assert "scalefit: fitted F090W 14 stars" in caplog.messages
-        assert "forcedscalefit: fitted F277W 14 stars" in caplog.messages
+        for line in ("scalefit: fitted F090W 14 stars", "forcedscalefit: fitted F277W 14 stars"):
+            assert any(said.startswith(line) for said in caplog.messages)
         assert [band.fit.step for band in result.bands.values()] == [
             "scalefit", "basefit", "forcedscalefit"
         ]  # fmt: skip

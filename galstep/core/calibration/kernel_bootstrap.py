@@ -28,7 +28,7 @@ __all__ = ["Bootstrap", "bootstrap_kernel"]
 
 # Variances that are tried, px^2: sigma in steps of a quarter of a pixel, then wider.
 GRID = (0.0, 0.0625, 0.25, 0.5625, 1.0, 1.5625, 2.25, 4.0, 6.25)
-# Trial kernels are compared on so many of the highest peaks: enough to tell nine widths apart.
+# Trial kernels are compared on so many of the highest peaks.
 BRIGHTEST = 60
 THRESHOLDS = (15.0, 6.0)
 # Fluxes and places together; a trial need not converge.

@@ -16,7 +16,7 @@ import numpy as np
 
 from galstep.core.field.keys import content_key
 
-__all__ = ["RadialModes", "PolynomialLaw", "place_terms", "profile_values"]
+__all__ = ["PolynomialLaw", "RadialModes", "place_terms", "profile_values"]
 
 # Pixels in which the splines change from linear to logarithmic, their knots, and angular orders:
 # odd ones hold coma, 2 and 4 what an ellipse and a spider do.

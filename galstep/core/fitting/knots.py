@@ -17,7 +17,7 @@ from galstep.core.engine.normal import wing_half_sizes
 from galstep.core.imaging.medians import median
 from galstep.core.imaging.resample import SceneSampler
 from galstep.core.imaging.sersic import elliptical_radius
-from galstep.core.measurement.measure import with_shared_flags
+from galstep.core.measurement.measure import with_shared_flags, without_faint
 from galstep.core.population.extent import extent_evidence, source_growth
 from galstep.core.population.membership import star_membership
 from galstep.flags import BandFlag
@@ -214,7 +214,7 @@ def _divided(fit, band, index, state, membership, errors, open_variance):
         flags=fit.flags | flags,
         reason="; ".join(text for text in (fit.reason, reason) if text),
     )
-    return _Part(fit, image, variance)
+    return _Part(without_faint(fit), image, variance)
 
 
 def _image(band: SceneBand, index: int, state: SceneState, chosen: np.ndarray) -> np.ndarray:

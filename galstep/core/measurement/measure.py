@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from galstep.core.engine.bounds import ShapeBounds
     from galstep.core.engine.freedom import Freedom
 
-__all__ = ["SceneMeasurement", "measure_scene", "with_shared_flags"]
+__all__ = ["SceneMeasurement", "measure_scene", "with_shared_flags", "without_faint"]
 
 FAINT_SNR = 5.0
 # A galaxy under stars of its own brightness can trade light with them, and no
@@ -124,7 +124,7 @@ def _band_flags(state, index, fit, core_masked, at_bound, converged, limited):
         reasons.append("chi2 still fell when the steps ran out")
     if not fit.flux > FAINT_SNR * fit.flux_err and not _core_seen(fit):
         flags |= BandFlag.FAINT
-        reasons.append(f"flux {fit.flux:.3g} +- {fit.flux_err:.2g}")
+        reasons.append(_faint_reason(fit))
     if core_masked > 0.1:
         flags |= BandFlag.GALAXY_MASKED
         reasons.append(f"{100 * core_masked:.0f} % of the pixels inside 2 r_eff masked")
@@ -132,6 +132,27 @@ def _band_flags(state, index, fit, core_masked, at_bound, converged, limited):
         flags |= BandFlag.STARS_LIMITED
         reasons.append("star list at its density bound")
     return int(flags), "; ".join(reasons)
+
+
+def _faint_reason(fit):
+    return f"flux {fit.flux:.3g} +- {fit.flux_err:.2g}"
+
+
+def without_faint(fit: BandFit) -> BandFit:
+    """A fit that is not ``faint`` where its total, knots included, is beyond doubt.
+
+    Parameters
+    ----------
+    fit : `galstep.records.BandFit`
+
+    Returns
+    -------
+    `galstep.records.BandFit`
+    """
+    if not fit.flags & BandFlag.FAINT or not fit.total_flux > FAINT_SNR * fit.total_flux_err:
+        return fit
+    reasons = [text for text in fit.reason.split("; ") if text != _faint_reason(fit)]
+    return replace(fit, flags=int(fit.flags & ~BandFlag.FAINT), reason="; ".join(reasons))
 
 
 def _core_seen(fit):

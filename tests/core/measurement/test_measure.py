@@ -12,9 +12,9 @@ from galstep.core.detection.run_ladder import run_ladder
 from galstep.core.engine.scene import Freedom
 from galstep.core.engine.solve import ShapeBounds
 from galstep.core.imaging.background import sky_basis, sky_image
-from galstep.core.measurement.measure import measure_scene
+from galstep.core.measurement.measure import measure_scene, without_faint
 from galstep.flags import BandFlag, StarFlag, decode
-from galstep.records import SersicParams
+from galstep.records import BandFit, SersicParams, SkyModel, StarList
 from galstep.testing import make_scene
 
 # the scene as it is given: no star is looked for, none is dropped
@@ -396,3 +396,15 @@ class TestBandFlags:
         stopped = replace(result, solution=replace(result.solution, converged=False))
         fit = measure_scene(stopped, PINNED, "basefit", BOUNDS).fits[0]
         assert decode(fit.flags) == ["not_converged"] and "still" in fit.reason
+
+
+@pytest.mark.parametrize(("total", "faint"), [(40.0, True), (60.0, False)])
+def test_a_galaxy_seen_by_its_knots_is_not_faint(total, faint):
+    fit = BandFit(
+        step="basefit", sersic=(), sky=SkyModel((0.0,), 0), stars=StarList.empty(), flux=20.0, flux_err=9.0, total_flux=total, total_flux_err=10.0,
+        flags=int(BandFlag.FAINT | BandFlag.AT_BOUND), reason="n at the bound; flux 20 +- 9",
+    )  # fmt: skip
+    found = without_faint(fit)
+    assert bool(found.flags & BandFlag.FAINT) is faint
+    assert found.flags & BandFlag.AT_BOUND
+    assert found.reason == (fit.reason if faint else "n at the bound")
