@@ -59,7 +59,7 @@ def field_result(field: Any) -> FieldResult:
         sky=_sky_at(field, sources),
         frac_masked=columns.frac_masked,
         blend=blend,
-        type_chi2=columns.type_chi2,
+        type_chi2=state.type_chi2,
         block=block,
         skies=[BandSky(s.mesh.shape, s.mesh.scale, s.factors()) for s in field.skies],
         blocks=_blocks(field),
@@ -77,7 +77,6 @@ class _Columns:
         self.free = np.zeros((n, 6), dtype=bool)
         self.at_bound = [""] * n
         self.chi2, self.frac_masked = (np.full((n, n_bands), np.nan) for _ in range(2))
-        self.type_chi2 = np.full((n, 4), np.nan)
         self.seen = np.zeros((n, n_bands), dtype=bool)
 
     def fill(self, row, result, k):
@@ -91,8 +90,6 @@ class _Columns:
         pixels = np.where(result.own_pixels[k] > 0, result.own_pixels[k], np.nan)
         self.chi2[row] = result.own_chi2[k] / pixels
         self.frac_masked[row], self.seen[row] = result.frac_masked[k], result.seen[k]
-        if np.isfinite(result.type_chi2[k]).any():
-            self.type_chi2[row] = result.type_chi2[k]
 
 
 def _sources(state):

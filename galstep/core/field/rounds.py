@@ -187,8 +187,9 @@ class _Field:
             only = None if number <= 1 else self._disturbed(block, neighbours)
             if only is not None and not len(only):
                 continue
+            first = 0 if block.number not in self.records else number
             task = block_task(
-                block, number, state, self.bands, self.skies, self.area, neighbours, only
+                block, first, state, self.bands, self.skies, self.area, neighbours, only
             )
             tasks.append(task)
             work.append((block, block.rows if only is None else only, only is None))
@@ -291,6 +292,10 @@ class _Field:
             own = rows[block.territory.holds(x, y)]
             if len(own):
                 self.blocks[k] = replace(block, rows=np.concatenate([block.rows, own]))
+                # what it said of the sky was said with this light in it: it begins anew
+                self.records.pop(block.number, None)
+                for sky in self.skies:
+                    sky.forget(block.number)
 
 
 def _reason(error):

@@ -176,9 +176,12 @@ class SkyKnowledge:
         """A block's message, in place of the one it sent before."""
         self._messages[block] = message
 
-    def forget(self) -> None:
-        """No message any more: the blocks are made anew."""
-        self._messages.clear()
+    def forget(self, block: int | None = None) -> None:
+        """No message of a block any more, or of none: the blocks are made anew."""
+        if block is None:
+            self._messages.clear()
+        else:
+            self._messages.pop(block, None)
 
     def _summed(self, but=None):
         n = self.mesh.n_terms

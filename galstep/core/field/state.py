@@ -49,6 +49,8 @@ class FieldState:
         By how much the last fit moved a source, sigma; infinite before the first.
     reach : (N, 2) array
         Of the fit and the model stamps, reference pixels.
+    type_chi2 : (N, 4) array
+        Of the types that were tried, when they were.
     results : dict
         row -> (BlockResult, place in it).
     failed : dict
@@ -74,6 +76,7 @@ class FieldState:
         self.moved = np.where(sources.fit, np.inf, 0.0)
         self.reach = np.full((n, 2), 20.0)
         self.n_iterations = np.zeros(n, dtype=int)
+        self.type_chi2 = np.full((n, 4), np.nan)
         self.results, self.failed = {}, {}
         self.links = Links.sorted(np.zeros(0, int), np.zeros(0, int), np.zeros(0))
 
@@ -90,7 +93,7 @@ class FieldState:
         both = FieldState(self.sources.followed_by(new), self.options)
         n = len(self)
         for name in ("start", "z", "flux", "kind", "chosen", "measured", "point", "moved", "reach",
-                     "n_iterations"):  # fmt: skip
+                     "n_iterations", "type_chi2"):  # fmt: skip
             getattr(both, name)[:n] = getattr(self, name)
         both.results, both.failed, both.links = self.results, self.failed, self.links
         return both
@@ -113,6 +116,8 @@ class FieldState:
             self.moved[row] = float(share.max(initial=0.0)) if same else np.inf
             self.results[row] = result, k
             self.failed.pop(row, None)
+            if np.isfinite(result.type_chi2[k]).any():
+                self.type_chi2[row] = result.type_chi2[k]
         self.z[rows], self.flux[rows] = result.z, result.flux
         self.kind[rows] = result.kind
         self.point[rows] = result.kind == SourceType.STAR

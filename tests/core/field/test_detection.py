@@ -44,7 +44,7 @@ def test_noise_alone_is_nothing():
 
 
 def test_two_bands_see_deeper_than_one():
-    bands, x, y = bands_of_stars(np.full(25, 260.0), n_bands=4)
+    bands, x, y = bands_of_stars(np.full(25, 120.0), n_bands=4)
     deep = detect(bands, DetectOptions(), run_here)
     shallow = detect(bands[:1], DetectOptions(), run_here)
     assert len(shallow) < 15 < len(deep)
