@@ -7,7 +7,8 @@ there are as good a guess. Of the two the larger is quoted.
 
 Of three stars of S/N 10 and more, begun within 0.1 pixels of their places, 36 % (0.3 FWHM
 apart), 18 % (0.45) and 4 % (0.6) of the fluxes lie more than three errors off by the errors of
-the last places; by the larger ones 0.5, 0.7 and 0.7 %.
+the last places; by the larger ones 0.5, 0.7 and 0 %; beside a star of
+S/N 200 they are 28, 16 and 5 %, and 8, 6 and 1 %.
 """
 
 from __future__ import annotations
