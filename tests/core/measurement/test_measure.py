@@ -401,9 +401,17 @@ class TestBandFlags:
 @pytest.mark.parametrize(("total", "faint"), [(40.0, True), (60.0, False)])
 def test_a_galaxy_seen_by_its_knots_is_not_faint(total, faint):
     fit = BandFit(
-        step="basefit", sersic=(), sky=SkyModel((0.0,), 0), stars=StarList.empty(), flux=20.0, flux_err=9.0, total_flux=total, total_flux_err=10.0,
-        flags=int(BandFlag.FAINT | BandFlag.AT_BOUND), reason="n at the bound; flux 20 +- 9",
-    )  # fmt: skip
+        step="basefit",
+        sersic=(),
+        sky=SkyModel((0.0,), 0, 0.0, 0.0, 1.0),
+        stars=StarList.empty(),
+        flux=20.0,
+        flux_err=9.0,
+        total_flux=total,
+        total_flux_err=10.0,
+        flags=int(BandFlag.FAINT | BandFlag.AT_BOUND),
+        reason="n at the bound; flux 20 +- 9",
+    )
     found = without_faint(fit)
     assert bool(found.flags & BandFlag.FAINT) is faint
     assert found.flags & BandFlag.AT_BOUND
