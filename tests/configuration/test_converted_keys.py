@@ -190,7 +190,7 @@ def test_every_key_is_here():
 def test_plot_is_seen_where_the_model_is_saved(plot, tmp_path, monkeypatch):
     seen = []
     monkeypatch.setattr(
-        aper_phot_module, "write_beside", lambda model, path, pictures: seen.append(pictures)
+        aper_phot_module, "write_beside", lambda model, path, pictures, **_: seen.append(pictures)
     )
     step = AperPhot(plot=plot)
     step.output_dir, step.save_results = str(tmp_path), True
