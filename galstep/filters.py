@@ -1,8 +1,14 @@
 """What the name of a filter says."""
 
-import re
+from __future__ import annotations
 
-__all__ = ["filter_wavelength"]
+import re
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+__all__ = ["by_wavelength", "filter_wavelength"]
 
 # HST optical filters are named in nanometres; HST infrared, JWST and Roman
 # filters in hundredths of a micron
@@ -32,3 +38,20 @@ def filter_wavelength(name: str) -> float | None:
     if match is None:
         return None
     return int(match[1]) / (1000 if name.upper() in _NANOMETRES else 100)
+
+
+def by_wavelength(names: Iterable[str]) -> list[str]:
+    """Filters from blue to red; those whose names hold no wavelength last, as they come.
+
+    Parameters
+    ----------
+    names : iterable of str
+
+    Returns
+    -------
+    list of str
+    """
+    names = list(names)
+    known = [name for name in names if filter_wavelength(name) is not None]
+    others = [name for name in names if filter_wavelength(name) is None]
+    return sorted(known, key=filter_wavelength) + others

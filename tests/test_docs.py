@@ -1,14 +1,21 @@
 """The documentation follows the code: a page per step, every parameter on it."""
 
+import re
 import sys
 from pathlib import Path
 
 import pytest
 
-from galstep import steps
+from galstep import __version__, steps
+from galstep.configuration.parameters import pipeline_parameters
+from galstep.datamodels.columns import COLUMNS
+from galstep.flags import BandFlag, StarFlag
+from galstep.pipeline import GalPipeline
 
 DOCS = Path(__file__).parents[1] / "docs"
 STEPS = [name for name in steps.__all__ if name != "GalStep"]
+STATIC = DOCS / "_static"
+PAGES = [DOCS.parent / "README.md", *sorted(DOCS.rglob("*.rst"))]
 
 
 @pytest.mark.parametrize("name", STEPS)
@@ -33,3 +40,56 @@ def test_every_parameter_is_on_the_page(name, monkeypatch):
     assert len(rows) == len(entries) > 0
     assert all(text for row in rows for text in row)
     sys.modules.pop("galstep_tables")
+
+
+def test_pictures_of_the_pages_are_there_and_small():
+    named = set()
+    for page in PAGES:
+        for name in re.findall(r"(?:docs/)?_static/([\w.]+)", page.read_text()):
+            named.add(name)
+            assert (STATIC / name).stat().st_size < 300_000, name
+    assert {path.name for path in STATIC.iterdir()} == named
+    assert sum(name.startswith("gallery_") for name in named) >= 5
+    assert "_static/gallery_structured_qa.jpg" in (DOCS.parent / "README.md").read_text()
+
+
+def test_a_remedy_for_every_flag_is_on_the_page(monkeypatch):
+    pytest.importorskip("docutils")
+    monkeypatch.syspath_prepend(str(DOCS / "_ext"))
+    import galstep_tables
+
+    text = (DOCS / "troubleshooting.rst").read_text()
+    for name, registry in (("BandFlag", BandFlag), ("StarFlag", StarFlag)):
+        assert f".. flag-remedies:: {name}\n" in text
+        lines = galstep_tables.FlagRemedies.lines(None, name)
+        for flag in registry:
+            assert any(f"``{flag.name.lower()}``" in line for line in lines)
+            assert any(line.endswith(f"- {flag.text}") for line in lines)
+    sys.modules.pop("galstep_tables")
+
+
+def test_parameters_that_the_pages_name_are_there():
+    known = {parameter.name for parameter in pipeline_parameters()}
+    keys = "|".join(GalPipeline.step_defs)
+    for page in PAGES:
+        for name in re.findall(rf"``(?:steps\.)?((?:{keys})\.[a-z]\w*)", page.read_text()):
+            assert name in known, f"{page.name}: {name}"
+
+
+def test_columns_of_the_table_of_magnitudes_are_there():
+    text = (DOCS / "which.rst").read_text()
+    columns = {column.name for table in COLUMNS.values() for column in table}
+    named = set(re.findall(r"``(\w*mag_ab\w*)``", text))
+    assert len(named) == 5 and named <= columns
+
+
+def test_the_citation_is_of_this_version():
+    citation = (DOCS.parent / "CITATION.cff").read_text()
+    assert f"version: {__version__}\n" in citation
+    assert "CITATION.cff" in (DOCS / "citing.rst").read_text()
+
+
+def test_every_page_can_be_reached():
+    text = "".join(path.read_text() for path in DOCS.rglob("index.rst"))
+    for page in (page for page in PAGES if page.suffix == ".rst" and page.stem != "index"):
+        assert f"   {page.stem}\n" in text, page.name

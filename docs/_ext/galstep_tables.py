@@ -3,6 +3,7 @@
 ``step-parameters:: CLASS``    the parameters of a step, from its ``spec``
 ``product-columns:: TABLE``    the columns of a product table
 ``flag-table:: REGISTRY``      the bits of `galstep.flags.BandFlag` or ``StarFlag``
+``flag-remedies:: REGISTRY``   what the flags say and what to do
 ``sphot-keys:: SECTION``       what became of the keys of a sphot configuration
 ``summary-columns::``          the first columns of the summary of a batch
 """
@@ -60,6 +61,14 @@ class FlagTable(_Table):
         return list_table([("bit", "name", "meaning"), *rows])
 
 
+class FlagRemedies(_Table):
+    """What each flag means and what can be done about it."""
+
+    def lines(self, name):
+        rows = [(f"``{f.name.lower()}``", f.text, _code(f.remedy)) for f in getattr(flags, name)]
+        return list_table([("flag", "what it says", "what to do"), *rows])
+
+
 class SphotKeys(_Table):
     """The keys of one section of a sphot configuration."""
 
@@ -87,6 +96,11 @@ class SummaryColumns(_Table):
         return list_table([("column", "meaning"), *rows])
 
 
+def _code(text):
+    """Names of parameters and columns in a sentence as code."""
+    return re.sub(r"(?<![`\w])(\w+\.\w+|\w*_\w+)(?![`\w])", r"``\1``", text)
+
+
 def spec_rows(spec):
     """(name, type, default, comment) of every entry of a ``spec``."""
     rows, sections = [], []
@@ -103,7 +117,8 @@ def spec_rows(spec):
                     f"``{name}``",
                     kind,
                     f"``{shown}``" if shown else "",
-                    comment.replace("%%", "%"),
+                    # cuts_... is no link
+                    re.sub(r"(?<=\w)_(?=\W)", r"\\_", comment.replace("%%", "%")),
                 )
             )
     return rows
@@ -122,6 +137,7 @@ def setup(app):
     app.add_directive("step-parameters", StepParameters)
     app.add_directive("product-columns", ProductColumns)
     app.add_directive("flag-table", FlagTable)
+    app.add_directive("flag-remedies", FlagRemedies)
     app.add_directive("sphot-keys", SphotKeys)
     app.add_directive("summary-columns", SummaryColumns)
     return {"parallel_read_safe": True}

@@ -70,6 +70,8 @@ class Outcome:
         The galstep that measured.
     row : dict, optional
         Column to number or text; see `galstep.batch.row`.
+    said : str, optional
+        The result in a few words, for the line that tells of it.
     """
 
     status: str
@@ -77,6 +79,7 @@ class Outcome:
     seconds: float = float("nan")
     version: str = ""
     row: dict = field(default_factory=dict)
+    said: str = ""
 
     @classmethod
     def failed(cls, reason: str, seconds: float = float("nan")) -> Outcome:

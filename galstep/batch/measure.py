@@ -17,6 +17,7 @@ from galstep.batch.words import join_words
 from galstep.datamodels.atomic import check_writable, remove_unfinished
 from galstep.exceptions import GalstepError
 from galstep.pipeline import GalPipeline
+from galstep.pipeline.summary import result_in_words
 from galstep.report import keep_card
 from galstep.report.products import find_products
 
@@ -69,7 +70,7 @@ def _outcome(job):
         pipeline.overwrite = True
         model = pipeline.run(job.input)
         _keep_card(job, model)
-        return Outcome(OK, row=result_row(model))
+        return Outcome(OK, row=result_row(model), said=result_in_words(model))
     except GalstepError as error:
         log.error("%s: %s", job.name, error)
         return Outcome.failed(error)

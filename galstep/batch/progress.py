@@ -6,6 +6,7 @@ import time
 from typing import TYPE_CHECKING
 
 from galstep.batch.job import FAILED, OK
+from galstep.steps.run_log import duration
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -13,7 +14,7 @@ if TYPE_CHECKING:
     from galstep.batch.job import Job, Outcome
     from galstep.batch.plan import Plan
 
-__all__ = ["Progress", "duration"]
+__all__ = ["Progress"]
 
 
 class Progress:
@@ -58,6 +59,8 @@ class Progress:
         took = f"{job.name}: {outcome.status}"
         if outcome.seconds == outcome.seconds:
             took += f" in {duration(outcome.seconds)}"
+        if outcome.said:
+            took += f": {outcome.said}"
         if outcome.reason:
             took += f": {outcome.reason}"
         said = [f"[{self._count}/{len(self._plan.jobs)}] {took}"]
@@ -68,13 +71,3 @@ class Progress:
             elapsed = self._clock() - self._started
             said.append(f"{duration(elapsed * left / self._weight_done)} left")
         return "; ".join(said)
-
-
-def duration(seconds: float) -> str:
-    """Seconds as a person says them: ``"42 s"``, ``"3 min 05 s"``, ``"2 h 10 min"``."""
-    seconds = round(seconds)
-    if seconds < 60:
-        return f"{seconds} s"
-    if seconds < 3600:
-        return f"{seconds // 60} min {seconds % 60:02d} s"
-    return f"{seconds // 3600} h {seconds % 3600 // 60:02d} min"

@@ -25,12 +25,14 @@ SHAPE_COLUMNS = (
 
 _TOTAL = ("flux", "flux_err", "mag_ab", "mag_ab_err")
 _FROM_PHOT = (
-    "color", "color_err", "color_matched", "color_matched_err", "aper_flux", "aper_flux_err",
+    "matched_mag_ab", "matched_mag_ab_err", "kron_mag_ab", "kron_mag_ab_err", "color",
+    "color_err", "color_matched", "color_matched_err", "aper_flux", "aper_flux_err",
     "aper_mag_ab", "aper_mag_ab_err", "core_star_share", "n_stars", "flags",
 )  # fmt: skip
 #: Of each filter, its name appended: the total, knots included, and as in the table ``_phot``.
 FILTER_COLUMNS = (*_TOTAL, "chi2_reduced", *_FROM_PHOT)
 
+_MAGNITUDES = ("mag_ab_", "color_", "aper_mag_ab_", "matched_mag_ab_", "kron_mag_ab_")
 _UNITS = {
     "ra": "deg", "dec": "deg", "x_0": "pix", "y_0": "pix", "r_eff": "pix", "theta": "rad",
 }  # fmt: skip
@@ -40,7 +42,7 @@ def column_unit(name: str) -> str | None:
     """The unit of a column whatever the galaxy: None for fluxes and bare numbers."""
     if name in SHAPE_COLUMNS:
         return _UNITS.get(name.removesuffix("_err"))
-    return "mag" if name.startswith(("mag_ab_", "color_", "aper_mag_ab_")) else None
+    return "mag" if name.startswith(_MAGNITUDES) else None
 
 
 def result_row(model: GalaxyModel) -> dict:

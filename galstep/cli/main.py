@@ -7,7 +7,7 @@ import sys
 from typing import TYPE_CHECKING
 
 from galstep import __version__
-from galstep.cli import batch, convert_config, make_config, report
+from galstep.cli import batch, convert_config, make_config, params, report
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -54,6 +54,6 @@ def _parser():
     )
     parser.add_argument("--version", action="version", version=f"galstep {__version__}")
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
-    for command in (batch, report, make_config, convert_config):
+    for command in (batch, report, params, make_config, convert_config):
         command.add_parser(commands)
     return parser

@@ -12,7 +12,7 @@ from configobj import ConfigObj
 from stpipe import config_parser
 
 from galstep.configuration.parameters import PIPELINE
-from galstep.configuration.sphot_keys import KEYS, SECTIONS, found_targets
+from galstep.configuration.sphot_keys import ALWAYS_WRITTEN, KEYS, SECTIONS, found_targets
 from galstep.configuration.writer import write_parameter_file
 from galstep.datamodels.regular_file import check_regular
 from galstep.exceptions import InputError, ParameterError
@@ -85,7 +85,11 @@ def convert_config(source: PathLike, target: PathLike, overwrite: bool = False) 
     """
     source, target = Path(source), Path(target)
     conversion = Conversion()
-    for section, entries in _read(source).items():
+    content = _read(source)
+    for key in KEYS:
+        if key.full_name in ALWAYS_WRITTEN and key.name not in content.get(key.section, {}):
+            conversion.values |= {own.name: key.default for own in found_targets(key)}
+    for section, entries in content.items():
         for name, value in entries.items():
             _convert(conversion, section, name, value)
     _move_psf_file(conversion.values, source, target)

@@ -9,16 +9,34 @@ from typing import Any
 
 from stpipe import config_parser
 
+from galstep.exceptions import ParameterError
 from galstep.pipeline import GalPipeline
-from galstep.steps import GalStep
+from galstep.steps import GalStep, StarPhot
+from galstep.steps.short_help import MOST_USED
+from galstep.steps.validation import suggestion
 
-__all__ = ["PIPELINE", "Parameter", "pipeline_parameters", "section_comment"]
+__all__ = [
+    "PIPELINE",
+    "Parameter",
+    "parameters_of",
+    "pipeline_parameters",
+    "section_comment",
+]
 
 #: What stands for the pipeline itself where a step's key is expected.
 PIPELINE = "pipeline"
 
 _PIPELINE_COMMON = ("input_file", "output_dir", "output_ext")
 _STEP_COMMON = ("skip", "save_results")
+# steps that are run on their own
+_ALONE = {"starphot": StarPhot}
+# units stand in parentheses, before what else is to be said there
+_WITHOUT_UNIT = ("boolean", "option", "string")
+_PARENTHESES = re.compile(r"\(([^()]*)\)")
+_UNIT = re.compile(
+    r"\b(square pixels|pixels|arcsec|sigma|FWHM|degrees|radians|mag|samples|errors|seconds|"
+    r"image unit|r_eff|boxes)\b(?! /)"
+)
 
 
 @dataclass(frozen=True)
@@ -50,6 +68,67 @@ class Parameter:
     def name(self) -> str:
         """``step.parameter``."""
         return ".".join((self.step, *self.path))
+
+    @property
+    def unit(self) -> str:
+        """The unit, as the comment has it; empty for what has none."""
+        for inside in _PARENTHESES.findall(self.text):
+            found = _UNIT.search(re.split("[;:]", inside)[0])
+            if found is not None and not self.kind.startswith(_WITHOUT_UNIT):
+                return found[1]
+        return ""
+
+
+def parameters_of(step: str | None = None, only_most_used: bool = False) -> list[Parameter]:
+    """The parameters of the pipeline with all its steps, or of one step.
+
+    Parameters
+    ----------
+    step : str, optional
+        Its key in the pipeline, `PIPELINE`, or ``starphot``.
+    only_most_used : bool, optional
+        Those that ``--help`` shows.
+
+    Returns
+    -------
+    list of Parameter
+
+    Raises
+    ------
+    ParameterError
+        If there is no such step.
+    """
+    known = (PIPELINE, *GalPipeline.step_defs, *_ALONE)
+    if step is not None and step not in known:
+        raise ParameterError(
+            f"step must be one of {', '.join(known)}, got {step!r}{suggestion(step, known)}"
+        )
+    found = list(pipeline_parameters())
+    if step in _ALONE:
+        found = list(_alone(step))
+    elif step is not None:
+        found = [parameter for parameter in found if parameter.step == step]
+    if not only_most_used:
+        return found
+    if step in (None, PIPELINE):
+        names = [_full_name(name) for name in MOST_USED["gal_pipeline"]]
+    else:
+        names = [f"{step}.{name}" for name in MOST_USED[f"gal_{step}"]]
+    by_name = {parameter.name: parameter for parameter in found}
+    return [by_name[name] for name in names if name in by_name]
+
+
+def _full_name(name):
+    """``steps.basefit.th_min`` of a command line as it is called here."""
+    return name.removeprefix("steps.") if "." in name else f"{PIPELINE}.{name}"
+
+
+def _alone(key):
+    step_class = _ALONE[key]
+    hidden = (set(GalStep.load_spec_file()) - {"save_results", *_PIPELINE_COMMON}) | {"name"}
+    for parameter in _of_step(key, step_class.load_spec_file(), step_class().get_pars(), hidden):
+        text = parameter.text or section_comment(step_class, parameter.path[0])
+        yield replace(parameter, text=text)
 
 
 @cache

@@ -17,7 +17,11 @@ if TYPE_CHECKING:
 
     from galstep.configuration.parameters import Parameter
 
-__all__ = ["KEYS", "SphotKey", "found_targets", "key_table"]
+__all__ = ["ALWAYS_WRITTEN", "KEYS", "SphotKey", "found_targets", "key_table"]
+
+#: Keys whose default decides what a number is, and is another one here: a file that leaves them
+#: to sphot's default is given it.
+ALWAYS_WRITTEN = ("[aperture] petro",)
 
 #: Steps in which the keys of a section are looked for, under the same name.
 SECTIONS = {
@@ -179,7 +183,7 @@ KEYS = (
     ),
     *_keys(
         "aperture",
-        ("petro", 0.5),
+        ("petro", 0.5, "written also where the file does not name it"),
         ("center_mask", 4.0, "in semi-axes of the aperture, not in pixels"),
         ("plot", True, "one picture shows all"),
         ("isophot_base_filter", "F150W", "if it has no fit, the base filter of the fit"),

@@ -7,21 +7,22 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from galstep.datamodels.frames import to_table_frame
+from galstep.datamodels.main_magnitudes import LIMIT_SIGMA, kron_aperture
 from galstep.units import MAG_PER_LN, ab_magnitude, colour, upper_limit
 
 if TYPE_CHECKING:
     from galstep.datamodels import BandData, GalaxyModel
 
-__all__ = ["LIMIT_SIGMA", "aperture_part", "aperture_rows", "magnitude_limit"]
-
-#: A flux of fewer errors has an upper limit, which stands so many errors above it.
-LIMIT_SIGMA = 3.0
+__all__ = ["aperture_part", "aperture_rows", "magnitude_limit"]
 
 _TERMS = ("noise_err", "sky_err", "star_err", "model_err", "fill_err")
 
 
 def magnitude_limit(flux: float, flux_err: float, band: BandData) -> float:
-    """`galstep.units.upper_limit` of what is not detected, NaN of what is.
+    """`galstep.units.upper_limit` of an aperture in which nothing is detected, NaN of others.
+
+    Of this sum alone: whether the galaxy is seen is told by
+    `galstep.datamodels.main_magnitudes.galaxy_limit`.
 
     Parameters
     ----------
@@ -50,6 +51,7 @@ def aperture_part(model: GalaxyModel, band: BandData) -> dict[str, Any]:
         **{f"aper_{name}": getattr(measured, name) for name in _TERMS},
         **{f"aper_{name}": value for name, value in _magnitudes(measured, band).items()},
         **_corrected(measured, band),
+        **_kron(band, frame),
         "aper_a": place.a,
         "aper_b": place.b,
         "aper_theta": place.theta,
@@ -57,6 +59,21 @@ def aperture_part(model: GalaxyModel, band: BandData) -> dict[str, Any]:
         "frac_enclosed": measured.frac_enclosed,
         "aper_color": color,
         "aper_color_err": color_err,
+    }
+
+
+def _kron(band, frame):
+    """What was measured in the Kron ellipse; nothing if it was not."""
+    kron = kron_aperture(band)
+    if kron is None:
+        return {}
+    mag, err = ab_magnitude(kron.flux, kron.flux_err, band.unit, band.pixel_area_sr)
+    return {
+        "kron_flux": kron.flux,
+        "kron_flux_err": kron.flux_err,
+        "kron_mag_ab": mag,
+        "kron_mag_ab_err": err,
+        "kron_a": frame.aperture(kron.aperture).a,
     }
 
 

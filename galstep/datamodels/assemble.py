@@ -31,11 +31,13 @@ from galstep.sky_frame import pixel_side
 from galstep.unit_names import parse_unit
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from galstep.datamodels.image_source import ImageSource
     from galstep.datamodels.mosaic_cut import Cut
     from galstep.datamodels.read_options import ReadOptions
 
-__all__ = ["check_frames", "cut_of", "make_band", "pixel_side_of"]
+__all__ = ["check_frames", "cut_of", "make_band", "pixel_side_of", "tell_assumed_units"]
 
 log = logging.getLogger(__name__)
 
@@ -63,6 +65,16 @@ def cut_of(source: ImageSource, options: ReadOptions) -> Cut:
         check_pixels(source.shape, source.where, "cut it out with ra, dec and size")
         return whole(source.shape)
     return cut_about(source, options.ra, options.dec, options.size)
+
+
+def tell_assumed_units(sources: Sequence[ImageSource], options: ReadOptions) -> None:
+    """Say in one line which images do not tell their unit, and what it is taken for."""
+    where = [source.where for source in sources if source.unit is None]
+    if len(where) == 1:
+        log.info("%s: its unit is not told, taken as %s", where[0], options.unit)
+    elif where:
+        filters = ", ".join(source.name for source in sources if source.unit is None)
+        log.info("%s: their unit is not told, taken as %s", filters, options.unit)
 
 
 def make_band(
@@ -152,8 +164,6 @@ def _middle(source, cut):
 
 def _conversion(source, side, options):
     """Unit of the band, the factor to it, and what is to be said about that."""
-    if source.unit is None:
-        log.info("%s: its unit is not told, taken as %s", source.where, options.unit)
     unit = parse_unit(options.unit if source.unit is None else source.unit, source.where)
     calibration = source.calibration
     if calibration.ab_zero_point is None:

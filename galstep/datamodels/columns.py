@@ -41,6 +41,8 @@ def _sky(what):
 _FILTER = Column("filter", None, "name of the filter", str)
 _MAG_TEXT = "AB magnitude; NaN if the flux is not positive"
 _LIMIT_TEXT = "AB magnitude of max(flux, 0) + 3 errors where flux < 3 errors, else NaN"
+_FAINT_TEXT = f"of a galaxy flagged faint: {_LIMIT_TEXT}"
+_HALF_TEXT = "of the target inside the base filter's half-light ellipse"
 _ERROR_PARTS = (
     ("noise_err", "pixels, with the correlation of their noise"),
     ("sky_err", "level of the sky"),
@@ -70,7 +72,11 @@ _SERSIC = (
     *_with_error("amplitude", "image", "surface brightness at r_eff"),
     *_with_error("flux", FLUX, "total to infinity, its error along the profile"),
     *_with_error("mag_ab", "mag", f"total, {_MAG_TEXT}"),
-    Column("mag_ab_limit", "mag", f"upper limit, {_LIMIT_TEXT}"),
+    Column("mag_ab_limit", "mag", f"upper limit {_FAINT_TEXT}"),
+    *_with_error("matched_mag_ab", "mag", f"{_HALF_TEXT}, in its first row, {_MAG_TEXT}"),
+    *_with_error(
+        "kron_mag_ab", "mag", f"of the target's Kron ellipse, in its first row, {_MAG_TEXT}"
+    ),
     Column("chi2_reduced", "", "reduced chi-squared of the fit of this filter"),
     Column("flags", None, "galstep.flags.BandFlag bits", int),
 )
@@ -80,7 +86,7 @@ _PHOT = (
     *_sky("the target's centre"),
     *_with_error("total_flux", FLUX, "all the target's light: its Sersic components and knots"),
     *_with_error("total_mag_ab", "mag", f"of total_flux, {_MAG_TEXT}"),
-    Column("total_mag_ab_limit", "mag", f"upper limit of total_flux, {_LIMIT_TEXT}"),
+    Column("total_mag_ab_limit", "mag", f"upper limit of total_flux {_FAINT_TEXT}"),
     Column("knot_flux", FLUX, "part of total_flux in knots: point-like, but the galaxy's light"),
     Column("n_knots", None, "number of knots in the model of this filter", int),
     Column(
@@ -99,6 +105,9 @@ _PHOT = (
     *_error_parts("aper_"),
     *_with_error("aper_mag_ab", "mag", f"of aper_flux, {_MAG_TEXT}"),
     Column("aper_mag_ab_limit", "mag", f"upper limit of aper_flux, {_LIMIT_TEXT}"),
+    *_with_error("kron_flux", FLUX, "sum inside the Kron ellipse, as aper_flux"),
+    *_with_error("kron_mag_ab", "mag", f"of kron_flux, {_MAG_TEXT}"),
+    Column("kron_a", "pix", "semi-major axis of the Kron ellipse"),
     *_with_error("mag_corr", "mag", "aper_mag_ab brought to the PSF of the correction's filter"),
     Column("aper_a", "pix", "semi-major axis of the aperture"),
     Column("aper_b", "pix", "semi-minor axis of the aperture"),
@@ -112,6 +121,7 @@ _PHOT = (
     *_with_error(
         "matched_flux", FLUX, "of the model galaxy inside the base filter's half-light ellipse"
     ),
+    *_with_error("matched_mag_ab", "mag", f"of matched_flux, {_MAG_TEXT}"),
     Column("matched_radius", "pix", "semi-major axis of that ellipse, base filter's pixels"),
     *_with_error("color_matched", "mag", "color of matched_flux; safe where totals are not"),
     Column("noise_corr", "", "quoted error of the galaxy flux over that of white noise"),

@@ -29,6 +29,8 @@ __all__ = [
 
 #: A flux of fewer errors has an upper limit, which stands so many errors above it.
 LIMIT_SIGMA = 3.0
+# errors of the total above which nothing about a galaxy is a limit, as the flag ``faint`` has it
+_SEEN = 5.0
 
 
 class MainMagnitude(NamedTuple):
@@ -104,7 +106,10 @@ def galaxy_limit(flux: float, flux_err: float, band: BandData) -> float:
         AB; NaN for a galaxy that is seen, a flux of `LIMIT_SIGMA` errors or more, and
         where the error or the calibration is not known.
     """
-    if not (band.all_flags & BandFlag.FAINT and flux < LIMIT_SIGMA * flux_err):
+    total, total_err = total_flux(band)
+    # the flag is that of the profiles: a galaxy seen by its knots is no limit
+    is_faint = band.all_flags & BandFlag.FAINT and not total > _SEEN * total_err
+    if not (is_faint and flux < LIMIT_SIGMA * flux_err):
         return np.nan
     return upper_limit(flux, flux_err, band.unit, band.pixel_area_sr, LIMIT_SIGMA)
 

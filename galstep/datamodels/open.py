@@ -23,7 +23,13 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from galstep.datamodels.assemble import check_frames, cut_of, make_band, pixel_side_of
+from galstep.datamodels.assemble import (
+    check_frames,
+    cut_of,
+    make_band,
+    pixel_side_of,
+    tell_assumed_units,
+)
 from galstep.datamodels.duck_models import is_image_model, model_source
 from galstep.datamodels.fits_header import filter_in_text
 from galstep.datamodels.galaxy import GalaxyModel, Meta
@@ -105,6 +111,7 @@ def _assembled(source, options, stack):
         psfs = own
     else:
         raise InputError(f"{where}: images need their PSFs: give psf_file")
+    tell_assumed_units(list(sources.values()), options)
     bands = {}
     for name, image in sources.items():
         cut = cut_of(image, options)

@@ -13,14 +13,10 @@ from astropy.table import QTable
 from galstep import __version__
 from galstep.datamodels import columns
 from galstep.datamodels.amplitude import amplitude_and_error
-from galstep.datamodels.aperture_rows import (
-    LIMIT_SIGMA,
-    aperture_part,
-    aperture_rows,
-    magnitude_limit,
-)
+from galstep.datamodels.aperture_rows import aperture_part, aperture_rows
 from galstep.datamodels.colors import matched_color, total_color
 from galstep.datamodels.frames import to_table_frame
+from galstep.datamodels.main_magnitudes import LIMIT_SIGMA, galaxy_limit, main_fluxes
 from galstep.datamodels.totals import total_flux
 from galstep.flags import BandFlag, StarFlag
 from galstep.units import ab_magnitude, flux_limits, flux_unit
@@ -84,7 +80,8 @@ def sersic_table(model: GalaxyModel) -> QTable:
         components = band.fit.sersic if band.fitted else ()
         numbers = Counter()
         for fit in components:
-            rows.append(_sersic_row(model, band, numbers[fit.galaxy_id], fit))
+            row = _sersic_row(model, band, numbers[fit.galaxy_id], fit)
+            rows.append(row | (_whole_galaxy(band) if fit is components[0] else {}))
             numbers[fit.galaxy_id] += 1
         if not components:
             nothing = {"galaxy_id": 0, "component": 0, "flags": band.all_flags}
@@ -113,6 +110,7 @@ def phot_table(model: GalaxyModel) -> QTable:
                 "matched_flux": band.fit.matched_flux,
                 "matched_flux_err": band.fit.matched_flux_err,
                 "matched_radius": band.fit.matched_radius,
+                **_half_light(band),
             }
         if band.aperture is not None:
             row |= aperture_part(model, band)
@@ -146,13 +144,22 @@ def _total_part(band):
         "total_flux_err": error,
         "total_mag_ab": mag,
         "total_mag_ab_err": mag_err,
-        "total_mag_ab_limit": magnitude_limit(flux, error, band),
+        "total_mag_ab_limit": galaxy_limit(flux, error, band),
         "knot_flux": fit.knot_flux,
         "n_knots": len(fit.knots),
         "core_star_share": fit.core_star_share,
         "n_core_found": fit.n_core_found,
         "n_core_expected": fit.n_core_expected,
     }
+
+
+def _half_light(band):
+    return _main_magnitude(band, "half", "matched_mag_ab")
+
+
+def _main_magnitude(band, kind, column):
+    mag, err = ab_magnitude(*main_fluxes(band)[kind], band.unit, band.pixel_area_sr)
+    return {column: mag, f"{column}_err": err}
 
 
 def star_table(model: GalaxyModel) -> QTable:
@@ -255,6 +262,11 @@ def completeness_table(model: GalaxyModel) -> QTable:
     return _build(model, "completeness", rows, StarFlag)
 
 
+def _whole_galaxy(band):
+    """What the first row of the target says of all of it."""
+    return _half_light(band) | _main_magnitude(band, "kron", "kron_mag_ab")
+
+
 def _sersic_row(model, band, component, fit):
     placed = to_table_frame(model, band).sersic(fit)
     ra, dec = band.sky_position(fit.params.x_0, fit.params.y_0)
@@ -266,7 +278,7 @@ def _sersic_row(model, band, component, fit):
         "dec": dec,
         "flux": fit.flux,
         "flux_err": fit.flux_err,
-        "mag_ab_limit": magnitude_limit(fit.flux, fit.flux_err, band),
+        "mag_ab_limit": galaxy_limit(fit.flux, fit.flux_err, band),
         "chi2_reduced": band.fit.chi2_reduced,
         "flags": band.all_flags,
     }

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import logging
+import sys
 import time
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
@@ -14,7 +15,7 @@ from galstep.exceptions import InputError
 from galstep.pipeline.base import GalPipelineBase
 from galstep.pipeline.main_loop import MAIN_LOOP, main_loop
 from galstep.pipeline.progress import progress_over
-from galstep.pipeline.summary import summary_lines
+from galstep.pipeline.summary import flag_lines, summary_lines
 from galstep.steps import (
     AperPhot,
     BaseFit,
@@ -27,6 +28,7 @@ from galstep.steps import (
     TweakReg,
 )
 from galstep.steps.products import TABLE_SPEC, chosen_pictures, write_beside
+from galstep.steps.run_log import duration, say_always
 
 if TYPE_CHECKING:
     from galstep.hints import PathLike
@@ -36,6 +38,8 @@ __all__ = ["GalPipeline"]
 log = logging.getLogger("stpipe.galstep.pipeline")
 
 SUFFIX = "gal"
+LONG_LEFT = 30.0  # seconds: of a shorter wait nobody needs to be told
+LEAST_DONE = 0.1  # of the work: what the first step took says little about the rest
 
 
 class GalPipeline(GalPipelineBase):
@@ -46,7 +50,8 @@ class GalPipeline(GalPipelineBase):
 
         strun gal_pipeline config.asdf --steps.basefit.iter_basefit=5
 
-    Options follow the file names, or stand before them as --name=value.
+    Options follow the file names, or stand before them as --name=value. These are the most
+    used; galstep params --all lists every parameter of every step.
     """
 
     class_alias = "gal_pipeline"
@@ -100,20 +105,23 @@ class GalPipeline(GalPipelineBase):
                 model = self.run_step(key, model)
                 if key == MAIN_LOOP[-1]:
                     model = main_loop(self, model)
-                done(key, time.perf_counter() - started)
+                _tell_left(done(key, time.perf_counter() - started, len(model.bands)))
         self.complete(model)
-        for line in summary_lines(model):
-            log.info("%s", line)
+        for line in (*summary_lines(model), *flag_lines(model)):
+            say_always(log, line)
         return model
 
     def _progress(self):
         """A bar on a terminal, unless the caller wants none."""
         stream = None if self.shows_progress else io.StringIO()
-        return progress_over(self._keys(), self.get_stpipe_loggers(), stream)
+        return progress_over(self._working_keys(), self.get_stpipe_loggers(), stream)
 
     def _keys(self):
         """The steps to call: all but TweakReg where it is skipped, which has no model to note it in."""
         return [key for key in self.step_defs if key != "tweakreg" or not self.tweakreg.skip]
+
+    def _working_keys(self):
+        return [key for key in self._keys() if not getattr(self, key).skip]
 
     @contextmanager
     def _filters_passed_on(self):
@@ -166,6 +174,15 @@ class GalPipeline(GalPipelineBase):
 
     def _magnitudes(self):
         return None if self.magnitudes is None else read_magnitudes(self.magnitudes)
+
+
+def _tell_left(progress):
+    """How long it will take, where that is long; a bar on a terminal has it in any case."""
+    tells_something = progress.share > LEAST_DONE and progress.left > LONG_LEFT
+    if tells_something and not sys.stderr.isatty():
+        log.info(
+            "%.0f %% done, about %s left", 100 * progress.share, duration(progress.left)
+        )  # fmt: skip
 
 
 def _keep_filters(model, filters):

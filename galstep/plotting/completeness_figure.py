@@ -17,9 +17,9 @@ __all__ = ["completeness_figure"]
 _COLUMNS = 3
 # name in the summary, label, colour, marker
 _SHARES = (
-    ("completeness", "complete, all", "tab:blue", "o"),
-    ("isolated_completeness", "complete, isolated", "tab:green", "s"),
-    ("purity", "pure", "tab:red", "^"),
+    ("completeness", "complete, all", "#0072b2", "o"),
+    ("isolated_completeness", "complete, isolated", "#009e73", "s"),
+    ("purity", "pure", "#d55e00", "^"),
 )
 # The open bin is drawn as if it ended here, in units of its lower edge.
 _OPEN_END = 2.5

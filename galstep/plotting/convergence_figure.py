@@ -47,13 +47,18 @@ def convergence_figure(model: GalaxyModel) -> Figure:
         gridspec_kw=dict(left=0.1, right=0.92, bottom=0.08, top=0.89, hspace=0.09, wspace=0.42),
     )  # fmt: skip
     for column, (key, passes) in zip(axes.T, steps.items(), strict=True):
-        column[0].set_title(key, fontsize=11)
+        column[0].set_title(key, fontsize=11, pad=18)
         _draw_shape(column[0], passes, model.meta.parameters.get(key, {}))
         _draw_stars(column[1], passes)
         _draw_chi2(column[2], passes)
         column[2].set_xlabel("pass")
         column[2].xaxis.set_major_locator(MaxNLocator(integer=True))
-    axes[0, 0].legend(fontsize=8, loc="best")
+    for place in axes[0]:
+        # above the lines: within the panel it hides some
+        place.legend(
+            fontsize=7, loc="lower left", bbox_to_anchor=(0, 1.0), ncols=5, frameon=False,
+            columnspacing=0.8, handletextpad=0.3, handlelength=1.2, borderaxespad=0.1,
+        )  # fmt: skip
     return figure
 
 
@@ -88,6 +93,10 @@ def _numbers(passes):
 
 def _draw_shape(axes, passes, parameters):
     for name, change in shape_changes(passes).items():
+        if not change.any():
+            # it never moved: held, or at its bound all the time
+            axes.plot([], [], color=_COLOURS[name], marker=_MARKERS[name], label=f"{name}: held")
+            continue
         # the last is where it ended: no distance, no place on a logarithmic axis
         axes.plot(
             _numbers(passes)[:-1], np.maximum(change[:-1], _FLOOR), marker=_MARKERS[name], ms=4,

@@ -12,6 +12,7 @@ import numpy as np
 from matplotlib.collections import LineCollection
 from matplotlib.ticker import FixedLocator, MaxNLocator, NullLocator
 
+from galstep.plotting.sky_marks import draw_psf_width
 from galstep.plotting.stretch import (
     BRIGHTNESS_MAP,
     RESIDUAL_MAP,
@@ -96,10 +97,11 @@ class Strip:
     ----------
     axes : matplotlib.axes.Axes
     band : galstep.datamodels.BandData
-    images : BandImages
+    images : BandImages or None
+        None where only the places of the panels are wanted.
     """
 
-    def __init__(self, axes: Axes, band: BandData, images: BandImages) -> None:
+    def __init__(self, axes: Axes, band: BandData, images: BandImages | None) -> None:
         self.axes, self.band, self.images = axes, band, images
         self.ny, self.nx = band.shape
         self.step = self.nx + round(_GAP * max(band.shape))
@@ -111,6 +113,20 @@ class Strip:
     def centre(self, panel: int) -> float:
         """x of the middle of a panel."""
         return self.offset(panel) + (self.nx - 1) / 2
+
+    @property
+    def width(self) -> int:
+        """Pixels of all panels with the colour bar."""
+        return self.offset(4) + self._bar_width
+
+    def frame(self, panel: int) -> list[tuple[float, float]]:
+        """The corners of a panel, in order, the first again at the end."""
+        return _rectangle(self.offset(panel), self.nx, self.ny)
+
+    def set_limits(self) -> None:
+        """The axes' limits, with room for the numbers of the colour bar."""
+        self.axes.set_xlim(-0.5, self.width + 0.3 * self.step)
+        self.axes.set_ylim(-0.5, self.ny - 0.5)
 
     def draw(self, numbers_below: bool = False) -> None:
         """Draw everything.
@@ -126,11 +142,12 @@ class Strip:
         if self.images.residual is not None:
             self._mark_stars()
             self._mark_knots()
+        draw_psf_width(self.axes, self.band)
         self._draw_ticks(numbers_below)
 
     def _draw_picture(self):
         """One picture of all panels, their frames, and words where nothing is shown."""
-        picture = np.full((self.ny, self.offset(4) + self._bar_width, 4), 255, dtype=np.uint8)
+        picture = np.full((self.ny, self.width, 4), 255, dtype=np.uint8)
         frames = []
         for panel, image in enumerate(self.images.panels):
             x = self.offset(panel)
@@ -140,7 +157,7 @@ class Strip:
                 self._say("not fitted", panel)
             else:
                 part[:] = self._coloured(image, panel)
-            frames.append(_rectangle(x, self.nx, self.ny))
+            frames.append(self.frame(panel))
         x = self.offset(4)
         picture[:, x:] = BRIGHTNESS_MAP(np.linspace(0, 1, self.ny), bytes=True)[:, None]
         frames.append(_rectangle(x, self._bar_width, self.ny))
@@ -240,7 +257,7 @@ class Strip:
                 ls="",
                 marker="D",
                 ms=4.0 if len(knots) < 20 else 2.5,
-                mew=0.9,
+                mew=0.9 if len(knots) < 20 else 0.6,
                 mfc="none",
                 mec=KNOT_COLOUR,
             )
@@ -249,21 +266,9 @@ class Strip:
         near = (stars.x > -0.5) & (stars.x < self.nx - 0.5)
         return near & (stars.y > -0.5) & (stars.y < self.ny - 0.5)
 
-    def draw_scale_bar(self) -> None:
-        """A bar of one arcsec in the lower left corner of the data."""
-        length = 1 / self.band.pixel_scale
-        if not 0.05 * self.nx < length < 0.8 * self.nx:
-            return
-        x, y = 0.06 * self.nx, 0.07 * self.ny
-        self.axes.plot([x, x + length], [y, y], color="white", lw=2, solid_capstyle="butt")
-        self.axes.text(
-            x + length / 2, y + 0.02 * self.ny, '1"', color="white", ha="center", fontsize=9
-        )
-
     def _draw_ticks(self, numbers_below):
         axes, (x_min, y_min) = self.axes, self.band.origin
-        axes.set_xlim(-0.5, self.offset(4) + self._bar_width + 0.3 * self.step)
-        axes.set_ylim(-0.5, self.ny - 0.5)
+        self.set_limits()
         axes.spines[:].set_visible(False)
         numbers = _round_numbers(y_min, self.ny)
         axes.yaxis.set_major_locator(FixedLocator(numbers - y_min))

@@ -6,8 +6,15 @@ from typing import TYPE_CHECKING
 
 from matplotlib.figure import Figure
 
+from galstep.filters import by_wavelength
 from galstep.plotting.panels import band_images
-from galstep.plotting.profiles import band_profile, draw_profile, draw_profile_residual
+from galstep.plotting.profiles import (
+    band_profile,
+    draw_profile,
+    draw_profile_residual,
+    half_light_radius,
+    zero_point,
+)
 
 if TYPE_CHECKING:
     from galstep.datamodels import GalaxyModel
@@ -24,7 +31,7 @@ def profile_figure(model: GalaxyModel) -> Figure:
     Above the brightness of the data without stars, sky and companions, its error as a
     band and the galaxy model, knots included; below (data - model) / model in per cent.
     The error is that of the scatter between sectors of an annulus. Vertical lines: 1
-    and 2 r_eff (dotted) and the aperture (solid).
+    and 2 half-light radii (dotted) and the aperture (solid).
 
     Parameters
     ----------
@@ -35,7 +42,7 @@ def profile_figure(model: GalaxyModel) -> Figure:
     -------
     matplotlib.figure.Figure
     """
-    drawn = {name: _profile_of(band) for name, band in model.bands.items()}
+    drawn = {name: _profile_of(model.bands[name]) for name in by_wavelength(model.bands)}
     drawn = {name: profile for name, profile in drawn.items() if profile is not None}
     columns = max(min(_COLUMNS, len(drawn)), 1)
     rows = max(-(-len(drawn) // columns), 1)
@@ -51,7 +58,7 @@ def profile_figure(model: GalaxyModel) -> Figure:
     )  # fmt: skip
     for index, (name, profile) in enumerate(drawn.items()):
         _draw(figure, grid[index // columns, index % columns], model.bands[name], profile)
-    figure.axes[0].legend(fontsize=8, loc="upper right", frameon=False)
+    figure.axes[0].legend(fontsize=8, loc="lower left", frameon=False)
     return figure
 
 
@@ -63,10 +70,13 @@ def _profile_of(band):
 def _draw(figure, place, band, profile):
     pair = place.subgridspec(2, 1, height_ratios=(2.4, 1), hspace=0.06)
     upper, lower = pair.subplots(sharex=True)
-    r_eff = band.fit.target[0].params.r_eff
+    r_eff = half_light_radius(band)
     aperture_a = None if band.aperture is None else band.aperture.aperture.a
-    draw_profile(upper, profile, r_eff, aperture_a, f"brightness ({band.unit})")
-    draw_profile_residual(lower, profile, r_eff, aperture_a)
+    scale = band.pixel_scale
+    draw_profile(
+        upper, profile, r_eff, aperture_a, f"brightness ({band.unit})", scale, zero_point(band)
+    )
+    draw_profile_residual(lower, profile, r_eff, aperture_a, scale)
     upper.set_title(band.name, fontsize=11, weight="bold", pad=4)
     lower.set_ylabel("residual (%)", fontsize=7.5, labelpad=1)
-    lower.set_xlabel(f'semi-major radius (pix of {band.pixel_scale:.3g}")', fontsize=8)
+    lower.set_xlabel("semi-major radius (arcsec)", fontsize=8)

@@ -2,13 +2,24 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 import numpy as np
-from matplotlib.ticker import LogLocator, NullLocator
+from matplotlib.ticker import (
+    FixedFormatter,
+    FixedLocator,
+    LogLocator,
+    MaxNLocator,
+    NullFormatter,
+    NullLocator,
+)
+
+from galstep.units import ab_magnitude
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from matplotlib.axes import Axes
 
     from galstep.datamodels import BandData
@@ -21,7 +32,10 @@ __all__ = [
     "draw_profile",
     "draw_profile_residual",
     "elliptical_radius",
+    "half_light_radius",
     "radial_profile",
+    "share_radii",
+    "zero_point",
 ]
 
 N_SECTORS = 8
@@ -138,9 +152,10 @@ def _sector_error(values, cells, n_annuli):
 
 
 def band_profile(band: BandData, images: BandImages) -> RadialProfile | None:
-    """The profile of a fitted filter out to 4 r_eff or beyond its aperture.
+    """The profile of a fitted filter out to 4 r_eff or beyond its apertures.
 
-    Of the data without stars, sky and companions; the model is galaxy and knots.
+    Of the data without stars, sky and companions; the model is galaxy and knots. The annuli have
+    the shape of the component with the most light.
 
     Parameters
     ----------
@@ -152,25 +167,58 @@ def band_profile(band: BandData, images: BandImages) -> RadialProfile | None:
     RadialProfile or None
         None where fewer than two annuli have pixels.
     """
-    params = band.fit.target[0].params
-    aperture_a = 0 if band.aperture is None else band.aperture.aperture.a
+    params = max(band.fit.target, key=lambda component: component.flux).params
+    apertures = () if band.aperture is None else (band.aperture, *band.aperture.others)
+    reach = [a.aperture.a for a in apertures if a.kind in ("petrosian", "kron")]
+    aperture_a = max((a for a in reach if np.isfinite(a)), default=0.0)
     profile = radial_profile(
         images.target_data,
         images.sigma,
         images.target,
         band.mask,
         params,
-        min(max(4 * params.r_eff, 1.3 * aperture_a), max(band.shape)),
+        min(max(4 * params.r_eff, 1.2 * aperture_a), max(band.shape)),
     )
     return profile if len(profile.radius) > 1 else None
 
 
+def half_light_radius(band: BandData) -> float:
+    """Semi-major axis of the half-light ellipse of all components, in a filter's own pixels.
+
+    Parameters
+    ----------
+    band : galstep.datamodels.BandData
+        With a target. Where only one component was fitted that is r_eff; so is what stands for
+        a fit that has no ``matched_radius``.
+    """
+    first = band.fit.target[0].params.r_eff
+    of_all = band.fit.matched_radius * band.fit.pixel_map.scale
+    return of_all if len(band.fit.target) > 1 and of_all > 0 else first
+
+
+def zero_point(band: BandData) -> float:
+    """Magnitude per square arcsec of a brightness of 1 in a filter's unit; NaN without one.
+
+    Parameters
+    ----------
+    band : galstep.datamodels.BandData
+    """
+    of_pixel, _ = ab_magnitude(1.0, 0.0, band.unit, band.pixel_area_sr)
+    return float(of_pixel + 2.5 * np.log10(band.pixel_scale**2))
+
+
 def draw_profile(
-    axes: Axes, profile: RadialProfile, r_eff: float | None, aperture_a: float | None, unit: str
+    axes: Axes,
+    profile: RadialProfile,
+    r_eff: float | None,
+    aperture_a: float | None,
+    unit: str,
+    pixel_scale: float = 1.0,
+    zero: float = np.nan,
 ) -> None:
     """Draw a profile: points with errors, the model as a line, radii as marks.
 
-    Points that are not positive cannot stand on a logarithmic axis: an arrow
+    Both axes are logarithmic. Points that are not positive cannot stand there: an arrow
     shows two sigma above them, or above zero.
 
     Parameters
@@ -181,7 +229,13 @@ def draw_profile(
         Marked at r_eff, 2 r_eff and the aperture's semi-major axis.
     unit : str
         Unit of the brightness.
+    pixel_scale : float, optional
+        Side of a pixel (arcsec): radii are drawn in arcsec.
+    zero : float, optional
+        See `zero_point`: brightness is then numbered in mag per square arcsec.
     """
+    profile = replace(profile, radius=profile.radius * pixel_scale)
+    r_eff, aperture_a = (r if r is None else r * pixel_scale for r in (r_eff, aperture_a))
     seen = profile.data > 0
     floor = np.maximum(profile.data - profile.err, 1e-3 * np.abs(profile.data))
     axes.fill_between(
@@ -212,13 +266,57 @@ def draw_profile(
     axes.yaxis.set_minor_locator(NullLocator())
     _set_brightness_range(axes, profile)
     _mark_radii(axes, r_eff, aperture_a)
-    axes.set_xlim(0, profile.radius.max() * 1.03)
+    _set_radius_axis(axes, profile.radius)
     axes.set_ylabel(unit, fontsize=7.5, labelpad=1)
+    if np.isfinite(zero):
+        _number_in_magnitudes(axes, zero)
     axes.tick_params(labelsize=7.5)
 
 
+def _number_in_magnitudes(axes, zero):
+    """Ticks at round magnitudes per square arcsec; brighter stays up."""
+    faint, bright = (zero - 2.5 * np.log10(limit) for limit in axes.get_ylim())
+    marks = MaxNLocator(6, steps=[1, 2, 5, 10]).tick_values(bright, faint)
+    marks = marks[(marks >= bright) & (marks <= faint)]
+    axes.yaxis.set_major_locator(FixedLocator(10 ** (0.4 * (zero - marks))))
+    axes.yaxis.set_major_formatter(FixedFormatter([f"{mark:g}" for mark in marks]))
+    axes.set_ylabel("mag/arcsec²", fontsize=7.5, labelpad=1)
+
+
+def _set_radius_axis(axes, radius):
+    axes.set_xscale("log")
+    # the innermost annulus may lie on the centre itself
+    axes.set_xlim(0.8 * max(radius.min(), 0.005 * radius.max()), 1.1 * radius.max())
+    axes.xaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
+    axes.xaxis.set_major_formatter("{x:g}")
+    axes.xaxis.set_minor_formatter(NullFormatter())
+
+
+def share_radii(profiles: Sequence[Axes]) -> None:
+    """One radius axis for profiles above each other, numbered below the last.
+
+    Parameters
+    ----------
+    profiles : sequence of matplotlib.axes.Axes
+        Those on which nothing is drawn are left alone.
+    """
+    drawn = [axes for axes in profiles if axes.lines]
+    if not drawn:
+        return
+    limits = [axes.get_xlim() for axes in drawn]
+    for axes in drawn:
+        axes.set_xlim(min(low for low, _ in limits), max(high for _, high in limits))
+        axes.tick_params(labelbottom=axes is drawn[-1])
+    drawn[0].legend(fontsize=7, loc="lower left", framealpha=0.8, edgecolor="none")
+    drawn[-1].set_xlabel("semi-major radius (arcsec)", fontsize=8.5)
+
+
 def draw_profile_residual(
-    axes: Axes, profile: RadialProfile, r_eff: float | None, aperture_a: float | None
+    axes: Axes,
+    profile: RadialProfile,
+    r_eff: float | None,
+    aperture_a: float | None,
+    pixel_scale: float = 1.0,
 ) -> None:
     """Draw (data - model) / model in per cent with its error, radii as marks.
 
@@ -226,9 +324,11 @@ def draw_profile_residual(
     ----------
     axes : matplotlib.axes.Axes
     profile : RadialProfile
-    r_eff, aperture_a : float or None
+    r_eff, aperture_a, pixel_scale : float or None
         As for `draw_profile`.
     """
+    profile = replace(profile, radius=profile.radius * pixel_scale)
+    r_eff, aperture_a = (r if r is None else r * pixel_scale for r in (r_eff, aperture_a))
     shown = profile.model > 0
     share = 100 / profile.model[shown]
     residual = share * (profile.data - profile.model)[shown]

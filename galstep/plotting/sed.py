@@ -7,11 +7,9 @@ from typing import TYPE_CHECKING
 import numpy as np
 from matplotlib.figure import Figure
 
-from galstep.datamodels.aperture_rows import magnitude_limit
 from galstep.datamodels.magnitude_table import magnitudes_by_filter
-from galstep.datamodels.totals import total_flux
+from galstep.datamodels.main_magnitudes import main_magnitudes
 from galstep.filters import filter_wavelength
-from galstep.units import ab_magnitude
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -23,10 +21,12 @@ if TYPE_CHECKING:
 
 __all__ = ["draw_sed", "sed_figure", "sed_points"]
 
+KINDS = ("total", "half", "kron", "aperture")
 _STYLES = {
     "total": dict(fmt="o", ms=6, color="#d55e00", label="total (model)"),
+    "half": dict(fmt="^", ms=5, color="#56b4e9", label="inside half-light"),
     "kron": dict(fmt="D", ms=5, mfc="none", color="#009e73", label="Kron aperture"),
-    "aperture": dict(fmt="s", ms=6, mfc="none", color="#0072b2", label="aperture"),
+    "aperture": dict(fmt="s", ms=6, mfc="none", color="#0072b2", label="main aperture"),
     "given": dict(fmt="x", ms=7, mew=1.6, color="black", label="given"),
 }
 
@@ -73,32 +73,19 @@ def sed_points(model: GalaxyModel) -> dict[str, np.ndarray]:
     Returns
     -------
     dict of str to ndarray
-        ``"total"``, ``"aperture"`` and ``"kron"``, each (number of filters, 3):
+        ``"total"``, ``"half"`` (inside the half-light ellipse), ``"kron"`` and
+        ``"aperture"``, each (number of filters, 3):
         magnitude, error, and the upper limit of a source that is not detected;
         NaN where there is none.
     """
-    points = {"total": [], "aperture": [], "kron": []}
-    for band in model.bands.values():
-        points["total"].append(_point(*total_flux(band), band))
-        apertures = () if band.aperture is None else (band.aperture, *band.aperture.others)
-        kron = next((a for a in apertures if a.kind == "kron"), None)
-        for kind, measured in (("aperture", band.aperture), ("kron", kron)):
-            pair = (np.nan, np.nan) if measured is None else (measured.flux, measured.flux_err)
-            points[kind].append(_point(*pair, band))
-    return {kind: np.array(values, dtype=float) for kind, values in points.items()}
-
-
-def _point(flux, err, band):
-    limit = magnitude_limit(flux, err, band)
-    if np.isfinite(limit):
-        return np.nan, np.nan, limit
-    return (*ab_magnitude(flux, err, band.unit, band.pixel_area_sr), np.nan)
+    magnitudes = [main_magnitudes(band) for band in model.bands.values()]
+    return {kind: np.array([m[kind] for m in magnitudes], dtype=float) for kind in KINDS}
 
 
 def draw_sed(
     axes: Axes, model: GalaxyModel, magnitudes: Mapping | None = None, label: str = "given"
 ) -> None:
-    """Draw the SED: total, Kron and aperture magnitudes; arrows are upper limits.
+    """Draw the SED: total, half-light, Kron and aperture magnitudes; arrows are upper limits.
 
     Parameters
     ----------

@@ -20,15 +20,17 @@ if TYPE_CHECKING:
 __all__ = ["choose_colour", "star_colours", "star_figure"]
 
 MIN_SNR = 3.0
-_SUSPECT = int(StarFlag.IN_CORE | StarFlag.MASKED_PIXELS | StarFlag.NEAR_EDGE | StarFlag.POOR_FIT)
+_SUSPECT = int(StarFlag.MASKED_PIXELS | StarFlag.NEAR_EDGE | StarFlag.POOR_FIT)
+# of being a star of the frame: below it the source may be a piece of the galaxy
+_SURE = 0.9
 
 
 def star_figure(model: GalaxyModel, blue: str | None = None, red: str | None = None) -> Figure:
     """Magnitude of the stars against their colour.
 
-    Full dots are stars without doubt, open ones those in the galaxy's core, at
-    an edge or a mask, or fitted poorly; diamonds are knots, which count as the galaxy.
-    Errors are 1 sigma.
+    Full dots are stars without doubt, open ones those at an edge or a mask or fitted poorly,
+    triangles those that may be a piece of the galaxy (``star_probability`` below 0.9); diamonds
+    are knots, which count as the galaxy. Errors are 1 sigma.
 
     Parameters
     ----------
@@ -59,8 +61,13 @@ def star_figure(model: GalaxyModel, blue: str | None = None, red: str | None = N
         return figure
     stars = star_colours(model, blue, red)
     suspect = stars["flags"] & _SUSPECT > 0
-    _draw(axes, stars, ~suspect, "stars", mfc="#0072b2", mec="#0072b2")
-    _draw(axes, stars, suspect, "core, edge, mask or poor fit", mfc="none", mec="#d55e00")
+    unsure = (stars["star_probability"] < _SURE) & ~suspect
+    plain = ~suspect & ~unsure
+    _draw(axes, stars, plain, "stars", mfc="#0072b2", mec="#0072b2")
+    _draw(axes, stars, suspect, "edge, mask or poor fit", mfc="none", mec="#d55e00")
+    if unsure.any():
+        label = "star or piece of the galaxy"
+        _draw(axes, stars, unsure, label, fmt="^", mfc="none", mec="#cc79a7")
     knots = star_colours(model, blue, red, "knots")
     if len(knots["mag"]):
         shown = np.ones(len(knots["mag"]), bool)
@@ -85,8 +92,8 @@ def _draw(axes, stars, chosen, label, fmt="o", **colours):
         stars["color_err"][chosen],
         fmt=fmt,
         ms=3.5,
-        ecolor="0.75",
-        elinewidth=0.7,
+        ecolor="0.82",
+        elinewidth=0.6,
         zorder=2,
         label=f"{label} ({chosen.sum()})",
         **colours,
@@ -108,8 +115,8 @@ def star_colours(
     Returns
     -------
     dict of str to ndarray
-        star_id, mag, mag_err (of ``red``), color, color_err, flags (of both), of
-        stars with at least `MIN_SNR` in either.
+        star_id, mag, mag_err (of ``red``), color, color_err, flags (of both),
+        star_probability (the lower of both), of stars with at least `MIN_SNR` in either.
 
     Raises
     ------
@@ -136,6 +143,9 @@ def star_colours(
         "color": mags[0] - mags[1],
         "color_err": np.hypot(*errors),
         "flags": lists[0].flags[first] | lists[1].flags[second],
+        "star_probability": np.minimum(
+            lists[0].star_probability[first], lists[1].star_probability[second]
+        ),
     }
 
 

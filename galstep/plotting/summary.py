@@ -3,20 +3,22 @@
 from __future__ import annotations
 
 import math
+import os
 import textwrap
 from typing import TYPE_CHECKING
 
 import numpy as np
 
-from galstep.datamodels.aperture_rows import magnitude_limit
-from galstep.datamodels.totals import total_flux
+from galstep import __version__
+from galstep.datamodels.main_magnitudes import main_magnitudes
+from galstep.filters import by_wavelength
 from galstep.flags import decode
-from galstep.units import ab_magnitude
+from galstep.plotting.profiles import half_light_radius
 
 if TYPE_CHECKING:
     from galstep.datamodels import GalaxyModel
 
-__all__ = ["band_lines", "flag_lines", "shape_lines"]
+__all__ = ["band_lines", "flag_lines", "origin_line", "shape_lines"]
 
 
 def shape_lines(model: GalaxyModel) -> list[str]:
@@ -37,19 +39,49 @@ def shape_lines(model: GalaxyModel) -> list[str]:
     lines.append(f"last fit      {step}")
     if base is None or not base.fitted or not base.fit.target:
         return [*lines, "shape         not measured"]
-    fit, scale = base.fit.target[0], base.pixel_scale
-    params = fit.params
+    parts = [(component.params, component) for component in base.fit.target]
+    half = half_light_radius(base)
     lines += [
-        f'r_eff         {_value(params.r_eff, fit.r_eff_err)} pix = {params.r_eff * scale:.3f}"',
-        f"n             {_value(params.n, fit.n_err)}",
-        f"axis ratio    {_value(1 - params.ellip, fit.ellip_err)}",
-        f"angle         {_value(np.degrees(params.theta), np.degrees(fit.theta_err))} deg",
+        f'half light    {half:.1f} pix = {half * base.pixel_scale:.3f}"',
+        f"r_eff         {_joined(_value(p.r_eff, c.r_eff_err) for p, c in parts)} pix",
+        f"n             {_joined(_value(p.n, c.n_err) for p, c in parts)}",
+        f"axis ratio    {_joined(_value(1 - p.ellip, c.ellip_err) for p, c in parts)}",
     ]
+    if len(parts) == 1:
+        ((params, fit),) = parts
+        angle = _value(np.degrees(params.theta), np.degrees(fit.theta_err))
+        lines.append(f"angle         {angle} deg")
     return lines
 
 
+def _joined(values):
+    """Of several components: values side by side, errors left out for want of room."""
+    values = list(values)
+    return values[0] if len(values) == 1 else ", ".join(v.split(" ±")[0] for v in values)
+
+
+def origin_line(model: GalaxyModel) -> str:
+    """What made the numbers, and of which input.
+
+    Parameters
+    ----------
+    model : galstep.datamodels.GalaxyModel
+
+    Returns
+    -------
+    str
+    """
+    told = [f"galstep {model.meta.version or __version__}"]
+    if model.meta.filename:
+        told.append(f"input {os.path.basename(model.meta.filename)}")
+    return ", ".join(told)
+
+
 def band_lines(model: GalaxyModel) -> list[str]:
-    """A line per filter: total magnitude, number of stars and, if any has some, knots, chi2.
+    """A line per filter: magnitudes, PSF width, stars and, if any has some, knots, chi2.
+
+    Filters from blue to red. Magnitudes are those of
+    `galstep.datamodels.main_magnitudes.main_magnitudes`.
 
     Parameters
     ----------
@@ -61,26 +93,36 @@ def band_lines(model: GalaxyModel) -> list[str]:
     """
     any_knots = any(band.fitted and len(band.fit.knots) for band in model.bands.values())
     header = f"{'knots':>6}" if any_knots else ""
-    lines = [f"{'filter':<9}{'AB total':>17}{'stars':>7}{header}{'chi2':>7}"]
-    for name, band in model.bands.items():
+    columns = "".join(f"{name:>18}" for name in ("AB total", "half-light", "Kron"))
+    lines = [f"{'filter':<9}{columns}{'PSF':>9}{'stars':>7}{header}{'chi2':>7}"]
+    for name in by_wavelength(model.bands):
+        band = model.bands[name]
         if not band.fitted or not band.fit.target:
-            lines.append(f"{name:<9}{'no fit' if band.usable else 'no data':>17}")
+            lines.append(f"{name:<9}{'no fit' if band.usable else 'no data':>18}")
             continue
         knots = f"{len(band.fit.knots):>6}" if any_knots else ""
+        shown = main_magnitudes(band)
+        columns = "".join(f"{_magnitude(shown[k]):>18}" for k in ("total", "half", "kron"))
         lines.append(
-            f"{name:<9}{_magnitude(band):>17}{len(band.fit.stars):>7}{knots}"
+            f"{name:<9}{columns}{_psf_width(band):>9}{len(band.fit.stars):>7}{knots}"
             f"{band.fit.chi2_reduced:>7.2f}"
         )
     return lines
 
 
-def _magnitude(band):
-    """The total magnitude with its error, or the limit of what is not detected."""
-    flux = total_flux(band)
-    limit = magnitude_limit(*flux, band)
-    if math.isfinite(limit):
-        return f"> {limit:.2f}"
-    return _value(*ab_magnitude(*flux, band.unit, band.pixel_area_sr))
+def _psf_width(band):
+    """FWHM of the calibrated PSF in arcsec."""
+    fwhm = math.nan if band.psf_kernel is None else band.psf_kernel.fwhm * band.pixel_scale
+    return f'{fwhm:.3f}"' if math.isfinite(fwhm) else "-"
+
+
+def _magnitude(magnitude):
+    """A magnitude with its error, or the limit of what is not detected."""
+    if math.isfinite(magnitude.limit):
+        return f"> {magnitude.limit:.2f}"
+    if not math.isfinite(magnitude.value):
+        return "-"
+    return _value(magnitude.value, magnitude.error)
 
 
 def flag_lines(model: GalaxyModel, width: int = 60, most: int = 9) -> list[str]:
@@ -99,7 +141,8 @@ def flag_lines(model: GalaxyModel, width: int = 60, most: int = 9) -> list[str]:
     list of str
     """
     by_flags = {}
-    for name, band in model.bands.items():
+    for name in by_wavelength(model.bands):
+        band = model.bands[name]
         words = tuple(word.replace("_", " ") for word in decode(band.all_flags))
         by_flags.setdefault(words, []).append(name)
     lines = []

@@ -35,13 +35,16 @@ SMALL_SHARE = 0.5  # of the galaxy's light: below it the user is told
 
 
 class AperPhot(GalStep):
-    """Measure every filter inside the Petrosian ellipse of the base filter."""
+    """Measure every filter inside the Petrosian ellipse of the base filter.
+
+    ``galstep params aperphot --all`` lists every parameter.
+    """
 
     class_alias = "gal_aperphot"
 
     spec = (
         """
-    petro = float(min=0.01, max=0.99, default=0.5)  # Petrosian ratio at the aperture's edge: brightness there over the mean inside; 0.5 holds half of the light for n = 1 and an eighth for n = 4, and 0.2 holds 0.88 and 0.67 of it
+    petro = float(min=0.01, max=0.99, default=0.2)  # Petrosian ratio at the aperture's edge: brightness there over the mean inside; 0.2 holds 0.88 of the light for n = 1 and 0.67 for n = 4, and 0.5, sphot's, half and an eighth of it
     center_mask = float(min=0, default=4.0)         # Empty apertures, which give noise and sky, have their centres at least so many semi-axes of the aperture from the galaxy
     plot = boolean(default=True)                    # Draw the picture with the apertures: <name>_qa.png, written where the model is saved
     isophot_base_filter = string(default='F150W')   # Filter whose isophotes shape the aperture; if it has no fit, the base filter of the fit

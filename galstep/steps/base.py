@@ -26,6 +26,7 @@ from galstep.datamodels.safe_name import check_text
 from galstep.exceptions import GalstepError, InputError
 from galstep.steps.configurable import ConfigurableStep
 from galstep.steps.parameter_files import expanded
+from galstep.steps.run_log import announce, duration, framework_lines_demoted
 
 __all__ = ["GalStep"]
 
@@ -138,10 +139,15 @@ class GalStep(ConfigurableStep):
         # the matrices are small: more threads of BLAS double the cost and gain nothing
         limits = threadpool_limits(1, user_api="blas") if self.parent is None else nullcontext()
         try:
-            with limits:
-                return super().run(*args)
+            with limits, framework_lines_demoted():
+                if self.parent is None:
+                    announce(self, args)
+                result = super().run(*args)
         finally:
             self.save_results = save_results
+        if self.parent is None:
+            log.info("%s: done in %s", self.name, self._time_taken())
+        return result
 
     def _data_arguments(self, args):
         """``args`` without parameter file, with ``input_file`` where data are missing."""
@@ -239,7 +245,10 @@ class GalStep(ConfigurableStep):
         self._record(model, "COMPLETE", "complete")
         if numbers:
             said = ", ".join(f"{name} {_short(value)}" for name, value in numbers.items())
-            self._logger.info("%s: %s", self.key, said)
+            self._logger.info("%s: %s (%s)", self.key, said, self._time_taken())
+
+    def _time_taken(self):
+        return duration(time.perf_counter() - self._started)
 
     def skipped(self, model: GalaxyModel, reason: str) -> None:
         """Record that the step could not run on this model.

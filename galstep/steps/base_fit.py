@@ -14,6 +14,7 @@ from galstep.steps.base_filter import choose_base_filter
 from galstep.steps.companion_options import COMPANION_SPEC, given_companions
 from galstep.steps.convergence import note_passes
 from galstep.steps.galaxy_options import PRIOR_SPEC, shape_priors
+from galstep.steps.passes import Passes
 from galstep.steps.scenes import (
     effective_psf,
     pixel_sigma,
@@ -43,6 +44,8 @@ class BaseFit(GalStep):
     The galaxy comes first, with the stars masked; then stars are found from
     bright to faint, and galaxy, stars and sky are fitted together after each
     threshold, until the galaxy stands still.
+
+    ``galstep params basefit --all`` lists every parameter.
     """
 
     class_alias = "gal_basefit"
@@ -139,9 +142,17 @@ class BaseFit(GalStep):
             patience=self.mainloop_convergence_patience,
             shape_tolerance=self.mainloop_convergence_atol,
             near_from=2,
-            fitter=FITTERS[self.galaxy_fitter],
+            fitter=self._fitter(),
             **polish,
         )
+
+    def _fitter(self):
+        fitter = FITTERS[self.galaxy_fitter]
+        # fits by windows or by groups ask for the plain one, see StarFitter
+        in_parts = self.PSFPhotometry_fit_shape_in_fwhm or any(self.final_refit_fit_shape)
+        if in_parts or not self.final_joint_refit:
+            return fitter
+        return Passes(self).each_fit(fitter)
 
     def _report(self, model, base):
         galaxy = base.fit.sersic[0]

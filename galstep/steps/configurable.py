@@ -20,6 +20,8 @@ from galstep.datamodels.atomic import replacing
 from galstep.exceptions import InputError, ParameterFileError
 from galstep.steps import parameter_files, validation
 from galstep.steps.command_line import check_not_cut
+from galstep.steps.run_log import framework_lines_demoted
+from galstep.steps.short_help import asks_for_help, shortened
 from galstep.steps.spelling import respelled, without_marks
 
 if TYPE_CHECKING:
@@ -48,12 +50,18 @@ class ConfigurableStep(Step):
         spec = self.load_spec_file()
         if _validate_kwds:
             respelled(kws, spec)
-        with validation.explained(spec, kws if _validate_kwds else None):
+        with validation.explained(spec, kws if _validate_kwds else None), framework_lines_demoted():
             super().__init__(name, parent, config_file, _validate_kwds, **kws)
         for key in spec.scalars:
             if hasattr(self, key):
                 setattr(self, key, without_marks(getattr(self, key)))
         self._parameter_files = []
+
+    @classmethod
+    def load_spec_file(cls, *args: Any, **kwargs: Any) -> ConfigObj:
+        """All parameters; those one touches where ``strun`` is asked for help."""
+        spec = super().load_spec_file(*args, **kwargs)
+        return shortened(spec, cls.class_alias) if asks_for_help(cls) else spec
 
     @classmethod
     def _get_config_from_parameters(cls, crds_parameters, crds_observatory):

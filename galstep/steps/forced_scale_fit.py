@@ -33,6 +33,8 @@ class ForcedScaleFit(GalStep):
     Nothing is detected. Every given position has a flux, also below zero, with its
     error and where it is not detected an upper limit, so that the fluxes of a star
     can be compared between filters.
+
+    ``galstep params forcedscalefit --all`` lists every parameter.
     """
 
     class_alias = "gal_forcedscalefit"

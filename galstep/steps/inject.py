@@ -51,6 +51,8 @@ class Inject(GalStep):
 
     The fits that ran are repeated with their own parameters: what comes out is what
     their values and errors are worth in this frame, and which stars they find.
+
+    ``galstep params inject --all`` lists every parameter.
     """
 
     class_alias = "gal_inject"

@@ -6,11 +6,13 @@ from typing import TYPE_CHECKING, Any
 
 from galstep.core.detection.ladder import LadderOptions
 from galstep.core.detection.star_cuts import StarCuts
+from galstep.core.engine.solve import fit_scene
 from galstep.core.fitting.joint import fit_joint
 from galstep.records import JointSummary
 from galstep.steps.base import GalStep
 from galstep.steps.convergence import note_passes
 from galstep.steps.galaxy_options import PRIOR_SPEC, shape_priors
+from galstep.steps.passes import Passes
 from galstep.steps.scenes import fitted_base, scene_band, store, try_fit
 from galstep.steps.star_options import cuts_of, star_thresholds
 
@@ -25,6 +27,8 @@ class JointFit(GalStep):
 
     A star seen in any filter is fitted in all, and a faint one may show only in
     their sum. The errors and the covariances between filters come from here.
+
+    ``galstep params jointfit --all`` lists every parameter.
     """
 
     class_alias = "gal_jointfit"
@@ -119,6 +123,7 @@ class JointFit(GalStep):
             colour_prior=self.star_colour_prior,
             robust=self.robust,
             robust_scale=self.robust_scale,
+            fitter=Passes(self).each_fit(fit_scene),
         )
 
     def _report(self, model, fit):

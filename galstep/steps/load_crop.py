@@ -28,7 +28,10 @@ FAR_IN_SIGMA, FAR = 1.0, 10.0
 
 
 class LoadCrop(GalStep):
-    """Read the images and the PSF of each filter, and crop them about the galaxy."""
+    """Read the images and the PSF of each filter, and crop them about the galaxy.
+
+    ``galstep params loadcrop --all`` lists every parameter.
+    """
 
     class_alias = "gal_loadcrop"
 

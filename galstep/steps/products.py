@@ -100,9 +100,12 @@ def write_beside(
         from galstep.datamodels.image_products import write_fits_images
 
         written += write_fits_images(model, folder or ".", name)
-    for file in written:
-        log.info("Saved %s", file)
+    if written:
+        log.info("Saved beside it: %s", ", ".join(os.path.basename(file) for file in written))
     for picture in pictures:
+        if picture == "completeness" and model.injections is None:
+            log.info("no star was injected (Inject is skipped), so there is no picture of it")
+            continue
         _write_picture(model, picture, Path(folder) / f"{name}_{picture}.png", magnitudes)
 
 

@@ -20,6 +20,7 @@ from galstep.flags import BandFlag
 from galstep.steps.base import GalStep
 from galstep.steps.base_filter import choose_base_filter
 from galstep.steps.grids import pixel_map_between
+from galstep.steps.passes import Passes
 from galstep.steps.per_filter import check_filters, for_filter
 from galstep.steps.psf_products import stacked_stars, write_psf_figure, write_psfs
 from galstep.steps.psf_scene import fit_in_scene
@@ -41,6 +42,8 @@ class PSFCalibrate(GalStep):
     The library PSF is convolved with a kernel that is fitted to bright isolated
     stars, their neighbours included. The base filter comes first; the others
     take its star list as known positions.
+
+    ``galstep params psfcalibrate --all`` lists every parameter.
     """
 
     class_alias = "gal_psfcalibrate"
@@ -117,11 +120,13 @@ class PSFCalibrate(GalStep):
             for name, band in model.bands.items()
         }
         known, results = None, {}
+        passes = Passes(self)
         for name in [base, *(name for name in model.bands if name != base)]:
             band = model.bands[name]
             seen = (None, None) if known is None else _seen_in(band, *known)
             centre = target_centre(model, band) if known is None else None
             found = self._calibrate(band, libraries[name], *seen, centre, results)
+            passes.tell(f"{name} calibrated")
             if known is None and found is not None:
                 known = band, *found
         if self.kernel_fit_objective == "scene":

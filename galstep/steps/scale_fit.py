@@ -8,6 +8,7 @@ from galstep.core.fitting.fits import fit_scaled
 from galstep.exceptions import ParameterError
 from galstep.flags import BandFlag
 from galstep.steps.base import GalStep
+from galstep.steps.passes import Passes
 from galstep.steps.per_filter import check_filters, for_filter
 from galstep.steps.scenes import fit_in_own_pixels, fitted_base, scaled_scene, store, try_fit
 from galstep.steps.star_options import FINDER_SPEC, ladder_options, per_filter_spec, star_spec
@@ -36,6 +37,8 @@ class ScaleFit(GalStep):
 
     Free are the galaxy's flux, the sky, the stars of the filter (the base's
     positions to begin with, then its own) and a small registration offset.
+
+    ``galstep params scalefit --all`` lists every parameter.
     """
 
     class_alias = "gal_scalefit"
@@ -82,7 +85,9 @@ class ScaleFit(GalStep):
             return fit_in_own_pixels(band, base, own)
 
         names = self.filters or self._others(model)
-        fitted = fit_others(self.key, "scalefit", model, names, fit, self.raise_error)
+        fitted = fit_others(
+            self.key, "scalefit", model, names, fit, self.raise_error, Passes(self).tell
+        )
         self.complete(model, fitted=fitted)
         return model
 
@@ -130,6 +135,7 @@ def fit_others(
     names: Sequence[str],
     fit: Callable[[BandData], SceneMeasurement],
     raise_error: bool = False,
+    tell: Callable[[str], None] | None = None,
 ) -> str:
     """Fit filters other than the base, one after the other.
 
@@ -146,6 +152,8 @@ def fit_others(
         ``fit(band)`` returns a `galstep.core.measurement.measure.SceneMeasurement`.
     raise_error : bool, optional
         See `galstep.steps.scenes.try_fit`.
+    tell : callable, optional
+        Called with a line of text for every filter that is fitted.
 
     Returns
     -------
@@ -158,6 +166,8 @@ def fit_others(
         if measured is not None:
             store(band, measured)
             fitted.append(f"{band.name} {len(band.fit.stars)} stars")
+            if tell is not None:
+                tell(f"{fitted[-1]}, chi2 {band.fit.chi2_reduced:.3f}")
     model.meta.fit_step = kind
     model.joint = None
     return "; ".join(fitted) or "no filter"

@@ -44,6 +44,8 @@ class StarPhot(ImageStep):
     Give it an image (a file; from Python also an array, CCDData or an image
     model) and psf_file. The image may be larger than memory: it is read in tiles, and
     no result depends on them.
+
+    ``galstep params starphot --all`` lists every parameter.
     """
 
     class_alias = "gal_starphot"

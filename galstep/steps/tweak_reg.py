@@ -42,6 +42,8 @@ class TweakReg(ImageStep):
     each WCS is corrected so that the same stars have the same sky positions.
     The chips of one exposure move together. Of a galaxy it aligns the filters;
     without a WCS their registration is measured in pixels.
+
+    ``galstep params tweakreg --all`` lists every parameter.
     """
 
     class_alias = "gal_tweakreg"

@@ -4,12 +4,19 @@ import pytest
 
 from galstep.batch.job import Job, Outcome
 from galstep.batch.plan import Plan
-from galstep.batch.progress import Progress, duration
+from galstep.batch.progress import Progress
+from galstep.steps.run_log import duration
 
 
 @pytest.mark.parametrize(
     ("seconds", "text"),
-    [(0.2, "0 s"), (59.4, "59 s"), (59.6, "1 min 00 s"), (185, "3 min 05 s"), (7800, "2 h 10 min")],
+    [
+        (0.2, "0.2 s"),
+        (59.4, "59 s"),
+        (59.6, "1 min 00 s"),
+        (185, "3 min 05 s"),
+        (7800, "2 h 10 min"),
+    ],
 )
 def test_duration(seconds, text):
     assert duration(seconds) == text

@@ -135,7 +135,7 @@ def test_make_config(elsewhere, capsys):
 def test_convert_config(elsewhere, capsys):
     (elsewhere / "sphot_config.toml").write_text("[core]\niter_basefit = 4\n")
     assert main(["convert-config", "sphot_config.toml", "config.asdf"]) == 0
-    assert "1 parameters written to config.asdf" in capsys.readouterr().err
+    assert "2 parameters written to config.asdf" in capsys.readouterr().err
     assert GalPipeline.from_config_file("config.asdf").basefit.iter_basefit == 4
     (elsewhere / "sphot_config.toml").write_text("[core]\niter_basfit = 4\n")
     assert main(["convert-config", "sphot_config.toml", "c.asdf"]) == 1

@@ -6,7 +6,7 @@ import pytest
 
 from galstep.configuration import convert_config
 from galstep.configuration.parameters import pipeline_parameters
-from galstep.configuration.sphot_keys import KEYS, SECTIONS, found_targets
+from galstep.configuration.sphot_keys import ALWAYS_WRITTEN, KEYS, SECTIONS, found_targets
 from galstep.exceptions import InputError
 from galstep.pipeline import GalPipeline
 
@@ -88,7 +88,15 @@ def test_what_the_user_is_told(convert):
     assert "too big" in conversion.refused["[core] iter_basefit"]
     assert conversion.refused["[prep] PSF_file"] == "a path is needed, got 3"
     assert "changed: [aperture] center_mask: in semi-axes of the aperture, not in pixels" in said
-    assert conversion.values == {"aperphot.center_mask": 3.0}
+    assert conversion.values == {"aperphot.center_mask": 3.0, "aperphot.petro": 0.5}
+
+
+@pytest.mark.parametrize(("text", "petro"), [("", 0.5), ("[aperture]\npetro = 0.3\n", 0.3)])
+def test_a_converted_configuration_keeps_its_aperture(convert, text, petro):
+    _, parameters = convert(text)
+    assert parameters["steps"]["aperphot"]["petro"] == petro
+    # of whatever else differs in what a number is, the table must say so
+    assert {key.full_name for key in KEYS} >= set(ALWAYS_WRITTEN)
 
 
 @pytest.mark.parametrize(

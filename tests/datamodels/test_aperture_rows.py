@@ -7,6 +7,7 @@ import pytest
 
 from galstep.datamodels.aperture_rows import magnitude_limit
 from galstep.datamodels.tables import aperture_table, make_tables, phot_table, sersic_table
+from galstep.flags import BandFlag
 
 ZERO_POINT = 28.0865  # AB of one MJy/sr x pixel of 0.03 arcsec
 
@@ -89,6 +90,8 @@ def test_limits_stand_in_the_tables(model):
     (sersic,) = band.fit.sersic
     band.fit = replace(band.fit, sersic=(replace(sersic, flux=1.0, flux_err=1.0),))
     limit = pytest.approx(ZERO_POINT - 2.5 * np.log10(4), abs=1e-3)
+    assert np.isnan(sersic_table(model)["mag_ab_limit"][1])  # not faint, for all that is told
+    band.flags |= BandFlag.FAINT
     assert phot_table(model)["aper_mag_ab_limit"][1].value == limit
     assert aperture_table(model)["mag_ab_limit"][1].value == limit
     assert sersic_table(model)["mag_ab_limit"][1].value == limit

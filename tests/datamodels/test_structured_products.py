@@ -261,7 +261,7 @@ def test_stars_and_knots_have_a_table_each(structured):
 
 def test_a_total_without_detection_has_a_limit(structured):
     band = structured.bands["F150W"]
-    band.fit = replace(band.fit, total_flux=-5.0, total_flux_err=2.0)
+    band.fit = replace(band.fit, total_flux=-5.0, total_flux_err=2.0, flags=BandFlag.FAINT)
     row = phot_table(structured)[0]
     assert np.isnan(row["total_mag_ab"]) and np.isnan(row["color"])
     limit = 28.0865 - 2.5 * np.log10(6)

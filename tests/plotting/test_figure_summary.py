@@ -14,7 +14,8 @@ def test_shape_of_the_base_filter(model):
     model.bands["F150W"].fit = replace(model.bands["F150W"].fit, sersic=(fit,))
     lines = summary.shape_lines(model)
     r_eff = fit.params.r_eff
-    assert f'r_eff         {r_eff:.3f} ± 0.032 pix = {r_eff * 0.03:.3f}"' in lines
+    assert f"r_eff         {r_eff:.3f} ± 0.032 pix" in lines
+    assert f'half light    {r_eff:.1f} pix = {r_eff * 0.03:.3f}"' in lines
     assert f"n             {fit.params.n:.4g}" in lines
     assert "base filter   F150W" in lines
 
@@ -31,7 +32,9 @@ def test_nothing_measured(model):
 def test_a_line_per_filter(model):
     model.bands["F277W"].fit = None
     header, base, other = summary.band_lines(model)
-    assert header.split() == ["filter", "AB", "total", "stars", "chi2"]
+    assert header.split() == [
+        "filter", "AB", "total", "half-light", "Kron", "PSF", "stars", "chi2",
+    ]  # fmt: skip
     assert base.startswith("F150W") and base.split()[-2] == "12"
     assert other.split() == ["F277W", "no", "fit"]
 
@@ -69,7 +72,7 @@ def test_digits_follow_the_error(value, error, text):
 
 def test_a_galaxy_that_is_not_detected_has_a_limit(model):
     band = model.bands["F277W"]
-    band.fit = replace(band.fit, total_flux=1.0, total_flux_err=1.0)
+    band.fit = replace(band.fit, total_flux=1.0, total_flux_err=1.0, flags=BandFlag.FAINT)
     limit = summary.band_lines(model)[2].split()[1:3]
     assert limit[0] == ">"
     # 1 + 3 errors in MJy/sr x pixel of 0.03 arcsec

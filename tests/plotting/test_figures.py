@@ -132,9 +132,13 @@ def test_colours_of_the_stars_seen_in_both_filters(model):
 def test_doubtful_stars_are_drawn_open(model):
     model = with_stars(model, F150W=[100, 50, 70], F277W=[40, 50, 60])
     stars = model.bands["F150W"].fit.stars
-    stars.flags[1] = int(StarFlag.IN_CORE)
+    stars.flags[1] = int(StarFlag.POOR_FIT)
+    stars.flags[0] = int(StarFlag.IN_CORE)  # where a star is does not make it doubtful
+    stars.star_probability[2] = 0.4
     labels = [t.get_text() for t in star_figure(model).axes[0].get_legend().get_texts()]
-    assert labels == ["stars (2)", "core, edge, mask or poor fit (1)"]
+    assert labels == [
+        "stars (1)", "edge, mask or poor fit (1)", "star or piece of the galaxy (1)",
+    ]  # fmt: skip
 
 
 def test_the_widest_colour_that_most_stars_have(model):
@@ -156,3 +160,14 @@ def test_the_widest_colour_that_most_stars_have(model):
 def test_an_unknown_filter_is_refused(model):
     with pytest.raises(InputError, match="filter 'F444W' is not in the model, which has"):
         star_figure(model, "F150W", "F444W")
+
+
+def test_what_never_moved_is_said_and_not_drawn(model):
+    passes = {name: [1.0, 2.0, 3.0] for name in ("x_0", "y_0", "n", "chi2", "n_stars")}
+    passes |= {"threshold": [9.0, 7.0, 5.0], "r_eff": 3 * [127.5]}
+    passes |= {"ellip": [0.2, 0.3, 0.4], "theta": [0.1, 0.1, 0.1]}
+    model.meta.convergence = {"basefit": passes}
+    shape = convergence_figure(model).axes[0]
+    labels = [text.get_text() for text in shape.get_legend().get_texts()]
+    assert "r_eff: held" in labels and "n" in labels
+    assert min(np.concatenate([line.get_ydata() for line in shape.lines])) > 1e-5

@@ -9,6 +9,7 @@ import pytest
 
 from galstep.flags import BandFlag
 from galstep.plotting.qa import qa_figure
+from galstep.records import PsfKernel
 from galstep.testing.make_example import example_scene
 from galstep.testing.models import fitted_model, unfitted_model
 
@@ -21,7 +22,7 @@ def texts(figure):
 
 def strip(figure, index=0):
     """The axes of a filter's image panels."""
-    return figure.axes[1 + 2 * index]
+    return figure.axes[2 + 2 * index]
 
 
 def test_aperture_is_drawn_in_all_panels_in_the_pixels_of_the_crop(model):
@@ -134,3 +135,30 @@ def test_no_pyplot():
         [sys.executable, "-c", code], capture_output=True, text=True, check=True
     )
     assert result.stdout.strip() == "False"
+
+
+def test_filters_stand_from_blue_to_red(model):
+    model.bands = dict(reversed(model.bands.items()))
+    figure = qa_figure(model)
+    assert [strip(figure, index).get_ylabel() for index in (0, 1)] == ["F150W", "F277W"]
+
+
+def test_input_and_version_stand_in_the_corner(model):
+    model.meta.filename, model.meta.version = "/data/galaxy.h5", "1.2.3"
+    assert "galstep 1.2.3, input galaxy.h5" in texts(qa_figure(model))
+
+
+def test_one_filter_has_no_colours_but_titles(model, tmp_path):
+    del model.bands["F277W"]
+    figure = qa_figure(model)
+    assert not figure.axes[0].images
+    assert {"data", "residual / σ"} <= {text.get_text() for text in strip(figure).texts}
+    figure.savefig(tmp_path / "one.png")
+
+
+def test_the_width_of_the_psf_is_drawn_and_told(model):
+    model.bands["F150W"].psf_kernel = PsfKernel("none", (), (), fwhm=4.0)
+    figure = qa_figure(model)
+    (disc,) = strip(figure).patches
+    assert 2 * disc.radius == 4.0
+    assert '0.120"' in "".join(texts(figure))

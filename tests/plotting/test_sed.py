@@ -7,7 +7,8 @@ import pytest
 from astropy.table import Table
 from matplotlib.figure import Figure
 
-from galstep.filters import filter_wavelength
+from galstep.filters import by_wavelength, filter_wavelength
+from galstep.flags import BandFlag
 from galstep.plotting.sed import draw_sed, sed_figure, sed_points
 
 
@@ -27,6 +28,12 @@ from galstep.plotting.sed import draw_sed, sed_figure, sed_points
 )
 def test_wavelength_of_a_name(name, micron):
     assert filter_wavelength(name) == pytest.approx(micron)
+
+
+def test_filters_by_wavelength():
+    assert by_wavelength(["F277W", "clear", "F555W", "F090W", "r"]) == [
+        "F555W", "F090W", "F277W", "clear", "r",
+    ]  # fmt: skip
 
 
 @pytest.mark.parametrize("name", ["clear", "r", "F1", "XF150W"])
@@ -85,6 +92,8 @@ def test_a_galaxy_that_is_not_detected_has_an_arrow(model):
     (fit,) = band.fit.sersic
     faint = (replace(fit, flux=1.0, flux_err=1.0),)
     band.fit = replace(band.fit, sersic=faint, flux=np.nan, total_flux=np.nan)
+    assert np.isnan(sed_points(model)["total"][1, 2])  # not flagged: no limit
+    band.flags |= BandFlag.FAINT
     magnitude, error, limit = sed_points(model)["total"][1]
     assert np.isnan(magnitude)
     assert np.isfinite(limit)
