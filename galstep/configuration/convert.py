@@ -157,7 +157,7 @@ def _value_for(target, key, value):
     return True, value
 
 
-def problem_with(target: Parameter, value: Any, pipeline: type = GalPipeline) -> str:
+def problem_with(target: Parameter, value: Any, pipeline: Any = GalPipeline) -> str:
     """Why a step would not take a value; an empty text if it would.
 
     Parameters

@@ -143,7 +143,7 @@ def _alone(key):
 
 
 @cache
-def pipeline_parameters(pipeline: type = GalPipeline) -> tuple[Parameter, ...]:
+def pipeline_parameters(pipeline: Any = GalPipeline) -> tuple[Parameter, ...]:
     """All parameters of a pipeline and its steps, in their order.
 
     Of what all steps have only ``skip`` and ``save_results`` are listed.

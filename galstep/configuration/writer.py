@@ -29,7 +29,7 @@ def write_parameter_file(
     values: dict[str, Any] | None = None,
     notes: dict[str, str] | None = None,
     overwrite: bool = False,
-    pipeline: type = GalPipeline,
+    pipeline: Any = GalPipeline,
 ) -> None:
     """Write a commented parameter file for a pipeline.
 
@@ -62,7 +62,7 @@ def write_parameter_file(
 
 
 def parameter_text(
-    values: dict | None = None, notes: dict[str, str] | None = None, pipeline: type = GalPipeline
+    values: dict | None = None, notes: dict[str, str] | None = None, pipeline: Any = GalPipeline
 ) -> str:
     """The text of the file; see `write_parameter_file`."""
     by_step = {}

@@ -17,6 +17,8 @@ from typing import TYPE_CHECKING, Any
 from galstep.datamodels.atomic import replacing
 
 if TYPE_CHECKING:
+    from collections.abc import Set
+
     from galstep.hints import PathLike
 
 __all__ = ["KeptResults"]
@@ -92,7 +94,7 @@ class KeptResults:
             temporary.write_bytes(hashlib.sha256(body).digest() + body)
         self.n_written += 1
 
-    def clear(self, but: set[str] = frozenset()) -> None:
+    def clear(self, but: Set[str] = frozenset()) -> None:
         """Remove all results, but for those of some keys; and the folder if nothing is left."""
         wanted = {self.path(key).name for key in but}
         if not self.folder.is_dir():

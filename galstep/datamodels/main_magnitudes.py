@@ -86,8 +86,8 @@ def main_magnitudes(band: BandData) -> dict[str, MainMagnitude]:
         if np.isfinite(limit):
             found[kind] = MainMagnitude(np.nan, np.nan, limit)
         else:
-            magnitude = ab_magnitude(flux, error, band.unit, band.pixel_area_sr)
-            found[kind] = MainMagnitude(*map(float, magnitude), np.nan)
+            value, err = ab_magnitude(flux, error, band.unit, band.pixel_area_sr)
+            found[kind] = MainMagnitude(float(value), float(err), np.nan)
     return found
 
 

@@ -47,7 +47,7 @@ def kept_messages(verbose: bool = False) -> Iterator[list[str]]:
         Grows as they come.
     """
     keeper = _Keeper()
-    handlers = [keeper]
+    handlers: list[logging.Handler] = [keeper]
     if verbose:
         shown = logging.StreamHandler()
         shown.setFormatter(logging.Formatter("%(message)s"))

@@ -43,7 +43,8 @@ def directions(band: BandData) -> tuple[tuple[float, float], tuple[float, float]
         return None
     # columns: the displacement in pixels for a step to the east, and to the north
     to_east, to_north = np.linalg.inv(jacobian).T
-    return tuple(tuple(v / np.hypot(*v)) for v in (to_north, to_east))
+    north, east = (v / np.hypot(*v) for v in (to_north, to_east))
+    return (float(north[0]), float(north[1])), (float(east[0]), float(east[1]))
 
 
 def scale_length(band: BandData) -> tuple[float, str] | None:

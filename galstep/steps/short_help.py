@@ -8,12 +8,12 @@ from __future__ import annotations
 
 import os
 import sys
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from configobj import ConfigObj
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Sequence
 
     from stpipe import Step
 
@@ -144,19 +144,19 @@ def asks_for_help(step_class: type[Step], arguments: Sequence[str] | None = None
     return os.path.isfile(asked) and bool(getattr(step_class, "step_defs", None))
 
 
-def shortened(spec: Mapping, alias: str | None) -> Mapping:
+def shortened(spec: Any, alias: str | None) -> Any:
     """A spec with the most used parameters only; as it is, where none are named.
 
     Parameters
     ----------
-    spec : mapping
+    spec : `configobj.ConfigObj`
         Of ``load_spec_file``.
     alias : str or None
         Of the class.
 
     Returns
     -------
-    `configobj.ConfigObj` or mapping
+    `configobj.ConfigObj`
     """
     if alias not in MOST_USED:
         return spec
