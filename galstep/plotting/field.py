@@ -32,7 +32,8 @@ def field_figure(
     ----------
     model : FieldModel
     data, residual : (ny, nx) arrays
-        Of the first band, ``step`` pixels a sample, NaN where masked; the residual may be None.
+        Of the first band, ``step`` pixels a sample, NaN where masked; the residual is in sigma, and
+        may be None.
     sigma : float
         Noise of a sample of ``data``.
     step : int
@@ -52,11 +53,14 @@ def field_figure(
     _mark(axes[0, 0], model)
     band = model.reference.name
     # a $ in a name begins no formula
-    axes[0, 0].set_title(f"{model.meta.name} {band}: {len(model)} sources", parse_math=False)
+    axes[0, 0].set_title(
+        f"{model.meta.name} {band}: {len(model)} sources (blue star, orange galaxy, red doubtful)",
+        parse_math=False, fontsize="medium",
+    )  # fmt: skip
     if residual is None:
         axes[0, 1].text(0.5, 0.5, "not fitted", ha="center", transform=axes[0, 1].transAxes)
     else:
-        axes[0, 1].imshow(residual / sigma, cmap=RESIDUAL_MAP, norm=residual_norm(), **options)
+        axes[0, 1].imshow(residual, cmap=RESIDUAL_MAP, norm=residual_norm(), **options)
     axes[0, 1].set_title(f"{band}: residual, -5 to 5 sigma", parse_math=False)
     for axis in axes[0]:
         axis.set(xlim=extent[:2], ylim=extent[2:], xlabel="x (pixel)", ylabel="y (pixel)")
@@ -111,6 +115,8 @@ def _zero_points(axis: Axes, model: FieldModel) -> None:
     axis.axhline(0.0, color="0.5", linewidth=0.8)
     axis.set(xlabel="reference magnitude", ylabel="zero point of the star - zero point (mag)")
     axis.set_title("reference stars")
+    if not axis.get_legend_handles_labels()[0]:
+        axis.text(0.5, 0.6, "none", ha="center", transform=axis.transAxes)
     _legend(axis)
 
 

@@ -65,8 +65,9 @@ def binned_images(model: FieldModel, name: str) -> tuple[np.ndarray, np.ndarray 
     Returns
     -------
     data, residual : (ny, nx) arrays
-        NaN where masked; the residual None before a fit.
+        NaN where masked; the residual in units of the noise of sky and sources, None before a fit.
     sigma : float
+        Noise of the sky.
     step : int
         Pixels a sample.
     """
@@ -82,8 +83,9 @@ def binned_images(model: FieldModel, name: str) -> tuple[np.ndarray, np.ndarray 
         own = pixels.read(box)
         data.append(np.where(own.mask, np.nan, own.data)[::step, ::step])
         if fitted:
-            residual = render_part(_task(model, name, box, light)).residual
-            residuals.append(residual[::step, ::step])
+            part = render_part(_task(model, name, box, light))
+            noise = np.sqrt(band.sigma**2 + band.variance_per_unit * np.maximum(part.model, 0))
+            residuals.append((part.residual / noise)[::step, ::step])
     residual = np.concatenate(residuals) if fitted else None
     return np.concatenate(data), residual, band.sigma, step
 

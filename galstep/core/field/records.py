@@ -71,8 +71,15 @@ class PixelSource(Protocol):
     does: results that are kept are found by it.
     """
 
-    shape: tuple[int, int]
-    identity: str
+    @property
+    def shape(self) -> tuple[int, int]:
+        """(ny, nx)."""
+        ...
+
+    @property
+    def identity(self) -> str:
+        """Of the pixels, their mask, noise and scale."""
+        ...
 
     def read(self, box: Box) -> BandPixels:
         """The pixels of a box that lies inside the image."""

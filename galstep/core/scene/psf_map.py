@@ -31,9 +31,20 @@ class PsfLaw(Protocol):
     what the law says.
     """
 
-    oversample: int
-    varies: bool
-    identity: str
+    @property
+    def oversample(self) -> int:
+        """Samples per pixel."""
+        ...
+
+    @property
+    def varies(self) -> bool:
+        """Whether it changes with the place."""
+        ...
+
+    @property
+    def identity(self) -> str:
+        """Of what it says."""
+        ...
 
     def array(self, x: float, y: float) -> np.ndarray:
         """The oversampled effective PSF at a place, any positive norm."""
@@ -93,7 +104,7 @@ class GridLaw:
     def array(self, x: float, y: float) -> np.ndarray:
         """Bilinear between the four PSFs about the place."""
         (i, p), (j, q) = _bracket(self.x_grid, x), _bracket(self.y_grid, y)
-        total = 0.0
+        total = np.zeros(self.values.shape[2:])
         for row, share_y in ((j, 1 - q), (j + 1, q)):
             for column, share_x in ((i, 1 - p), (i + 1, p)):
                 if share_x * share_y:
