@@ -48,8 +48,9 @@ def respelled(config: MutableMapping, spec: Mapping) -> None:
 
 def _respelled(key, value, kind):
     if kind.endswith("_list") and kind != "force_list" and isinstance(value, str | int | float):
-        # "None" is what stpipe reads as nothing
-        return value if value == "None" else [value]
+        if value == "None":  # what stpipe reads as nothing
+            return value
+        return [part.strip() for part in value.split(",")] if isinstance(value, str) else [value]
     if kind == "float" and key in _SKY_ANGLES and _is_angle(value):
         try:
             return degrees_of(value, _SKY_ANGLES[key], key)

@@ -28,6 +28,7 @@ STAGE = {
     "ForcedScaleFit": "based",
     "JointFit": "scaled",
     "AperPhot": "scaled",
+    **dict.fromkeys(("LoadField", "MaskField", "FieldPSF", "FieldFit", "ZeroPoint"), "unfitted"),
 }
 PARAMETERS = {
     "LoadCrop": {"min_crop_size": 41},

@@ -67,7 +67,7 @@ class FinalRefit:
     residual_tol: float = option(
         default=0.01,
         help="iterative: the rounds end when one lowers the residual's median absolute "
-        "deviation by less than this share",
+        "deviation by less than this (share)",
         name="final_refit_residual_tol",
         least=0,
         most=1,
