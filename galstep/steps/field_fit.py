@@ -109,6 +109,8 @@ class FieldFit(FieldStep):
             record.round, record.n_blocks, record.n_sources, record.n_moving, record.largest_move,
             record.n_added, record.seconds,
         )  # fmt: skip
+        for reason in record.not_searched:
+            self._logger.warning("light without a source could not be looked for: %s", reason)
 
     def _execution(self, options):
         limit = options.time_limit

@@ -63,7 +63,7 @@ class MaskField(FieldStep):
     reference_match = float(min=0.001, max=3600, default=3.0)   # Largest distance of a source from its reference star (arcsec); each must be the other's nearest
     reference_add = boolean(default=True)       # Add reference stars that no source is
     reference_pos_err = float(min=0, max=100, default=0.1)      # Width of the prior on the position of stars that are added (pixels; 0: none)
-    reference_epoch = float(min=1000, max=3000, default=None)   # Year to which proper motions bring the reference stars (default: as they are)
+    reference_epoch = float(min=1000, max=3000, default=None)   # Epoch to which proper motions bring the reference stars (year, a number; default: as they are)
 {EXECUTION_SPEC}    """
 
     def process(self, input: Any) -> FieldModel:

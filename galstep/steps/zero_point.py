@@ -28,7 +28,7 @@ class ZeroPoint(FieldStep):
     spec = """
     clip_sigma = float(min=0.5, max=100, default=3.0)   # Stars farther from the median are dropped (robust standard deviations)
     clip_iterations = integer(min=0, max=100, default=10)  # Largest number of rounds of clipping; 0: none
-    snr_min = float(min=0, max=1e6, default=10.0)       # Stars below have no part
+    snr_min = float(min=0, max=1e6, default=10.0)       # Stars of lower S/N have no part
     error = option('mean', 'scatter', default='mean')   # Stated error of a zero point: of the mean, or the scatter of the stars
     error_in_magnitudes = boolean(default=False)        # Add the error of the zero point to that of every magnitude, though all share it
     limit_sigma = float(min=0.1, max=100, default=2.0)  # Errors of the upper limits, and below which a magnitude has one

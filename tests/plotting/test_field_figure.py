@@ -5,9 +5,9 @@ import pytest
 
 pytest.importorskip("matplotlib")
 
-from galstep.plotting.field import field_figure  # noqa: E402
-from galstep.steps import LoadField  # noqa: E402
-from galstep.testing.fields import make_field  # noqa: E402
+from galstep.plotting.field import field_figure
+from galstep.steps import LoadField
+from galstep.testing.fields import make_field
 
 
 @pytest.mark.parametrize("fitted", [False, True])

@@ -7,11 +7,11 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from galstep.core.field.block_task import BlockTask
 from galstep.core.field.couplings import bisected_blocks, coupled_groups
 from galstep.core.field.frames import band_box
 from galstep.core.field.records import SourceType
 from galstep.core.field.scene_sources import scene_source
-from galstep.core.field.tasks import BlockTask
 from galstep.core.field.type_choice import of_type
 from galstep.core.scene.box import Box
 

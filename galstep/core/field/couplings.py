@@ -10,6 +10,7 @@ in the band where it is largest: 1 for two stars on one place.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -57,10 +58,7 @@ class Links:
         coupling = np.concatenate([self.coupling, self.coupling])
         order = np.argsort(one, kind="stable")
         bounds = np.searchsorted(one[order], np.arange(size + 1))
-        return [
-            (two[order[a:b]], coupling[order[a:b]])
-            for a, b in zip(bounds[:-1], bounds[1:], strict=True)
-        ]
+        return [(two[order[a:b]], coupling[order[a:b]]) for a, b in pairwise(bounds)]
 
 
 def stamp_links(index: np.ndarray, stamps: list[SourceStamps]) -> Links:

@@ -76,7 +76,7 @@ def read_frames(
                 sky.terms(own),
                 (own.x0, own.y0),
                 band.pixel_map,
-            )  # fmt: skip
+            )
         )
     return frames
 

@@ -97,6 +97,7 @@ class RoundRecord:
     largest_move: float  # sigma
     n_added: int
     seconds: float  # CPU time of the round's tasks
+    not_searched: tuple = ()  # a reason for each tile in which no light could be looked for
 
 
 @dataclass(frozen=True, eq=False)

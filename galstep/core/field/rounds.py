@@ -62,7 +62,7 @@ def run_here(function: Callable, tasks: list) -> list:
     for task in tasks:
         try:
             results.append(function(task))
-        except Exception as error:  # the contract: one task's failure is its own
+        except Exception as error:  # noqa: BLE001 - one task's failure is its own
             results.append(error)
     return results
 
@@ -196,13 +196,13 @@ class _Field:
         seconds = 0.0
         for task, own, result in zip(tasks, work, self.run(fit_block, tasks), strict=True):
             seconds += self._absorb(task, *own, result)
-        added = self._search(number)
+        added, not_searched = self._search(number)
         moving = state.moved[state.active]
         finite = moving[np.isfinite(moving)]
         record = RoundRecord(
             number, len(tasks), sum(t.n_own for t in tasks),
             int(np.count_nonzero(moving > self.options.still)),
-            float(finite.max(initial=0.0)), added, seconds,
+            float(finite.max(initial=0.0)), added, seconds, not_searched,
         )  # fmt: skip
         self.rounds.append(record)
         return record
@@ -260,17 +260,17 @@ class _Field:
         return largest
 
     def _search(self, number):
-        """Light that the model lacks: (number of sources added)."""
+        """Light that the model lacks: how many sources were added, and what could not be seen."""
         if not self.options.detect or not _FIRST_SEARCH <= number <= _LAST_SEARCH:
-            return 0
+            return 0, ()
         if number + 1 >= self.options.rounds:
-            return 0
+            return 0, ()
         tasks = residual_tasks(self.bands, self.area, self.state, self.skies, _tiles(self.area))
         found = self.run(search_tile, tasks)
-        # a tile that cannot be searched is one in which nothing was found: its blocks say why
+        failed = tuple(_reason(own) for own in found if isinstance(own, Exception))
         new = joined_light([own for own in found if not isinstance(own, Exception)], self.state)
         if new is None:
-            return 0
+            return 0, failed
         first = len(self.state)
         self.state = self.state.extended(new)
         rows = np.arange(first, len(self.state))
@@ -280,7 +280,7 @@ class _Field:
             self.state.moved[self.state.active] = np.inf
         else:
             self._settle(rows)
-        return len(new)
+        return len(new), failed
 
     def _settle(self, rows):
         """Give rows to the blocks whose part of the plane they are in."""

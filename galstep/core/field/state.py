@@ -12,9 +12,9 @@ from galstep.core.field.records import SourceType
 from galstep.core.field.scene_sources import shape_vectors
 
 if TYPE_CHECKING:
+    from galstep.core.field.block_task import BlockResult
     from galstep.core.field.options import FieldOptions
     from galstep.core.field.records import FieldSources
-    from galstep.core.field.tasks import BlockResult
 
 __all__ = ["FieldState"]
 

@@ -20,7 +20,7 @@ from galstep.core.scene.solve import FitOptions, fit_scene
 from galstep.core.scene.source import SceneSource
 
 if TYPE_CHECKING:
-    from galstep.core.field.tasks import BlockTask
+    from galstep.core.field.block_task import BlockTask
 
 __all__ = ["choose_types", "of_type"]
 
@@ -159,7 +159,7 @@ def _own_frames(evaluation, index):
                 sky=sky,
                 origin=origin,
                 fixed=None,
-            )  # fmt: skip
+            )
         )
         weights.append(evaluation.weights[b][part])
     return frames, weights
