@@ -66,8 +66,6 @@ STILL_BARE = {
     "engine/solve:MAX_STAR_STEP",
     "engine/solve:MAX_TRIES",
     "engine/structure_fit:MAX_IN_R_EFF",
-    "fitting/companions:MAX_TRIALS",
-    "fitting/companions:MIN_SNR",
     "fitting/cutout:MIN_PEAK_SNR",
     "fitting/fits:PINNED",
     "fitting/galaxy_first:FIRST_CORE_IN_R_EFF",

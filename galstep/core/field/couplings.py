@@ -23,6 +23,8 @@ if TYPE_CHECKING:
 __all__ = ["Links", "bisected_blocks", "coupled_groups", "stamp_links"]
 
 LEAST = 1e-3  # couplings below it are not kept
+# Sources coupled by more are fitted in one group, of so many at most: in clean fields such links
+# are few, 33 among 100 sources and 515 among 1600.
 LINK, LARGEST_GROUP = 0.01, 25
 # A block's pixels are in memory, several times
 LARGEST_SIDE = 1024

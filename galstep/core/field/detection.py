@@ -26,10 +26,13 @@ if TYPE_CHECKING:
 
 __all__ = ["DetectOptions", "DetectTask", "Detections", "detect", "detect_tile"]
 
+# Side of the part of the stack that is looked at in one task, and how far beyond it is read
+# (pixels).
 TILE, MARGIN = 1024, 64
 # Of the smoothing (pixels), of the boxes of the sky (pixels), and of photutils' deblending, which
 # has these defaults of SExtractor.
 _FWHM, _SKY_BOX = 3.0, 64
+# Levels and least share of the flux of photutils' deblending.
 _LEVELS, _CONTRAST = 32, 0.005
 # Holes of full pixels in bright stars are no larger; larger ones have no data.
 _LARGEST_HOLE = 4000

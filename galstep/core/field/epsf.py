@@ -42,6 +42,7 @@ _ROUND_LIGHT = 0.01
 # chi2 of the others.
 _CLIP, _POOR_STAR = 4.0, 3.0
 _STEP = 0.05  # pixels, of the derivative with respect to the centre
+# Of ln FWHM (pixels), ln beta and the two ellipticities of the Moffat.
 _BOUNDS = (
     [np.log(1.2), np.log(1.6), -0.5, -0.5],
     [np.log(20.0), np.log(8.0), 0.5, 0.5],

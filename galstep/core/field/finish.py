@@ -19,6 +19,7 @@ __all__ = ["field_result"]
 
 # A source counts as moving beyond so many times what ends the rounds.
 _MOVING = 3.0
+# Coupling, masked share and chi2 per pixel beyond which a row is flagged.
 _BLENDED, _MOSTLY_MASKED, _POOR = 0.2, 0.5, 1.5
 # a source whose ln r_eff has this error or a larger one has the shape of its prior
 _PRIOR_ERROR = 0.45

@@ -13,12 +13,15 @@ if TYPE_CHECKING:
 
 __all__ = ["measured_shape", "psf_moments", "white_image"]
 
+# Half-size of the window (pixels), and rounds of the matched Gaussian.
 _HALF, _STEPS = 25, 12
 # Per-axis second moment under a matched Gaussian -> r_eff of an exponential: measured on noise-free
 # profiles of r_eff = 1 to 4 FWHM, good to 20 %, which is all that a start needs.
 _TO_R_EFF = 1.3
 # Below this share of the PSF's own moment nothing can be told from a star.
 _RESOLVED = 0.08
+# The start takes this share of the measured ellipticity, which the PSF has rounded in part, and
+# no more than that.
 _E_SHARE, _LARGEST_E = 0.7, 0.6
 
 

@@ -29,6 +29,7 @@ if TYPE_CHECKING:
 
 __all__ = ["ResidualTask", "joined_light", "residual_tasks", "search_tile"]
 
+# How far beyond a tile residuals are read (pixels).
 MARGIN = 48
 # Smoothing (pixels), and the share of a model's light that it may be wrong by.
 _SMOOTH, _MODEL_ERROR = 1.5, 0.03

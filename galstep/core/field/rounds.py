@@ -47,6 +47,7 @@ _MOST = 0.7
 _FIRST_SEARCH, _LAST_SEARCH = 1, 2
 # More new sources than this share of those known: all blocks are made anew.
 _MANY = 0.2
+# Places on a side, and pixels on a side of each, on which the noise is looked at.
 _SAMPLES, _SAMPLE_SIDE = 4, 96
 
 

@@ -15,13 +15,16 @@ if TYPE_CHECKING:
 
 __all__ = ["ellipticity", "scene_source", "shape_columns", "shape_vectors", "typed"]
 
+# An exponential has n = 1, a de Vaucouleurs profile n = 4.
 LN_N = {SourceType.EXP: 0.0, SourceType.DEV: np.log(4.0)}
 # A source whose shape no catalogue knows has this of a typical galaxy until its light says more:
 # sigma of ln r_eff about the start, of e1 and e2 about 0, of ln n about that of n = 1.5.
 _SIZE_WIDTH, _E_WIDTH, _INDEX_WIDTH, _TYPICAL_N = 0.7, 0.35, 0.6, 1.5
 # It is no larger than so many times the size that was measured.
 _LARGEST_GROWTH, _LEAST_LIMIT = 5.0, 5.0
+# Pixels, of a source whose size nobody has measured.
 _LARGEST_R_EFF = 200.0
+# Radians: a prior on an angle is no sharper.
 _LEAST_ANGLE_WIDTH = 1e-3
 
 

@@ -28,6 +28,7 @@ if TYPE_CHECKING:
 
 __all__ = ["HALO", "TILE", "StartResult", "StartTask", "start_tile"]
 
+# Side of the part that is started in one task, and how far beyond it is read (pixels).
 TILE, HALO = 512, 64
 _GUESS = 100.0  # start flux in sky sigma: decides the size of the first stamps
 

@@ -24,10 +24,12 @@ if TYPE_CHECKING:
 
 __all__ = ["choose_types", "of_type"]
 
+# chi2 must fall by so much per further parameter, and by so much besides: chosen, not measured.
 PER_PARAMETER, ON_TOP = 3.0, 6.0
 # Signal to noise of the better of EXP and DEV above which an index can be measured.
 LEAST_SNR = 30.0
 _LEAST_START = np.log(0.8)  # of ln r_eff: a profile that starts as a point stays one
+# A trial need not end at its optimum: types differ by more.
 _TRY = FitOptions(max_iterations=15, tolerance=0.1, damping=1e-2)
 
 

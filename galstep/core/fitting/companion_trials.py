@@ -52,9 +52,11 @@ MIN_R_EFF_FWHM, MIN_CUSP_FWHM = 0.4, 0.7
 BRIGHT_SIGMA = 3.0
 # Modulus of (e1, e2): 0.8 is an axis ratio of 0.11.
 MAX_ELLIPTICITY = 0.8
+# Of a galaxy's flux by itself, in the trial.
 MIN_SNR = 10.0
 # Shape (six) and flux, and what they must be worth in chi2.
 PRICE = PENALTY * 7
+# A trial costs tens of milliseconds; a cutout with more galaxies is a field.
 MAX_TRIALS, MAX_COMPANIONS = 40, 8
 # For so many galaxies a second one that touches them is looked for.
 MAX_PAIRS = 3

@@ -23,6 +23,7 @@ MOST_VALUES, SAME, SHARE = 100_000, 0.02, 0.95
 PRECISION = 2e-7
 # Steps of less than this share of the scatter make no difference.
 LEAST_STEP = 0.02
+# Of the series.
 N_TERMS = 20
 # Of the dither, so that equal images have equal noise.
 SEED = 1

@@ -32,6 +32,7 @@ NEGLIGIBLE = 0.002
 SIDES = (25, 35, 49, 69, 97, 137, 193, 273, 385, 545, 769)
 # Largest half-sizes, pixels and half-light radii: what is beyond is less than 1 % of n = 4.
 FIT_CAP, MODEL_CAP = (68.0, 3.0), (136.0, 8.0)
+# Half-size of the smallest stamp (pixels).
 _LEAST = 8.0
 
 

@@ -30,11 +30,16 @@ if TYPE_CHECKING:
 
 __all__ = ["Fit", "FitOptions", "fit_scene", "linear_fit"]
 
+# So often a step is shortened before the fit is given up.
 _TRIALS = 7
+# Factors of a source's damping after a step that its pixels like, that they do not, and that was
+# taken back; and the least damping. Clean fields converged in 5 to 8 steps.
 _EASED, _BRAKED, _REJECTED, _LEAST_DAMPING = 0.15, 4.0, 10.0, 1e-7
+# Beyond it a source does not move.
 _MOST_DAMPING = 1e3
 # chi2 that a source's own pixels may gain in a good step without being damped: noise of others
 _OWN_RISE, _OWN_RISE_REJECTED = 0.5, 0.01
+# Differences of chi2 below it are rounding.
 _CHI2_ROUNDING = 1e-3
 # Steps below this (conditional) error are near the end; what chi2 may rise there.
 _NEAR, _NEAR_RISE = 1.0, 5.0

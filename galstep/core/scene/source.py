@@ -13,12 +13,15 @@ import numpy as np
 
 __all__ = ["N_SHAPE", "SHAPE_NAMES", "SceneSource", "SourceBounds", "SourcePrior"]
 
+# x, y, ln r_eff, e1, e2, ln n.
 N_SHAPE = 6
 SHAPE_NAMES = ("x", "y", "r_eff", "ellip", "ellip", "n")
+# As near to a bound (in the parameter's own unit) a source is at it.
 _NEAR = 1e-6
 # Largest change in one step: positions of galaxies (pixels), ln r_eff, e, ln n; and of points.
 # Beyond it the linear form of the image is worth nothing.
 STEP_CAPS = np.array([1.5, 1.5, 0.5, 0.3, 0.3, 0.4])
+# The same of a point (pixels).
 POINT_CAP = 0.5
 
 
