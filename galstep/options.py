@@ -30,7 +30,15 @@ from galstep.exceptions import ParameterError
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
 
-__all__ = ["Parameter", "detail", "from_parameters", "option", "options", "parameters_of"]
+__all__ = [
+    "Parameter",
+    "check_bounds",
+    "detail",
+    "from_parameters",
+    "option",
+    "options",
+    "parameters_of",
+]
 
 _KEY = "galstep option"
 Record = TypeVar("Record")
@@ -226,6 +234,33 @@ def from_parameters(record: Record, values: Mapping[str, Any]) -> Record:
         elif is_dataclass(before) and not isinstance(before, type):
             changed[own.name] = from_parameters(before, values)
     return dataclasses.replace(record, **changed)  # type: ignore[type-var]
+
+
+def check_bounds(record: object) -> None:
+    """Whether every option of a record is what it may be; for its ``__post_init__``.
+
+    Parameters
+    ----------
+    record : object
+        Made by `options`. Numbers in lists are left to it.
+
+    Raises
+    ------
+    ParameterError
+        NaN is within no bounds.
+    """
+    for own in fields(record):  # type: ignore[arg-type]
+        about, value = own.metadata.get(_KEY), getattr(record, own.name)
+        if not isinstance(about, Parameter) or isinstance(value, tuple):
+            continue
+        if about.choices and value not in about.choices:
+            raise ParameterError(
+                f"{own.name} must be one of {', '.join(about.choices)}, got {value!r}"
+            )
+        if about.least is not None and not value >= about.least:
+            raise ParameterError(f"{own.name} must be at least {about.least}, got {value}")
+        if about.most is not None and not value <= about.most:
+            raise ParameterError(f"{own.name} must be at most {about.most}, got {value}")
 
 
 def _read(parameter, name, value):

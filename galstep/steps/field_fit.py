@@ -15,12 +15,15 @@ from galstep.steps.field_bands import core_bands, core_sources
 from galstep.steps.field_results import put_joint, put_single
 from galstep.steps.field_step import FieldStep
 from galstep.steps.field_tasks import EXECUTION_SPEC, TaskOptions, task_runner
-from galstep.steps.options_spec import options_from, options_spec
+from galstep.steps.option_spec import OptionSet
 
 __all__ = ["FieldFit"]
 
 # a worker process is killed when core has not ended a block by itself (s and factor of the limit)
 _KILL_FACTOR, _KILL_AFTER = 2.0, 60.0
+
+
+OPTIONS = OptionSet(FieldOptions())
 
 
 class FieldFit(FieldStep):
@@ -37,8 +40,7 @@ class FieldFit(FieldStep):
 
     spec = f"""
     joint = boolean(default=True)               # One position and shape for all bands; else each band is fitted alone
-{options_spec(FieldOptions)}
-    catalog_priors = force_list(default=None)   # Which errors of the catalogue are priors: position, flux, r_eff, n, ellip, theta (default: all)
+{OPTIONS.spec}    catalog_priors = force_list(default=None)   # Which errors of the catalogue are priors: position, flux, r_eff, n, ellip, theta (default: all)
 {EXECUTION_SPEC}
     resume = boolean(default=True)              # Keep the blocks that are done in a folder beside the products, and take them from there if images, PSF, parameters and neighbours are the same
     """
@@ -63,7 +65,7 @@ class FieldFit(FieldStep):
             If there is no source to be fitted.
         """
         model = self.prepare_output(input)
-        options = options_from(FieldOptions, self)
+        options = OPTIONS.record_of(self)
         priors = self._checked_priors()
         if not np.any(np.asarray(model.start["flags"]) & int(FieldFlag.EXCLUDED) == 0):
             raise InputError(

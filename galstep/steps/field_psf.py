@@ -15,12 +15,15 @@ from galstep.flags import FieldFlag
 from galstep.steps.field_bands import core_bands, law_to_tree
 from galstep.steps.field_step import FieldStep
 from galstep.steps.field_tasks import EXECUTION_SPEC, TaskOptions, task_runner
-from galstep.steps.options_spec import options_from, options_spec
+from galstep.steps.option_spec import OptionSet
 
 __all__ = ["FieldPSF"]
 
 # rows that no star of a PSF can be
 _NO_STAR = FieldFlag.EXCLUDED | FieldFlag.SATURATED | FieldFlag.IN_BRIGHT_MASK
+
+
+OPTIONS = OptionSet(EpsfOptions())
 
 
 class FieldPSF(FieldStep):
@@ -38,8 +41,7 @@ class FieldPSF(FieldStep):
     spec = f"""
     psf_file = input_file(default=None)         # PSF instead of that of the stars: a FITS file with one PSF or a grid, PSFEx (.psf), an HDF5 file with a PSF per band, or a folder with a file per band
     oversample = integer(min=1, max=50, default=None)  # Samples per pixel of a PSF whose file does not tell
-{options_spec(EpsfOptions)}
-{EXECUTION_SPEC}    """
+{OPTIONS.spec}{EXECUTION_SPEC}    """
 
     def process(self, input: Any) -> FieldModel:
         """Find the PSFs.
@@ -92,7 +94,7 @@ class FieldPSF(FieldStep):
     def _measure(self, model):
         from galstep.core.field.epsf import EpsfTask, epsf_of_band
 
-        options = options_from(EpsfOptions, self)
+        options = OPTIONS.record_of(self)
         x, y = self._stars(model)
         bands = core_bands(model, need_psf=False)
         others = self._places(model, np.ones(len(model), dtype=bool))
