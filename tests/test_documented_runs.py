@@ -80,6 +80,8 @@ def files(scene, tmp_path_factory):
     model = fitted_model(scene, "galaxy")
     for suffix in ("psfcalibrate", "gal"):
         model.save(folder / f"galaxy_{suffix}.asdf")
+    (folder / "results").mkdir()
+    shutil.copy(folder / "galaxy_gal.asdf", folder / "results")
     (folder / "cutouts").mkdir()
     for name in ("g001", "g002"):
         shutil.copy(folder / "galaxy.h5", folder / "cutouts" / f"{name}.h5")

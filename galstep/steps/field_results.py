@@ -259,6 +259,7 @@ def _sky(sky):
 
 def _round(record, band):
     own = {name: getattr(record, name) for name in record.__dataclass_fields__}
+    own["n_not_searched"] = len(own.pop("not_searched"))
     return {k: float(v) if isinstance(v, float) else int(v) for k, v in own.items()} | {
         "band": band
     }

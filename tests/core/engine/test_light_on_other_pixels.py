@@ -7,6 +7,7 @@ import pytest
 from engine_scenes import gaussian_psf
 
 from galstep.core.photometry.aperture_light import GalaxyLight
+from galstep.mapped_records import mapped_aperture, mapped_params
 from galstep.pixel_map import PixelMap
 from galstep.records import Aperture, SersicFit, SersicParams
 
@@ -24,8 +25,8 @@ def light(params=PARAMS):
 
 
 def test_the_share_is_that_on_the_psf_s_own_pixels():
-    there = GalaxyLight([SersicFit(TO_FINE.params(PARAMS), 3.0)], PSF, (120, 120))
-    expected = there.share(TO_FINE.aperture(APERTURE))
+    there = GalaxyLight([SersicFit(mapped_params(TO_FINE, PARAMS), 3.0)], PSF, (120, 120))
+    expected = there.share(mapped_aperture(TO_FINE, APERTURE))
     assert light().share(APERTURE) == pytest.approx(expected, rel=1e-4)
 
 
