@@ -151,6 +151,6 @@ class FieldBand:
             See `FieldPixels`.
         """
         return FieldPixels(
-            self.source, tuple(self.shape), self.choose, self.scale, self.saturation,
+            self.source, (self.shape[0], self.shape[1]), self.choose, self.scale, self.saturation,
             self.use_error, np.zeros((0, 5)) if ellipses is None else ellipses, self.pixel_map,
         )  # fmt: skip

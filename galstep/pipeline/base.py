@@ -196,18 +196,19 @@ class GalPipelineBase(GalStep, Pipeline):
             if isinstance(step, GalStep) and step.save_results and not step.skip
         ]
 
-    def run_step(self, key: str, input: PathLike | GalaxyModel) -> GalaxyModel:
-        """Run one step and check that it hands on a `GalaxyModel`.
+    def run_step(self, key: str, input: Any) -> Any:
+        """Run one step and check that it hands on a model of the pipeline's kind.
 
         Parameters
         ----------
         key : str
             Its key in ``step_defs``.
-        input : path-like or GalaxyModel
+        input : path-like or model
 
         Returns
         -------
-        GalaxyModel
+        object
+            Of ``model_class``.
 
         Raises
         ------

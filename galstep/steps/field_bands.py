@@ -101,7 +101,7 @@ def law_from_tree(tree: dict) -> Any:
     kind = kinds.get(tree.get("law")) or _fitted_law(tree.get("law"))
     if kind is None:
         raise InputError(f"psf: {tree.get('law')!r} is no law of a PSF by place")
-    own = {field.name: tree[field.name] for field in fields(kind) if field.name in tree}
+    own: dict[str, Any] = {f.name: tree[f.name] for f in fields(kind) if f.name in tree}
     return kind(**{k: tuple(v) if isinstance(v, list) else v for k, v in own.items()})
 
 

@@ -58,7 +58,8 @@ def band_of_image(image: FieldImage, keys: HeaderKeys) -> FieldBand:
     scale = 10 ** (-0.4 * (zero_point - keys.zp_ref))
     if not (np.isfinite(scale) and scale > 0):
         raise InputError(f"{image.where}: zero point {zero_point} is out of range")
-    band = FieldBand(name, image.source, tuple(own.shape), image.choose, zero_point, scale)
+    ny, nx = own.shape
+    band = FieldBand(name, image.source, (ny, nx), image.choose, zero_point, scale)
     side = pixel_side_of(own)
     band.pixel_side = np.nan if side is None else float(side)
     band.wcs = own.wcs

@@ -90,7 +90,7 @@ class FieldStep(GalStep):
     def _datamodels_open(cls, init, **kwargs):
         return FieldModel.open(init)
 
-    def prepare_output(self, input: Any, **options: Any) -> FieldModel:
+    def prepare_output(self, input: Any, **options: Any) -> Any:
         """The model to work on, which may be changed freely.
 
         Parameters

@@ -98,10 +98,10 @@ def read_stars(
     gx, gy = np.meshgrid(offsets, offsets)
     disc = np.hypot(gx, gy) <= half + 0.5
     grid = gx[disc], gy[disc]
-    others = np.column_stack([*others, _core_light(band, *others)])
+    lights = np.column_stack([*others, _core_light(band, *others)])
     stars = []
     for star_x, star_y in zip(x, y, strict=True):
-        star = _read(band, float(star_x), float(star_y), others, half, grid, disc, options)
+        star = _read(band, float(star_x), float(star_y), lights, half, grid, disc, options)
         if star is not None:
             stars.append(star)
     stars = [star for star in stars if star.snr > options.star_snr]

@@ -59,7 +59,7 @@ def read_frames(
     for band, sky in zip(bands, skies, strict=True):
         own = band_box(band, box)
         pixels = band.pixels.read(own)
-        variance = band.sigma**2
+        variance: float | np.ndarray = band.sigma**2
         mask = np.array(pixels.mask, dtype=bool)
         if pixels.sigma is not None:
             good = np.isfinite(pixels.sigma) & (pixels.sigma > 0)

@@ -113,7 +113,8 @@ def render_part(task: ImageTask) -> PartImages:
     )  # fmt: skip
     (lit,) = beside([frame], task.light.rows(np.flatnonzero(near)))
     model = np.broadcast_to(lit.fixed, box.shape) if np.any(near) else np.zeros(box.shape)
-    mesh = SkyMesh(tuple(task.sky.shape), task.sky.scale)
+    ny, nx = task.sky.shape
+    mesh = SkyMesh((ny, nx), task.sky.scale)
     sky = mesh.image(box, np.asarray(task.sky.factors)) if mesh.n_terms else np.zeros(box.shape)
     residual = np.where(pixels.mask, np.nan, pixels.data - model - sky)
     return PartImages(*(image.astype(np.float32) for image in (model, sky, residual)))

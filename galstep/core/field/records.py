@@ -110,9 +110,9 @@ class ArrayPixels:
     @cached_property
     def identity(self) -> str:
         """Of the contents."""
-        digest = hashlib.sha256(np.ascontiguousarray(self.data))
+        digest = hashlib.sha256(np.ascontiguousarray(self.data).data)
         for plane in (self.mask, self.sigma):
-            digest.update(b"-" if plane is None else np.ascontiguousarray(plane))
+            digest.update(b"-" if plane is None else np.ascontiguousarray(plane).data)
         return digest.hexdigest()[:16]
 
     def read(self, box: Box) -> BandPixels:

@@ -110,9 +110,10 @@ class SceneFrame:
     @cached_property
     def sigma(self) -> float:
         """Typical noise of a pixel: what is small beside it does not show."""
-        if np.ndim(self.variance) == 0:
-            return float(np.sqrt(self.variance))
-        used = self.variance[self.good] if self.good.any() else self.variance
+        variance = np.asarray(self.variance)
+        if variance.ndim == 0:
+            return float(np.sqrt(variance))
+        used = variance[self.good] if self.good.any() else variance
         return float(np.sqrt(median(used)))
 
     def weight(self, light: np.ndarray | None) -> np.ndarray:
@@ -133,8 +134,8 @@ class SceneFrame:
 
     def place(self, x: float, y: float) -> tuple[float, float]:
         """A place of the reference grid in this frame's pixels."""
-        x, y = self.pixel_map.points(x, y)
-        return float(x) - self.origin[0], float(y) - self.origin[1]
+        own_x, own_y = self.pixel_map.points(x, y)
+        return float(own_x) - self.origin[0], float(own_y) - self.origin[1]
 
     def with_fixed(self, fixed: np.ndarray) -> SceneFrame:
         """The same frame beside other sources."""

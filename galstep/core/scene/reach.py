@@ -72,7 +72,8 @@ def ladder_half(reach: float, cap: tuple[float, float], r_eff: float) -> int:
     """Half of the smallest side of the ladder that holds a reach, as far as the cap allows."""
     reach = min(reach, max(cap[0], cap[1] * r_eff))
     half = np.array(SIDES) // 2
-    return int(half[min(np.searchsorted(half, reach), len(half) - 1)])
+    place = int(np.searchsorted(half, reach))
+    return int(half[min(place, len(half) - 1)])
 
 
 def _profile(psf):

@@ -63,11 +63,13 @@ class Scene:
 
     def start(self, z: np.ndarray, flux: np.ndarray, sky: list | None = None) -> SceneState:
         """A state, its vectors inside the bounds; the sky at the mean of its prior by default."""
-        z = [s.bounds.clip(one) for s, one in zip(self.sources, z, strict=True)]
+        inside = [s.bounds.clip(one) for s, one in zip(self.sources, z, strict=True)]
         if sky is None:
             sky = [frame.sky.mean.copy() for frame in self.frames]
         shape = len(self.sources), self.n_bands
-        return SceneState(np.reshape(z, (-1, 6)), np.array(flux, dtype=float).reshape(shape), sky)
+        return SceneState(
+            np.reshape(inside, (-1, 6)), np.array(flux, dtype=float).reshape(shape), sky
+        )
 
     def render(
         self, state: SceneState, which: Iterable[int] | None = None, stamps: list | None = None
