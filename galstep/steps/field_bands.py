@@ -102,7 +102,8 @@ def law_from_tree(tree: dict) -> Any:
     if kind is None:
         raise InputError(f"psf: {tree.get('law')!r} is no law of a PSF by place")
     own: dict[str, Any] = {f.name: tree[f.name] for f in fields(kind) if f.name in tree}
-    return kind(**{k: tuple(v) if isinstance(v, list) else v for k, v in own.items()})
+    values: dict[str, Any] = {k: tuple(v) if isinstance(v, list) else v for k, v in own.items()}
+    return kind(**values)
 
 
 def _fitted_law(name):
