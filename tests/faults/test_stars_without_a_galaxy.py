@@ -40,7 +40,7 @@ def measured(stars, unit="MJy/sr", k=1.0):
 
 
 @pytest.mark.parametrize("scene", SCENES)
-@pytest.mark.parametrize("k", [1.0, 1e-12])
+@pytest.mark.parametrize("k", [1.0, pytest.param(1e-12, marks=pytest.mark.slow)])
 def test_a_star_is_no_galaxy(scene, k):
     band = measured(SCENES[scene], k=k)
     assert band.all_flags & BandFlag.UNRESOLVED

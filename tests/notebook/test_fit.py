@@ -112,9 +112,10 @@ class TestForms:
 
     @pytest.mark.parametrize(
         "form",
-        ["arrays", "float32", "nan", "masked", "Masked", "Masked Quantity", "Quantity",
-         "other unit", "masked error", "variance", "NDData", "NDData and error",
-         "NDData and mask", "CCDData"],
+        ["arrays", "masked", "Quantity", "NDData and error", "CCDData",
+         *(pytest.param(form, marks=pytest.mark.slow) for form in (
+             "float32", "nan", "Masked", "Masked Quantity", "other unit", "masked error",
+             "variance", "NDData", "NDData and mask"))],
     )  # fmt: skip
     def test_same_numbers(self, forms, plain, form):
         data, err, psf = plain

@@ -70,7 +70,14 @@ def stretched_gaussian(sigma, q, theta, half=40):
 @pytest.mark.parametrize("eta", [0.2, 0.5])
 @pytest.mark.parametrize("n", [0.6, 1.0, 2.5, 4.0])
 @pytest.mark.parametrize(("q", "theta"), [(1.0, 0.0), (0.6, 0.8)], ids=["round", "elliptical"])
-@pytest.mark.parametrize(("r_eff", "sigma"), [(14.0, 1.5), (8.0, 2.5), (20.0, 0.9)])
+@pytest.mark.parametrize(
+    ("r_eff", "sigma"),
+    [
+        (14.0, 1.5),
+        pytest.param(8.0, 2.5, marks=pytest.mark.slow),
+        pytest.param(20.0, 0.9, marks=pytest.mark.slow),
+    ],
+)
 def test_of_a_galaxy_behind_a_psf(eta, n, q, theta, r_eff, sigma):
     params = SersicParams(150.3, 149.6, r_eff, n, 1 - q, theta)
     found = define_aperture(
