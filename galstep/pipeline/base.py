@@ -12,7 +12,6 @@ from typing import TYPE_CHECKING, Any, Self
 
 from stpipe import Pipeline, Step, config_parser, utilities
 
-from galstep.datamodels import GalaxyModel
 from galstep.exceptions import GalstepError, ParameterError
 from galstep.integration import get_steps
 from galstep.steps import parameter_files, validation
@@ -42,7 +41,6 @@ class GalPipelineBase(GalStep, Pipeline):
 
     spec = ""
     #: What the steps hand on, and the attribute by which a Step says that it takes and returns it.
-    model_class: type = GalaxyModel
     works_on = "works_on_galaxy_model"
     derive_from = "galstep.steps.GalStep"
     # of a pipeline with replaced steps: the pipeline as defined, and key -> class

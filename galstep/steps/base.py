@@ -61,6 +61,8 @@ class GalStep(ConfigurableStep):
 
     Attributes
     ----------
+    model_class : type
+        What the step must return.
     works_on_galaxy_model : bool
         Says that ``process`` takes and returns a `GalaxyModel`, so that the
         class may replace a step of a pipeline. True for every `GalStep`; a
@@ -77,6 +79,7 @@ class GalStep(ConfigurableStep):
     """
 
     works_on_galaxy_model = True
+    model_class: Any = GalaxyModel
     save_results: bool | None  # of the spec; for the checker
 
     def __init__(self, *args: Any, **kws: Any) -> None:
@@ -282,16 +285,16 @@ class GalStep(ConfigurableStep):
         Raises
         ------
         GalstepError
-            If the result is not a `GalaxyModel`.
+            If the result is not of ``model_class``.
         """
         if self.skip:
-            if isinstance(result, GalaxyModel):
+            if isinstance(result, self.model_class):
                 result.meta.history.append(f"{self.key}: skipped as asked")
             return
-        if not isinstance(result, GalaxyModel):
+        if not isinstance(result, self.model_class):
             raise GalstepError(
                 f"step {self.name} ({type(self).__module__}.{type(self).__name__}) must return "
-                f"a GalaxyModel, got {type(result).__name__}"
+                f"a {self.model_class.__name__}, got {type(result).__name__}"
             )
         if self._status is None:
             self.complete(result)

@@ -3,14 +3,12 @@
 from __future__ import annotations
 
 import os
-import time
 from typing import Any
 
-from galstep import __version__
 from galstep.datamodels.field_images import name_of_field
 from galstep.datamodels.field_io import is_field_product
 from galstep.datamodels.field_model import FieldModel
-from galstep.exceptions import GalstepError, InputError
+from galstep.exceptions import InputError
 from galstep.steps.base import GalStep
 
 __all__ = ["FieldStep"]
@@ -34,6 +32,7 @@ class FieldStep(GalStep):
 
     spec = ""
     works_on_galaxy_model = False
+    model_class = FieldModel
     works_on_field_model = True
     takes_objects: tuple[str, ...] = ()
 
@@ -135,29 +134,6 @@ class FieldStep(GalStep):
             if path is not None and os.path.isfile(path) and is_field_product(path):
                 name = self.remove_suffix(name)[0]
         return f"{name}_field{os.path.splitext(file_name)[1] or '.asdf'}"
-
-    def finalize_result(self, result: Any, reference_files_used: Any) -> None:
-        """Check the result, note time and version; called by stpipe before saving.
-
-        Raises
-        ------
-        GalstepError
-            If the result is not a `FieldModel`.
-        """
-        if self.skip:
-            if isinstance(result, FieldModel):
-                result.meta.history.append(f"{self.key}: skipped as asked")
-            return
-        if not isinstance(result, FieldModel):
-            raise GalstepError(
-                f"step {self.name} ({type(self).__module__}.{type(self).__name__}) must return "
-                f"a FieldModel, got {type(result).__name__}"
-            )
-        if self._status is None:
-            self.complete(result)
-        result.meta.timings[self.key] = time.perf_counter() - self._started
-        result.meta.version = __version__
-        result.meta.history.append(f"{self.key}: {self._status} (galstep {__version__})")
 
     def save_model(self, model: Any, *args: Any, **kwargs: Any) -> Any:
         """Save a field as ASDF, whatever extension a host asks for. See ``stpipe.Step``."""

@@ -45,10 +45,11 @@ NEAR_R_EFF, NEAR_EVIDENCE = REACH, PER_STAR
 # A star in the middle of a clump that is tried has at least this S/N.
 MIN_STAR_SNR = 6.0
 # The least r_eff of a companion (FWHM): below it a galaxy is a pair of stars. One of two that
-# touch may be all cusp, if it is resolved: what its neighbour hides bends its outer profile.
+# touch may be all cusp, if it is resolved: what its neighbour hides bends its outer profile. The
+# limit is chosen: the one real pair it was tried on (g232) has 0.9.
 MIN_R_EFF_FWHM, MIN_CUSP_FWHM = 0.4, 0.7
-# Mean light within the r_eff of a galaxy that fills the frame, in sigma of a pixel: no error of
-# the sky comes near it.
+# Mean light within the r_eff of a galaxy that fills the frame, in sigma of a pixel: chosen, so that
+# no error of the sky comes near; one real galaxy was tried (g366).
 BRIGHT_SIGMA = 3.0
 # Modulus of (e1, e2): 0.8 is an axis ratio of 0.11.
 MAX_ELLIPTICITY = 0.8
@@ -56,7 +57,7 @@ MAX_ELLIPTICITY = 0.8
 MIN_SNR = 10.0
 # Shape (six) and flux, and what they must be worth in chi2.
 PRICE = PENALTY * 7
-# A trial costs tens of milliseconds; a cutout with more galaxies is a field.
+# A trial costs milliseconds; a cutout with more galaxies is a field.
 MAX_TRIALS, MAX_COMPANIONS = 40, 8
 # For so many galaxies a second one that touches them is looked for.
 MAX_PAIRS = 3
