@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from configobj import ConfigObj, ConfigObjError
 from stpipe import config_parser
 
-from galstep.datamodels.hashing import text_hash
+from galstep.datamodels.input.hashing import text_hash
 from galstep.exceptions import ParameterError
 from galstep.pipeline import GalPipeline
 from galstep.steps import LoadCrop
@@ -133,7 +133,7 @@ def parameters_hash(config_file: PathLike | None, parameters: dict, file_hash: C
     parameters : dict
         Nested parameters that win over it.
     file_hash : callable
-        `galstep.datamodels.hashing.FileHashes`.
+        `galstep.datamodels.input.hashing.FileHashes`.
 
     Returns
     -------

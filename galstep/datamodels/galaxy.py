@@ -2,14 +2,11 @@
 
 from __future__ import annotations
 
-import copy
 import os
-from dataclasses import dataclass, field
 from pathlib import Path
-from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any, Self
 
-from galstep import __version__
+from galstep.datamodels.model.galaxy_data import GalaxyData, Meta
 from galstep.exceptions import InputError
 
 if TYPE_CHECKING:
@@ -17,68 +14,16 @@ if TYPE_CHECKING:
 
     from astropy.table import QTable
 
-    from galstep.datamodels import BandData
     from galstep.hints import PathLike
-    from galstep.records import Injections, JointSummary
 
 __all__ = ["GalaxyModel", "Meta"]
 
 
-@dataclass
-class Meta:
-    """What is known of the galaxy as a whole.
-
-    Parameters
-    ----------
-    name : str
-        Stem of the input file; products are called after it.
-    filename : str, optional
-        Name of the input file, without its folder.
-    base_filter : str, optional
-        The filter that gives the shape; None until a step has chosen it.
-    input_shape : tuple of int, optional
-        (ny, nx) of the frame before it was cropped.
-    target_position : tuple of float, optional
-        (x, y) where the galaxy was said or found to be, in the input frame of
-        ``target_filter`` (0-based pixels); None: near the middle.
-    target_filter : str, optional
-    fit_step : str, optional
-        Key of the last fit step that ran; None before any.
-    cal_step : `types.SimpleNamespace`, optional
-        An attribute per step (its class alias): ``"COMPLETE"``, ``"SKIPPED"``.
-    parameters : dict, optional
-        Step key to the parameters it ran with.
-    timings : dict, optional
-        Step key to seconds.
-    version : str, optional
-        The galstep that made the model.
-    history : list of str, optional
-        One line per step that ran.
-    convergence : dict, optional
-        Step key to the passes of its main loop: threshold, n_found, n_stars, chi2
-        and the shape after each (pixels of the crop), lists of one length.
-    """
-
-    name: str
-    filename: str = ""
-    base_filter: str | None = None
-    input_shape: tuple | None = None
-    target_position: tuple | None = None
-    target_filter: str | None = None
-    fit_step: str | None = None
-    cal_step: SimpleNamespace = field(default_factory=SimpleNamespace)
-    parameters: dict = field(default_factory=dict)
-    timings: dict = field(default_factory=dict)
-    version: str = __version__
-    history: list = field(default_factory=list)
-    convergence: dict = field(default_factory=dict)
-
-
-class GalaxyModel:
+class GalaxyModel(GalaxyData):
     """One galaxy: ``meta``, ``bands`` (filter to `BandData`) and ``joint``.
 
-    It has the methods that ``stpipe`` asks of a data model, inherits nothing
-    and knows no CRDS observatory, so steps run without any reference server.
+    It has the methods that ``stpipe`` asks of a data model and knows no CRDS
+    observatory, so steps run without any reference server.
 
     Parameters
     ----------
@@ -91,29 +36,17 @@ class GalaxyModel:
 
     crds_observatory = None
 
-    def __init__(
-        self,
-        meta: Meta,
-        bands: dict[str, BandData],
-        joint: JointSummary | None = None,
-        injections: Injections | None = None,
-    ) -> None:
-        self.meta = meta
-        self.bands = dict(bands)
-        self.joint = joint
-        self.injections = injections
-
     def __repr__(self) -> str:
         # one line: stpipe's log shows it before every step
         return f"<GalaxyModel {self.meta.name!r}: {', '.join(self.bands)}>"
 
     def __str__(self) -> str:
-        from galstep.datamodels.model_text import model_text
+        from galstep.datamodels.tables.model_text import model_text
 
         return model_text(self)
 
     def _repr_html_(self) -> str:
-        from galstep.datamodels.model_text import model_html
+        from galstep.datamodels.tables.model_text import model_html
 
         return model_html(self)
 
@@ -126,20 +59,20 @@ class GalaxyModel:
     @classmethod
     def open(
         cls, source: Any, psf_file: Any = None, filters: Sequence[str] | None = None, **options: Any
-    ) -> GalaxyModel:
+    ) -> Self:
         """A model of images, or of a product of an earlier run.
 
         Parameters
         ----------
         source : object
             A path, an object of another package, or a list or mapping of them;
-            see `galstep.datamodels.open`. A model is returned as it is.
+            see `galstep.datamodels.input.open`. A model is returned as it is.
         psf_file : object, optional
-            The PSFs; see `galstep.datamodels.psf_input`. Needed for images.
+            The PSFs; see `galstep.datamodels.psf.psf_input`. Needed for images.
         filters : sequence of str, optional
             The filters to take, in this order. By default all.
         **options
-            See `galstep.datamodels.read_options.ReadOptions`.
+            See `galstep.datamodels.input.read_options.ReadOptions`.
 
         Returns
         -------
@@ -150,26 +83,21 @@ class GalaxyModel:
         InputError
             If the input cannot be used.
         """
-        from galstep.datamodels.open import open_model
+        from galstep.datamodels.input.open import open_model
 
-        return open_model(source, psf_file=psf_file, filters=filters, **options)
-
-    @property
-    def filters(self) -> tuple[str, ...]:
-        """Names of the filters, in order."""
-        return tuple(self.bands)
+        return open_model(source, cls, psf_file=psf_file, filters=filters, **options)
 
     @property
     def galaxy(self) -> QTable:
-        """The target, a row per filter: see `galstep.datamodels.model_views.galaxy_view`."""
-        from galstep.datamodels.model_views import galaxy_view
+        """The target, a row per filter: see `galstep.datamodels.tables.model_views.galaxy_view`."""
+        from galstep.datamodels.tables.model_views import galaxy_view
 
         return galaxy_view(self)
 
     @property
     def companions(self) -> QTable:
         """Other galaxies, a row per filter, galaxy and component; none without any."""
-        from galstep.datamodels.model_views import companion_view
+        from galstep.datamodels.tables.model_views import companion_view
 
         return companion_view(self)
 
@@ -194,17 +122,13 @@ class GalaxyModel:
         return self._table("sersic_table")
 
     def _table(self, name):
-        from galstep.datamodels import tables
+        from galstep.datamodels.tables import galaxy_tables as tables
 
         return getattr(tables, name)(self)
 
     def get_crds_parameters(self) -> dict:
         """Nothing: no reference files are looked up."""
         return {}
-
-    def copy(self) -> GalaxyModel:
-        """A deep copy: no array or record is shared with the original."""
-        return copy.deepcopy(self)
 
     def close(self) -> None:
         """Do nothing: everything is in memory. Part of the data model protocol."""
@@ -249,11 +173,11 @@ def _writer(path):
     """The function that writes files of this extension."""
     extension = path.suffix.lower()
     if extension == ".asdf":
-        from galstep.datamodels.asdf_io import write_asdf
+        from galstep.datamodels.products.asdf_io import write_asdf
 
         return write_asdf
     if extension in (".h5", ".hdf5"):
-        from galstep.datamodels.hdf5_output import write_hdf5
+        from galstep.datamodels.products.hdf5_output import write_hdf5
 
         return write_hdf5
     raise InputError(

@@ -8,8 +8,8 @@ import time
 from contextlib import contextmanager
 from typing import Any
 
-from galstep.datamodels.field_model import FieldModel
-from galstep.datamodels.kept_results import KeptResults
+from galstep.datamodels.field.field_model import FieldModel
+from galstep.datamodels.files.kept_results import KeptResults
 from galstep.exceptions import GalstepError
 from galstep.pipeline.base import GalPipelineBase
 from galstep.pipeline.field_summary import field_summary_lines

@@ -10,7 +10,7 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 from galstep.datamodels import GalaxyModel
-from galstep.datamodels.magnitude_table import read_magnitudes
+from galstep.datamodels.catalogs.magnitude_table import read_magnitudes
 from galstep.exceptions import InputError
 from galstep.execution.duration import duration
 from galstep.pipeline.base import GalPipelineBase

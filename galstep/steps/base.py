@@ -19,11 +19,11 @@ from threadpoolctl import threadpool_limits
 
 from galstep import __version__
 from galstep.datamodels import GalaxyModel
-from galstep.datamodels.atomic import check_writable, remove_unfinished
-from galstep.datamodels.input_name import input_name
-from galstep.datamodels.open import is_product
-from galstep.datamodels.regular_file import alike_beside
-from galstep.datamodels.safe_name import check_text
+from galstep.datamodels.files.atomic import check_writable, remove_unfinished
+from galstep.datamodels.files.regular_file import alike_beside
+from galstep.datamodels.files.safe_name import check_text
+from galstep.datamodels.input.input_name import input_name
+from galstep.datamodels.input.open import is_product
 from galstep.exceptions import GalstepError, InputError
 from galstep.execution.duration import duration
 from galstep.steps.configurable import ConfigurableStep
@@ -121,7 +121,7 @@ class GalStep(ConfigurableStep):
         Parameters
         ----------
         *args
-            Data: whatever `galstep.datamodels.open` takes, or several paths,
+            Data: whatever `galstep.datamodels.input.open` takes, or several paths,
             which are the images of one galaxy. The parameter file that the step
             was made from may stand in front. Without data the parameter
             ``input_file`` is used.
@@ -211,7 +211,7 @@ class GalStep(ConfigurableStep):
         Parameters
         ----------
         input : path-like or object
-            Whatever `galstep.datamodels.open` takes. A `GalaxyModel` is copied
+            Whatever `galstep.datamodels.input.open` takes. A `GalaxyModel` is copied
             if the step runs on its own, so that the caller's stays as it is,
             and taken as it is in a pipeline.
         **options

@@ -10,7 +10,7 @@ import astropy.units as u
 import numpy as np
 from astropy.coordinates import SkyCoord
 
-from galstep.datamodels.region_files import read_regions
+from galstep.datamodels.catalogs.region_files import read_regions
 from galstep.exceptions import InputError, ParameterError
 from galstep.records import SersicParams
 

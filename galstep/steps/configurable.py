@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any, Self
 
 from stpipe import Step, config_parser
 
-from galstep.datamodels.atomic import replacing
+from galstep.datamodels.files.atomic import replacing
 from galstep.exceptions import InputError, ParameterFileError
 from galstep.steps import parameter_files, validation
 from galstep.steps.command_line import check_not_cut

@@ -9,7 +9,7 @@ import numpy as np
 
 from galstep.core.field import records
 from galstep.core.scene import psf_map
-from galstep.datamodels.field_pixels import FieldPixels
+from galstep.datamodels.field.field_pixels import FieldPixels
 from galstep.exceptions import InputError, PrerequisiteError
 from galstep.flags import FieldFlag
 
@@ -18,8 +18,8 @@ if TYPE_CHECKING:
 
     from astropy.table import Table
 
-    from galstep.datamodels.field_band import FieldBand
-    from galstep.datamodels.field_model import FieldModel
+    from galstep.datamodels.field.field_band import FieldBand
+    from galstep.datamodels.field.field_model import FieldModel
 
 __all__ = ["core_bands", "core_sources", "law_from_tree", "law_to_tree"]
 
@@ -121,7 +121,7 @@ def core_sources(
     Parameters
     ----------
     start : `astropy.table.Table`
-        See `galstep.datamodels.field_catalog.empty_start`.
+        See `galstep.datamodels.field.field_catalog.empty_start`.
     bands : sequence of str
     use_priors : bool
         Whether errors of the catalogue are priors.

@@ -9,7 +9,7 @@ from galstep.steps.field_bands import core_bands
 
 if TYPE_CHECKING:
     from galstep.core.field.detection import Detections
-    from galstep.datamodels.field_model import FieldModel
+    from galstep.datamodels.field.field_model import FieldModel
     from galstep.steps.field_tasks import TaskRunner
 
 __all__ = ["DetectionLimits", "detected"]

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from galstep.core.field.options import FieldOptions
-from galstep.datamodels.field_model import FieldModel
+from galstep.datamodels.field.field_model import FieldModel
 from galstep.exceptions import InputError
 from galstep.flags import FieldFlag
 from galstep.steps.field_bands import core_bands, core_sources

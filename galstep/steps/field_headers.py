@@ -8,13 +8,14 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from galstep.core.field.sky_noise import sky_noise, typical_error
-from galstep.datamodels.field_band import FieldBand
-from galstep.datamodels.fits_header import filter_in_text, filter_of_header
-from galstep.datamodels.sky_image import SkyImage, pixel_side_of
+from galstep.datamodels.field.field_band import FieldBand
+from galstep.datamodels.images.fits_header import filter_in_text, filter_of_header
+from galstep.datamodels.model.image_data import pixel_side_of
+from galstep.datamodels.sky.sky_image import SkyImage
 from galstep.exceptions import InputError
 
 if TYPE_CHECKING:
-    from galstep.datamodels.field_images import FieldImage
+    from galstep.datamodels.field.field_images import FieldImage
 
 __all__ = ["HeaderKeys", "band_of_image"]
 
@@ -37,7 +38,7 @@ def band_of_image(image: FieldImage, keys: HeaderKeys) -> FieldBand:
 
     Parameters
     ----------
-    image : `galstep.datamodels.field_images.FieldImage`
+    image : `galstep.datamodels.field.field_images.FieldImage`
     keys : HeaderKeys
 
     Returns

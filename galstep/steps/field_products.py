@@ -6,11 +6,11 @@ import importlib.util
 import logging
 from typing import TYPE_CHECKING
 
-from galstep.datamodels.field_products import write_field_regions, write_field_tables
+from galstep.datamodels.field.field_products import write_field_regions, write_field_tables
 from galstep.steps.products import save_figure
 
 if TYPE_CHECKING:
-    from galstep.datamodels.field_model import FieldModel
+    from galstep.datamodels.field.field_model import FieldModel
 
 __all__ = ["write_field_products"]
 

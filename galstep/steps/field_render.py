@@ -10,13 +10,13 @@ import numpy as np
 from galstep.core.field.images import ImageTask, PartImages, light_of, render_part
 from galstep.core.field.results import BandSky
 from galstep.core.scene.box import Box
-from galstep.datamodels.atomic import replacing
-from galstep.datamodels.safe_name import header_text, safe_name
+from galstep.datamodels.files.atomic import replacing
+from galstep.datamodels.files.safe_name import header_text, safe_name
 from galstep.steps.field_bands import core_bands
 
 if TYPE_CHECKING:
     from galstep.core.field.frames import LightRows
-    from galstep.datamodels.field_model import FieldModel
+    from galstep.datamodels.field.field_model import FieldModel
 
 __all__ = ["binned_images", "rendered", "write_field_images"]
 

@@ -10,9 +10,9 @@ from galstep.core.field.records import SourceType
 from galstep.core.field.sky_errors import angular_errors
 from galstep.core.field.zero_points import calibrated
 from galstep.core.scene.psf_map import PsfMap
-from galstep.datamodels.field_catalog import empty_start
-from galstep.datamodels.field_model import FieldBlock
-from galstep.datamodels.field_tables import field_table, say_reliable
+from galstep.datamodels.field.field_catalog import empty_start
+from galstep.datamodels.field.field_data import FieldBlock
+from galstep.datamodels.field.field_tables import field_table, say_reliable
 from galstep.flags import FieldFlag
 from galstep.sky_frame import sky_of_pixels
 from galstep.steps.field_bands import law_from_tree
@@ -20,7 +20,7 @@ from galstep.steps.field_rows import append_rows, rows_of
 
 if TYPE_CHECKING:
     from galstep.core.field.results import FieldResult
-    from galstep.datamodels.field_model import FieldModel
+    from galstep.datamodels.field.field_model import FieldModel
 
 __all__ = ["put_joint", "put_single"]
 

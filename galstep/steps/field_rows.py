@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from galstep.datamodels.field_catalog import empty_start, stacked
+from galstep.datamodels.field.field_catalog import empty_start, stacked
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
     from galstep.core.field.detection import Detections
     from galstep.core.field.records import FieldSources
-    from galstep.datamodels.field_model import FieldModel
+    from galstep.datamodels.field.field_model import FieldModel
 
 __all__ = ["append_rows", "names_of_their_own", "rows_of"]
 
@@ -27,7 +27,7 @@ def append_rows(model: FieldModel, rows: Table) -> None:
     ----------
     model : FieldModel
     rows : `astropy.table.Table`
-        See `galstep.datamodels.field_catalog.empty_start`.
+        See `galstep.datamodels.field.field_catalog.empty_start`.
     """
     if not len(rows):
         return

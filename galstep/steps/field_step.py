@@ -5,9 +5,9 @@ from __future__ import annotations
 import os
 from typing import Any
 
-from galstep.datamodels.field_images import name_of_field
-from galstep.datamodels.field_io import is_field_product
-from galstep.datamodels.field_model import FieldModel
+from galstep.datamodels.field.field_images import name_of_field
+from galstep.datamodels.field.field_io import is_field_product
+from galstep.datamodels.field.field_model import FieldModel
 from galstep.exceptions import InputError
 from galstep.steps.base import GalStep
 

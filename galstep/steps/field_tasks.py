@@ -17,7 +17,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from galstep import __version__
-from galstep.datamodels.kept_results import KeptResults
+from galstep.datamodels.files.kept_results import KeptResults
 from galstep.exceptions import GalstepError, ParameterError
 from galstep.execution.duration import duration
 from galstep.execution.executors import SerialExecutor, dask_executor

@@ -15,7 +15,7 @@ from galstep.sky_frame import pixels_of_sky, sky_of_pixels
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from galstep.datamodels.field_band import FieldBand
+    from galstep.datamodels.field.field_band import FieldBand
 
 __all__ = ["put_on_grid"]
 

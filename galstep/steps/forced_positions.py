@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from galstep.core.fitting.forced_list import GivenPositions, one_to_one
-from galstep.datamodels.position_catalog import CatalogColumns, read_position_catalog
-from galstep.datamodels.table_bounds import bounded_positions, check_rows
+from galstep.datamodels.catalogs.position_catalog import CatalogColumns, read_position_catalog
+from galstep.datamodels.files.table_bounds import bounded_positions, check_rows
 from galstep.exceptions import ParameterError, PrerequisiteError
 from galstep.mapped_records import mapped_stars
 from galstep.records import StarList

@@ -27,7 +27,7 @@ from galstep.core.injection.sources import (
 )
 from galstep.datamodels import BandData, GalaxyModel
 from galstep.datamodels.galaxy import Meta
-from galstep.datamodels.totals import total_flux
+from galstep.datamodels.tables.totals import total_flux
 from galstep.exceptions import ParameterError
 from galstep.records import StarList
 from galstep.steps.base import GalStep

@@ -8,11 +8,11 @@ import numpy as np
 
 from galstep.core.field.field_edge import inside_margin
 from galstep.core.field.reference_match import mutual_matches, near_places, unmatched
-from galstep.datamodels.field_catalog import empty_start
-from galstep.datamodels.field_model import FieldModel
-from galstep.datamodels.field_pixels import SATURATED, ellipse_mask
-from galstep.datamodels.field_tables import empty_catalog
-from galstep.datamodels.reference_stars import read_reference_stars
+from galstep.datamodels.catalogs.reference_stars import read_reference_stars
+from galstep.datamodels.field.field_catalog import empty_start
+from galstep.datamodels.field.field_model import FieldModel
+from galstep.datamodels.field.field_pixels import SATURATED, ellipse_mask
+from galstep.datamodels.field.field_tables import empty_catalog
 from galstep.exceptions import InputError, ParameterError
 from galstep.flags import FieldFlag
 from galstep.sky_frame import pixels_of_sky, sky_of_pixels

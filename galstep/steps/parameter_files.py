@@ -18,8 +18,8 @@ import yaml
 from configobj import ConfigObj, ConfigObjError, Section
 from stpipe import config_parser
 
-from galstep.datamodels.asdf_stream import asdf_file, load_tree
-from galstep.datamodels.regular_file import check_regular
+from galstep.datamodels.files.asdf_stream import asdf_file, load_tree
+from galstep.datamodels.files.regular_file import check_regular
 from galstep.exceptions import InputError, ParameterFileError
 
 if TYPE_CHECKING:

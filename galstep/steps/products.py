@@ -9,9 +9,9 @@ import warnings
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from galstep.datamodels.atomic import replacing
-from galstep.datamodels.drawn_names import with_plain_names
-from galstep.datamodels.products import write_products
+from galstep.datamodels.files.atomic import replacing
+from galstep.datamodels.products.galaxy_products import write_products
+from galstep.datamodels.tables.drawn_names import with_plain_names
 from galstep.exceptions import ParameterError
 
 if TYPE_CHECKING:
@@ -97,7 +97,7 @@ def write_beside(
         name = name.removesuffix(f"_{suffix}")
     written = write_products(model, folder or ".", name, table_format=table_format)
     if save_fits:
-        from galstep.datamodels.image_products import write_fits_images
+        from galstep.datamodels.products.image_products import write_fits_images
 
         written += write_fits_images(model, folder or ".", name)
     if written:

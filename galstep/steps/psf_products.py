@@ -11,7 +11,7 @@ import numpy as np
 
 from galstep.core.calibration.psf_stack import encircled_energy, kernel_image, stack_stars
 from galstep.core.psf.effective import EffectivePSF
-from galstep.datamodels.drawn_names import with_plain_names
+from galstep.datamodels.tables.drawn_names import with_plain_names
 from galstep.records import PsfKernel
 from galstep.steps.products import save_figure
 from galstep.steps.scenes import effective_psf
@@ -43,9 +43,9 @@ def write_psfs(
     stacks : dict of str to `galstep.core.calibration.psf_stack.StarStack`
         From `stacked_stars`.
     asdf_path, hdf5_path : path-like
-        See `galstep.datamodels.psf_products`.
+        See `galstep.datamodels.products.psf_products`.
     """
-    from galstep.datamodels.psf_products import write_psfs_asdf, write_psfs_hdf5
+    from galstep.datamodels.products.psf_products import write_psfs_asdf, write_psfs_hdf5
 
     psfs = {}
     for name, band in model.bands.items():

@@ -15,7 +15,7 @@ from galstep.core.fitting.sky_order import frame_sky_order
 from galstep.core.imaging.affine import referred_to_base
 from galstep.core.imaging.background import pixel_noise
 from galstep.core.psf.cache import effective_psf as core_psf
-from galstep.datamodels.band import MODEL_IMAGES
+from galstep.datamodels.model.band import MODEL_IMAGES
 from galstep.exceptions import GalstepError, PrerequisiteError
 from galstep.flags import BandFlag
 from galstep.mapped_records import mapped_fit

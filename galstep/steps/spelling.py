@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from galstep.datamodels.angles import degrees_of
+from galstep.datamodels.catalogs.angles import degrees_of
 from galstep.exceptions import InputError, ParameterError
 from galstep.steps.given_tables import GivenTable
 

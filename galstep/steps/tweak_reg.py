@@ -12,12 +12,12 @@ import numpy as np
 
 from galstep.core.align.options import FinderOptions, MatchOptions
 from galstep.datamodels import GalaxyModel
-from galstep.datamodels.association import is_association
-from galstep.datamodels.exposures import is_library, open_exposures
-from galstep.datamodels.image_list import ImageList, write_table
-from galstep.datamodels.image_writer import corrected_model
-from galstep.datamodels.reference_catalog import read_sky_catalog
-from galstep.datamodels.sky_image import SkyImage
+from galstep.datamodels.catalogs.reference_catalog import read_sky_catalog
+from galstep.datamodels.images.association import is_association
+from galstep.datamodels.sky.exposures import is_library, open_exposures
+from galstep.datamodels.sky.image_list import ImageList, write_table
+from galstep.datamodels.sky.image_writer import corrected_model
+from galstep.datamodels.sky.sky_image import SkyImage
 from galstep.exceptions import InputError, ParameterError
 from galstep.flags import BandFlag
 from galstep.records import Registration
@@ -109,11 +109,11 @@ class TweakReg(ImageStep):
         Parameters
         ----------
         *inputs : path-like, GalaxyModel, or images
-            One galaxy, or images: see `galstep.datamodels.exposures.open_exposures`.
+            One galaxy, or images: see `galstep.datamodels.sky.exposures.open_exposures`.
 
         Returns
         -------
-        GalaxyModel or `galstep.datamodels.image_list.ImageList`
+        GalaxyModel or `galstep.datamodels.sky.image_list.ImageList`
             As what was given. Images that could not be aligned are as they were.
             In the pipeline of another package a library of models is given back,
             its models corrected.

@@ -9,14 +9,14 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from galstep.datamodels.catalog_list import read_catalog_list
-from galstep.datamodels.reference_catalog import read_pixel_catalog
+from galstep.datamodels.catalogs.reference_catalog import read_pixel_catalog
+from galstep.datamodels.sky.catalog_list import read_catalog_list
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from galstep.core.align.catalog import Positions
-    from galstep.datamodels.sky_image import SkyImage
+    from galstep.datamodels.sky.sky_image import SkyImage
 
 __all__ = ["custom_catalogs", "user_positions"]
 
@@ -35,7 +35,7 @@ def custom_catalogs(
 
     Parameters
     ----------
-    images : sequence of `galstep.datamodels.sky_image.SkyImage`
+    images : sequence of `galstep.datamodels.sky.sky_image.SkyImage`
     use_custom_catalogs : bool
     catfile : str
         The list of catalogues; "" if there is none. What it does not say of an

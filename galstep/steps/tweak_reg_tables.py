@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
     from galstep.core.align.catalog import Positions
     from galstep.core.align.images import Alignment
-    from galstep.datamodels.sky_image import SkyImage
+    from galstep.datamodels.sky.sky_image import SkyImage
 
 __all__ = ["catalog_table", "summary_table"]
 
@@ -38,7 +38,7 @@ def summary_table(
 
     Parameters
     ----------
-    images : sequence of `galstep.datamodels.sky_image.SkyImage`
+    images : sequence of `galstep.datamodels.sky.sky_image.SkyImage`
     relative, absolute : sequences of `galstep.core.align.Alignment` or None
         Columns of the absolute alignment begin with ``abs_`` and are there if
         it was asked for.

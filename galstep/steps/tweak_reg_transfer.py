@@ -5,11 +5,12 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
-from galstep.datamodels.sky_image import SkyImage, open_image
+from galstep.datamodels.sky.image_door import open_image
+from galstep.datamodels.sky.sky_image import SkyImage
 from galstep.exceptions import InputError
 
 if TYPE_CHECKING:
-    from galstep.datamodels.image_list import ImageList
+    from galstep.datamodels.sky.image_list import ImageList
 
 __all__ = ["transfer_correction"]
 
@@ -19,18 +20,18 @@ def transfer_correction(result: ImageList, index: int, source: Any) -> SkyImage:
 
     Parameters
     ----------
-    result : `galstep.datamodels.image_list.ImageList`
+    result : `galstep.datamodels.sky.image_list.ImageList`
         What ``TweakReg`` returned.
     index : int
         Number of the image whose correction is taken.
     source : path-like or object
-        The other image, as `galstep.datamodels.sky_image.open_image` takes it.
+        The other image, as `galstep.datamodels.sky.image_door.open_image` takes it.
         Its WCS must be of the same pointing, before any correction; it need
         not have the same pixels. Nothing in it is changed.
 
     Returns
     -------
-    `galstep.datamodels.sky_image.SkyImage`
+    `galstep.datamodels.sky.sky_image.SkyImage`
         With the corrected WCS; it has ``save``.
 
     Raises

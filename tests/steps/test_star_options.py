@@ -9,7 +9,7 @@ import pytest
 from galstep.configuration.sphot_keys import KEYS
 from galstep.core.detection.finder import DaoFinder, MatchedFinder
 from galstep.core.detection.ladder import LadderOptions
-from galstep.datamodels.tables import make_tables
+from galstep.datamodels.tables.galaxy_tables import make_tables
 from galstep.exceptions import GalstepError, ParameterError
 from galstep.flags import StarFlag
 from galstep.steps import BaseFit, JointFit, ScaleFit

@@ -7,7 +7,7 @@ import pytest
 
 from galstep.core.imaging.stars import StarRenderer
 from galstep.core.injection.sources import InjectedGalaxy
-from galstep.datamodels.band import MODEL_IMAGES
+from galstep.datamodels.model.band import MODEL_IMAGES
 from galstep.mapped_records import mapped_fit
 from galstep.pixel_map import PixelMap
 from galstep.records import SersicParams, StarList

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from astropy.table import Table
 
-from galstep.datamodels.exposures import open_exposures
+from galstep.datamodels.sky.exposures import open_exposures
 from galstep.exceptions import InputError
 from galstep.steps import TweakReg
 from galstep.steps.tweak_reg_catalogs import custom_catalogs, user_positions

@@ -17,7 +17,8 @@ from astropy.table import QTable, Table
 from astropy.wcs import WCS
 from stpipe import Step
 
-from galstep.datamodels.sky_image import SkyImage, open_image
+from galstep.datamodels.sky.image_door import open_image
+from galstep.datamodels.sky.sky_image import SkyImage
 from galstep.exceptions import InputError
 from galstep.steps import TweakReg
 from galstep.testing.psfs import default_psf

@@ -1,0 +1,33 @@
+"""From the pixels of a filter to the frame that the tables are in."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from galstep.pixel_map import PixelMap
+
+if TYPE_CHECKING:
+    from galstep.datamodels.model.band import BandData
+    from galstep.datamodels.model.galaxy_data import GalaxyData
+
+__all__ = ["to_table_frame"]
+
+
+def to_table_frame(model: GalaxyData, band: BandData) -> PixelMap:
+    """The map from a filter's array to the base filter's input frame.
+
+    Parameters
+    ----------
+    model : `galstep.datamodels.model.galaxy_data.GalaxyData`
+    band : `galstep.datamodels.BandData`
+
+    Returns
+    -------
+    `galstep.pixel_map.PixelMap`
+        To the filter's own input frame where the base filter is not in the
+        model, or the filter has no fit that says how its pixels lie on the base's.
+    """
+    base = model.bands.get(model.meta.base_filter)
+    if base is None or not band.fitted:
+        return PixelMap(origin=band.origin)
+    return PixelMap(origin=base.origin).after(band.fit.pixel_map.inverse())
