@@ -105,35 +105,52 @@ def test_core_has_no_other_parts():
     ] == ["__init__.py"]
 
 
-# the rooms of datamodels, each with those that it may know
+# the rooms of datamodels and of steps, each with those that it may know
 ROOMS = {
-    "files": set(),
-    "images": {"files"},
-    "psf": {"files", "images"},
-    "model": {"images"},
-    "tables": {"files", "images", "model"},
-    "catalogs": {"files", "model"},
-    "products": {"files", "model", "tables"},
-    "input": {"files", "images", "psf", "model", "catalogs", "products"},
-    "sky": {"files", "images", "model", "tables", "catalogs", "input"},
-    "field": {"files", "images", "model", "tables", "catalogs", "products", "input", "sky"},
+    "datamodels": {
+        "files": set(),
+        "images": {"files"},
+        "psf": {"files", "images"},
+        "model": {"images"},
+        "tables": {"files", "images", "model"},
+        "catalogs": {"files", "model"},
+        "products": {"files", "model", "tables"},
+        "input": {"files", "images", "psf", "model", "catalogs", "products"},
+        "sky": {"files", "images", "model", "tables", "catalogs", "input"},
+        "field": {"files", "images", "model", "tables", "catalogs", "products", "input", "sky"},
+    },
+    "steps": {
+        "framework": set(),
+        "galaxy": {"framework"},
+        "images": {"framework"},
+        "field": {"framework", "galaxy"},
+    },
+}
+# what stands above the rooms: the galaxy, and the steps themselves
+ABOVE = {
+    "datamodels": {"galaxy"},
+    "steps": {
+        "aper_phot", "base_fit", "field_fit", "field_psf", "forced_scale_fit", "inject",
+        "joint_fit", "load_crop", "load_field", "mask_field", "psf_calibrate", "refit",
+        "scale_fit", "star_phot", "tweak_reg", "zero_point",
+    },
 }  # fmt: skip
-IN_ROOMS = [p for p in MODULES if p.parts[0] == "datamodels" and len(p.parts) == 3]
+IN_ROOMS = [path for path in MODULES if path.parts[0] in ROOMS and len(path.parts) == 3]
 
 
 @pytest.mark.parametrize("path", IN_ROOMS, ids=str)
-def test_rooms_of_datamodels_know_only_those_below(path):
+def test_rooms_know_only_those_below(path):
+    part, room = path.parts[:2]
     names = [name.split(".") for name in imports(path)]
-    used = {name[2] for name in names if name[:2] == ["galstep", "datamodels"] and len(name) > 2}
-    assert used - {path.parts[1]} <= ROOMS[path.parts[1]]
+    used = {name[2] for name in names if name[:2] == ["galstep", part] and len(name) > 2}
+    assert used - {room} <= ROOMS[part][room]
 
 
-def test_datamodels_has_no_other_rooms():
-    assert {path.parts[1] for path in IN_ROOMS} == set(ROOMS)
-    assert [p.name for p in MODULES if p.parts[:1] == ("datamodels",) and len(p.parts) == 2] == [
-        "__init__.py",
-        "galaxy.py",
-    ]
+@pytest.mark.parametrize("part", ROOMS)
+def test_no_other_rooms(part):
+    assert {path.parts[1] for path in IN_ROOMS if path.parts[0] == part} == set(ROOMS[part])
+    above = {path.stem for path in MODULES if path.parts[0] == part and len(path.parts) == 2}
+    assert above - {"__init__"} == ABOVE[part]
 
 
 def graph():

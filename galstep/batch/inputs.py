@@ -15,7 +15,7 @@ from galstep.datamodels.files.safe_name import check_text, folded, safe_name
 from galstep.datamodels.input.input_name import input_name
 from galstep.datamodels.input.open import is_product
 from galstep.exceptions import GalstepError, InputError
-from galstep.steps.parameter_files import is_parameter_file
+from galstep.steps.framework.parameter_files import is_parameter_file
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

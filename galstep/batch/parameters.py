@@ -13,8 +13,8 @@ from galstep.datamodels.input.hashing import text_hash
 from galstep.exceptions import ParameterError
 from galstep.pipeline import GalPipeline
 from galstep.steps import LoadCrop
-from galstep.steps.parameter_files import absolute_paths, load_parameters, plain
-from galstep.steps.validation import suggestion
+from galstep.steps.framework.parameter_files import absolute_paths, load_parameters, plain
+from galstep.steps.framework.validation import suggestion
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -16,7 +16,7 @@ from galstep.datamodels.files.regular_file import check_regular
 from galstep.datamodels.files.yaml_bounds import check_yaml
 from galstep.exceptions import InputError
 from galstep.pipeline import FieldPipeline
-from galstep.steps.validation import suggestion
+from galstep.steps.framework.validation import suggestion
 
 if TYPE_CHECKING:
     from galstep.hints import PathLike

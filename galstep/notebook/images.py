@@ -14,7 +14,7 @@ from galstep.datamodels import GalaxyModel
 from galstep.datamodels.images.duck_nddata import array_source, is_nddata
 from galstep.datamodels.input.missing_filter import ONLY_FILTER
 from galstep.exceptions import InputError
-from galstep.steps.validation import suggestion
+from galstep.steps.framework.validation import suggestion
 
 __all__ = ["as_image", "as_images", "is_array", "what_is_assumed"]
 

@@ -15,10 +15,10 @@ from galstep.datamodels.tables.drawn_names import with_plain_names
 from galstep.datamodels.tables.main_numbers import main_numbers
 from galstep.datamodels.tables.model_text import model_html
 from galstep.exceptions import GalstepError, InputError, ParameterError
-from galstep.steps.base import MODEL_EXTENSIONS
-from galstep.steps.image_step import needs_package
-from galstep.steps.products import PICTURES, save_figure, write_beside
-from galstep.steps.validation import suggestion
+from galstep.steps.framework.base import MODEL_EXTENSIONS
+from galstep.steps.framework.validation import suggestion
+from galstep.steps.galaxy.products import PICTURES, save_figure, write_beside
+from galstep.steps.images.image_step import needs_package
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

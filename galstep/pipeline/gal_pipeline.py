@@ -28,8 +28,8 @@ from galstep.steps import (
     ScaleFit,
     TweakReg,
 )
-from galstep.steps.products import TABLE_SPEC, chosen_pictures, write_beside
-from galstep.steps.run_log import say_always
+from galstep.steps.framework.run_log import say_always
+from galstep.steps.galaxy.products import TABLE_SPEC, chosen_pictures, write_beside
 
 if TYPE_CHECKING:
     from galstep.hints import PathLike

@@ -16,10 +16,10 @@ from galstep.datamodels.catalogs.region_files import read_regions, region_mask, 
 from galstep.datamodels.input.read_options import ReadOptions
 from galstep.exceptions import InputError
 from galstep.flags import BandFlag
-from galstep.steps.base import GalStep
-from galstep.steps.base_filter import choose_base_filter
-from galstep.steps.grids import box_in, mask_unseen
-from galstep.steps.scenes import effective_psf, error_or_noise, target_centre
+from galstep.steps.framework.base import GalStep
+from galstep.steps.galaxy.base_filter import choose_base_filter
+from galstep.steps.galaxy.grids import box_in, mask_unseen
+from galstep.steps.galaxy.scenes import effective_psf, error_or_noise, target_centre
 
 __all__ = ["LoadCrop"]
 

@@ -16,9 +16,9 @@ from galstep.datamodels.field.field_model import FieldModel
 from galstep.datamodels.field.field_tables import empty_catalog
 from galstep.exceptions import InputError
 from galstep.flags import FieldFlag
-from galstep.steps.field_headers import HeaderKeys, band_of_image
-from galstep.steps.field_step import FieldStep
-from galstep.steps.field_wcs import put_on_grid
+from galstep.steps.field.field_headers import HeaderKeys, band_of_image
+from galstep.steps.field.field_step import FieldStep
+from galstep.steps.field.field_wcs import put_on_grid
 
 __all__ = ["LoadField"]
 

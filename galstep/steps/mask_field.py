@@ -16,10 +16,10 @@ from galstep.datamodels.field.field_tables import empty_catalog
 from galstep.exceptions import InputError, ParameterError
 from galstep.flags import FieldFlag
 from galstep.sky_frame import pixels_of_sky, sky_of_pixels
-from galstep.steps.field_detection import DetectionLimits, detected
-from galstep.steps.field_rows import append_rows, names_of_their_own, rows_of
-from galstep.steps.field_step import FieldStep
-from galstep.steps.field_tasks import EXECUTION_SPEC, TaskOptions, task_runner
+from galstep.steps.field.field_detection import DetectionLimits, detected
+from galstep.steps.field.field_rows import append_rows, names_of_their_own, rows_of
+from galstep.steps.field.field_step import FieldStep
+from galstep.steps.field.field_tasks import EXECUTION_SPEC, TaskOptions, task_runner
 
 if TYPE_CHECKING:
     from typing import Any

@@ -26,10 +26,10 @@ from galstep.datamodels.sky.image_door import open_image
 from galstep.datamodels.sky.star_catalog import star_catalog
 from galstep.datamodels.sky.star_field_model import StarFieldModel
 from galstep.exceptions import InputError, ParameterError
-from galstep.steps.image_step import ImageStep
-from galstep.steps.option_spec import OptionSet
-from galstep.steps.products import TABLE_SPEC, save_figure
-from galstep.steps.star_phot_arguments import (
+from galstep.steps.framework.option_spec import OptionSet
+from galstep.steps.galaxy.products import TABLE_SPEC, save_figure
+from galstep.steps.images.image_step import ImageStep
+from galstep.steps.images.star_phot_arguments import (
     RunArguments,
     as_parameters,
     checked_bounds,
@@ -134,7 +134,7 @@ class StarPhot(ImageStep):
         mask: Any = None,
         init_params: Any = None,
     ) -> StarFieldModel:
-        """Measure an image; see also `galstep.steps.base.GalStep.run`.
+        """Measure an image; see also `galstep.steps.framework.base.GalStep.run`.
 
         Parameters
         ----------

@@ -21,13 +21,13 @@ from galstep.datamodels.sky.sky_image import SkyImage
 from galstep.exceptions import InputError, ParameterError
 from galstep.flags import BandFlag
 from galstep.records import Registration
-from galstep.steps.base_filter import choose_base_filter
-from galstep.steps.given_tables import GivenTable, table_of
-from galstep.steps.image_step import ImageStep, needs_package
-from galstep.steps.option_spec import OptionSet
-from galstep.steps.scenes import effective_psf
-from galstep.steps.tweak_reg_catalogs import custom_catalogs, user_positions
-from galstep.steps.tweak_reg_tables import catalog_table, summary_table
+from galstep.steps.framework.given_tables import GivenTable, table_of
+from galstep.steps.framework.option_spec import OptionSet
+from galstep.steps.galaxy.base_filter import choose_base_filter
+from galstep.steps.galaxy.scenes import effective_psf
+from galstep.steps.images.image_step import ImageStep, needs_package
+from galstep.steps.images.tweak_reg_catalogs import custom_catalogs, user_positions
+from galstep.steps.images.tweak_reg_tables import catalog_table, summary_table
 
 __all__ = ["TweakReg"]
 
@@ -143,7 +143,7 @@ class TweakReg(ImageStep):
         return _given_back(only, result) if self._gives_back else result
 
     def finalize_result(self, result: Any, reference_files_used: Any) -> None:
-        """See `galstep.steps.image_step.ImageStep`; the models of a host's library are not ours."""
+        """See `galstep.steps.images.image_step.ImageStep`; the models of a host's library are not ours."""
         if not self._gives_back:
             super().finalize_result(result, reference_files_used)
 

@@ -12,7 +12,7 @@ from galstep.datamodels.catalogs.reference_catalog import read_sky_catalog
 from galstep.datamodels.files.regular_file import check_regular, what_it_is
 from galstep.datamodels.psf.psf_input import find_psfs
 from galstep.exceptions import GalstepError, InputError
-from galstep.steps.parameter_files import is_parameter_file, load_parameters
+from galstep.steps.framework.parameter_files import is_parameter_file, load_parameters
 
 READERS = {
     "galaxy": GalaxyModel.open,

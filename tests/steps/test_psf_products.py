@@ -9,8 +9,8 @@ import pytest
 from galstep.core.psf.kernel_families import variance
 from galstep.datamodels import GalaxyModel
 from galstep.pipeline import GalPipeline
+from galstep.steps.galaxy.scenes import effective_psf
 from galstep.steps.psf_calibrate import PSFCalibrate
-from galstep.steps.scenes import effective_psf
 from galstep.testing import make_scene
 from galstep.testing.models import unfitted_model
 

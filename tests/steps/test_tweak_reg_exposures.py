@@ -28,7 +28,7 @@ pytest.importorskip("tweakwcs")
 
 from exposures import Library, Model, tree_of, write_exposure
 
-from galstep.steps.tweak_reg_transfer import transfer_correction
+from galstep.steps.images.tweak_reg_transfer import transfer_correction
 from galstep.testing.gwcs_models import exposure_gwcs, mosaic_gwcs
 
 SHAPE = (240, 260)

@@ -14,12 +14,12 @@ from typing import TYPE_CHECKING, Any
 from galstep.core.detection.finder import DaoFinder
 from galstep.core.detection.ladder_options import LadderOptions, Thresholds
 from galstep.core.detection.star_cuts import NO_CUTS, StarCuts
-from galstep.steps.option_spec import OptionSet
+from galstep.steps.framework.option_spec import OptionSet
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from galstep.steps.base import GalStep
+    from galstep.steps.framework.base import GalStep
 
 __all__ = ["FINDER_SPEC", "LadderParameters", "cuts_of"]
 
@@ -36,7 +36,7 @@ class LadderParameters:
 
     Parameters
     ----------
-    thresholds, options : `galstep.steps.option_spec.OptionSet`
+    thresholds, options : `galstep.steps.framework.option_spec.OptionSet`
         Of `galstep.core.detection.ladder_options.Thresholds` and of `LadderOptions`.
     """
 
@@ -53,7 +53,7 @@ class LadderParameters:
         ----------
         step : GalStep
         options : object, optional
-            Where values are looked for first (`galstep.steps.per_filter.for_filter`).
+            Where values are looked for first (`galstep.steps.galaxy.per_filter.for_filter`).
         **others
             Further fields of the options.
 

@@ -9,7 +9,7 @@ from galstep.datamodels.field.field_images import name_of_field
 from galstep.datamodels.field.field_io import is_field_product
 from galstep.datamodels.field.field_model import FieldModel
 from galstep.exceptions import InputError
-from galstep.steps.base import GalStep
+from galstep.steps.framework.base import GalStep
 
 __all__ = ["FieldStep"]
 
@@ -71,7 +71,7 @@ class FieldStep(GalStep):
         return super().call(*args, *([objects] if objects else []), **kws)
 
     def run(self, *args: Any) -> FieldModel:
-        """Run the step; see `galstep.steps.base.GalStep.run`."""
+        """Run the step; see `galstep.steps.framework.base.GalStep.run`."""
         before = self._objects
         if args and isinstance(args[-1], _Objects):
             *args, given = args  # type: ignore[assignment]

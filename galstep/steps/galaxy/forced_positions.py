@@ -14,8 +14,8 @@ from galstep.datamodels.files.table_bounds import bounded_positions, check_rows
 from galstep.exceptions import ParameterError, PrerequisiteError
 from galstep.mapped_records import mapped_stars
 from galstep.records import StarList
-from galstep.steps.given_tables import table_of
-from galstep.steps.scenes import effective_psf
+from galstep.steps.framework.given_tables import table_of
+from galstep.steps.galaxy.scenes import effective_psf
 
 if TYPE_CHECKING:
     import logging

@@ -76,7 +76,7 @@ class OptionSet(Generic[Record]):
             With an attribute for every parameter, or for some: what it lacks is as
             it is in the record.
         options : object, optional
-            Where values are looked for first (`galstep.steps.per_filter.for_filter`).
+            Where values are looked for first (`galstep.steps.galaxy.per_filter.for_filter`).
 
         Returns
         -------

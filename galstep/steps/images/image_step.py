@@ -10,7 +10,7 @@ from typing import Any
 from galstep import __version__
 from galstep.datamodels import GalaxyModel
 from galstep.exceptions import GalstepError
-from galstep.steps.base import GalStep
+from galstep.steps.framework.base import GalStep
 
 __all__ = ["ImageStep", "needs_package"]
 

@@ -18,12 +18,12 @@ from stpipe import Step, config_parser
 
 from galstep.datamodels.files.atomic import replacing
 from galstep.exceptions import InputError, ParameterFileError
-from galstep.steps import parameter_files, validation
-from galstep.steps.command_line import check_not_cut
-from galstep.steps.given_tables import as_text
-from galstep.steps.run_log import framework_lines_demoted
-from galstep.steps.short_help import asks_for_help, shortened
-from galstep.steps.spelling import respelled, without_marks
+from galstep.steps.framework import parameter_files, validation
+from galstep.steps.framework.command_line import check_not_cut
+from galstep.steps.framework.given_tables import as_text
+from galstep.steps.framework.run_log import framework_lines_demoted
+from galstep.steps.framework.short_help import asks_for_help, shortened
+from galstep.steps.framework.spelling import respelled, without_marks
 
 if TYPE_CHECKING:
     from configobj import ConfigObj, Section

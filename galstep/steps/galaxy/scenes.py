@@ -19,8 +19,8 @@ from galstep.datamodels.model.band import MODEL_IMAGES
 from galstep.exceptions import GalstepError, PrerequisiteError
 from galstep.flags import BandFlag
 from galstep.mapped_records import mapped_fit
-from galstep.steps.galaxy_options import displaced, log_wavelength
-from galstep.steps.grids import pixel_map_between
+from galstep.steps.galaxy.galaxy_options import displaced, log_wavelength
+from galstep.steps.galaxy.grids import pixel_map_between
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence

@@ -2,7 +2,7 @@
 
 They hand on a `~galstep.datamodels.GalaxyModel` and check that they do, record
 in it what was done, and save it under a name of their own. For parameters see
-`galstep.steps.configurable`.
+`galstep.steps.framework.configurable`.
 """
 
 from __future__ import annotations
@@ -26,9 +26,9 @@ from galstep.datamodels.input.input_name import input_name
 from galstep.datamodels.input.open import is_product
 from galstep.exceptions import GalstepError, InputError
 from galstep.execution.duration import duration
-from galstep.steps.configurable import ConfigurableStep
-from galstep.steps.parameter_files import expanded
-from galstep.steps.run_log import announce, framework_lines_demoted
+from galstep.steps.framework.configurable import ConfigurableStep
+from galstep.steps.framework.parameter_files import expanded
+from galstep.steps.framework.run_log import announce, framework_lines_demoted
 
 __all__ = ["GalStep"]
 

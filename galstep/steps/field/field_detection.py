@@ -5,12 +5,12 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from galstep.steps.field_bands import core_bands
+from galstep.steps.field.field_bands import core_bands
 
 if TYPE_CHECKING:
     from galstep.core.field.detection import Detections
     from galstep.datamodels.field.field_model import FieldModel
-    from galstep.steps.field_tasks import TaskRunner
+    from galstep.steps.field.field_tasks import TaskRunner
 
 __all__ = ["DetectionLimits", "detected"]
 

@@ -12,13 +12,13 @@ from __future__ import annotations
 from types import SimpleNamespace
 from typing import TYPE_CHECKING
 
-from galstep.steps.validation import suggestion
+from galstep.steps.framework.validation import suggestion
 
 if TYPE_CHECKING:
     import logging
 
     from galstep.datamodels import GalaxyModel
-    from galstep.steps.base import GalStep
+    from galstep.steps.framework.base import GalStep
 
 __all__ = ["check_filters", "for_filter"]
 

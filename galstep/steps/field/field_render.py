@@ -12,7 +12,7 @@ from galstep.core.field.results import BandSky
 from galstep.core.scene.box import Box
 from galstep.datamodels.files.atomic import replacing
 from galstep.datamodels.files.safe_name import header_text, safe_name
-from galstep.steps.field_bands import core_bands
+from galstep.steps.field.field_bands import core_bands
 
 if TYPE_CHECKING:
     from galstep.core.field.frames import LightRows

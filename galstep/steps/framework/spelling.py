@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from galstep.datamodels.catalogs.angles import degrees_of
 from galstep.exceptions import InputError, ParameterError
-from galstep.steps.given_tables import GivenTable
+from galstep.steps.framework.given_tables import GivenTable
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, MutableMapping

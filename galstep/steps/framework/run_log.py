@@ -18,7 +18,7 @@ from configobj import ConfigObj
 from stpipe import config_parser
 
 from galstep import __version__
-from galstep.steps.parameter_files import plain
+from galstep.steps.framework.parameter_files import plain
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence

@@ -11,7 +11,7 @@ from galstep.execution.duration import duration
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from galstep.steps.base import GalStep
+    from galstep.steps.framework.base import GalStep
 
 __all__ = ["LONG", "Passes"]
 

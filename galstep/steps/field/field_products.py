@@ -7,7 +7,7 @@ import logging
 from typing import TYPE_CHECKING
 
 from galstep.datamodels.field.field_products import write_field_regions, write_field_tables
-from galstep.steps.products import save_figure
+from galstep.steps.galaxy.products import save_figure
 
 if TYPE_CHECKING:
     from galstep.datamodels.field.field_model import FieldModel
@@ -42,7 +42,7 @@ def write_field_products(
     regions = write_field_regions(model, f"{stem}.reg")
     written += [regions] if regions else []
     if images:
-        from galstep.steps.field_render import write_field_images
+        from galstep.steps.field.field_render import write_field_images
 
         written += write_field_images(model, stem)
     for file in written:
@@ -56,7 +56,7 @@ def _write_picture(model, path):
         log.info("matplotlib is not installed, so %s is not written", path)
         return
     from galstep.plotting.field import field_figure
-    from galstep.steps.field_render import binned_images
+    from galstep.steps.field.field_render import binned_images
 
     images = binned_images(model, model.reference.name)
     save_figure(lambda: field_figure(model, *images), path)

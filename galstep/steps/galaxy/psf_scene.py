@@ -10,8 +10,8 @@ from numpy.linalg import LinAlgError
 from galstep.core.calibration.psf_correction import corrected_kernel
 from galstep.core.calibration.scene_kernel import kernel_in_scene
 from galstep.core.fitting.galaxy_first import robust_galaxy_fit
-from galstep.steps.grids import pixel_map_between
-from galstep.steps.scenes import (
+from galstep.steps.galaxy.grids import pixel_map_between
+from galstep.steps.galaxy.scenes import (
     effective_psf,
     error_or_noise,
     scene_band,

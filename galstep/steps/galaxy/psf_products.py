@@ -13,8 +13,8 @@ from galstep.core.calibration.psf_stack import encircled_energy, kernel_image, s
 from galstep.core.psf.effective import EffectivePSF
 from galstep.datamodels.tables.drawn_names import with_plain_names
 from galstep.records import PsfKernel
-from galstep.steps.products import save_figure
-from galstep.steps.scenes import effective_psf
+from galstep.steps.galaxy.products import save_figure
+from galstep.steps.galaxy.scenes import effective_psf
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

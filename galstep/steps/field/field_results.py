@@ -15,8 +15,8 @@ from galstep.datamodels.field.field_data import FieldBlock
 from galstep.datamodels.field.field_tables import field_table, say_reliable
 from galstep.flags import FieldFlag
 from galstep.sky_frame import sky_of_pixels
-from galstep.steps.field_bands import law_from_tree
-from galstep.steps.field_rows import append_rows, rows_of
+from galstep.steps.field.field_bands import law_from_tree
+from galstep.steps.field.field_rows import append_rows, rows_of
 
 if TYPE_CHECKING:
     from galstep.core.field.results import FieldResult
