@@ -72,6 +72,7 @@ def test_commands_of_the_page_on_input(mosaics):
     assert model.bands["F150W"].shape == (60, 60), "cut out"
 
 
+@pytest.mark.slow
 def test_the_page_on_integration(elsewhere):
     (parameters,) = (b for b in blocks("integration.rst", "text") if b.startswith("#ASDF"))
     Path("gal_pipeline.asdf").write_text(f"{parameters}\n")

@@ -67,7 +67,11 @@ HOOKS = {
 
 
 @pytest.mark.parametrize(
-    ("when", "hook"), [("pre_hooks", "function"), *(("post_hooks", hook) for hook in HOOKS)]
+    ("when", "hook"),
+    [
+        ("pre_hooks", "function"),
+        *(pytest.param("post_hooks", hook, marks=pytest.mark.slow) for hook in HOOKS),
+    ],
 )
 def test_host_keeps_its_image_and_the_galaxy_is_saved(parameters, image, scene, when, hook):
     hook = HOOKS[hook]() if hook == "instance" else HOOKS[hook]
@@ -112,6 +116,7 @@ def test_image_without_a_name_is_called_after_the_input_of_the_host(parameters, 
     assert os.path.exists("raw_cal_phot.ecsv")
 
 
+@pytest.mark.slow
 def test_parameter_file_elsewhere(parameters, image, tmp_path):
     path = parameters("other.asdf", top="qa_figure: false, output_dir: there")
     Resample(post_hooks=[Measure(parameter_file=str(path))]).run(image)
@@ -159,6 +164,7 @@ def galaxy_parameters():
 
 
 class TestStepDefs:
+    @pytest.mark.slow
     def test_measure_as_a_step(self, parameters, image):
         host = HostPipeline(steps={"galaxy": galaxy_parameters()}, save_results=True)
         assert host.run(image) is image
@@ -171,6 +177,7 @@ class TestStepDefs:
         assert image.meta.cal_step.gal_measure == "SKIPPED"
         assert files() == set()
 
+    @pytest.mark.slow
     def test_pipeline_as_a_step(self, parameters, image, scene):
         host = HostPipeline(
             steps={

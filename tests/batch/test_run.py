@@ -53,6 +53,7 @@ def test_in_this_process(galaxies, config, tmp_path):
     assert told[1].endswith(" left")
 
 
+@pytest.mark.slow
 def test_processes_that_die_hang_or_print(galaxies, config, tmp_path):
     names = ("good", "prints", "dies", "hangs", "leaves", "fails")
     folder = galaxies(*names)

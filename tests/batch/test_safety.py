@@ -150,6 +150,7 @@ def test_morphology_is_no_step_class(galaxies):
     assert read_list([table])[0].parameters == {}
 
 
+@pytest.mark.slow
 def test_same_names_are_two_galaxies(galaxies, config, tmp_path):
     folder = galaxies("x", "x_gal")
     for name in ("one", "two"):
@@ -183,6 +184,7 @@ NAMES = [
 ]
 
 
+@pytest.mark.slow
 def test_names_in_any_script(galaxies, config, tmp_path):
     folder = galaxies(*NAMES)
     out = tmp_path / "out $HOME #1"

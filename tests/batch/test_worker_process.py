@@ -44,6 +44,7 @@ def test_job_and_outcome_survive_json():
     assert Outcome.failed("a\n b").reason == "a b"
 
 
+@pytest.mark.slow
 def test_worker_is_kept_and_replaced(job):
     with WorkerPool(time_limit=60) as pool:
         assert pool.measure(job("good")).status == OK

@@ -212,6 +212,11 @@ def test_lists_of_unequal_arrays_are_refused(structured, tmp_path, monkeypatch):
 # --------------------------------------------------------------------- tables
 
 
+def test_companions_of_the_model_are_the_other_galaxies(structured):
+    rows = structured.companions
+    assert set(rows["galaxy_id"]) == {1, 2} and len(rows) == 2 * len(FLUX)
+
+
 def test_every_galaxy_numbers_its_components(structured):
     table = sersic_table(structured)
     rows = table[table["filter"] == "F150W"]

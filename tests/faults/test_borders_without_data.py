@@ -53,7 +53,7 @@ def bare(scene):
     return measured(scene)
 
 
-@pytest.mark.parametrize("border", BORDERS)
+@pytest.mark.parametrize("border", ["3", "7", pytest.param("one side", marks=pytest.mark.slow)])
 def test_the_galaxy(scene, bare, border):
     found = measured(scene, BORDERS[border])
     assert found.keys() == bare.keys()

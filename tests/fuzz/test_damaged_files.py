@@ -175,7 +175,13 @@ def test_parameter_file_runs_no_code(elsewhere):
     assert not os.path.exists("unpickled")
 
 
-@pytest.mark.parametrize("name", ["../escaped", "{}/escaped", "..", "con\nline"])
+@pytest.mark.parametrize(
+    "name",
+    [
+        "{}/escaped",
+        *(pytest.param(n, marks=pytest.mark.slow) for n in ("../escaped", "..", "con\nline")),
+    ],
+)
 def test_names_in_a_product_do_not_lead_out(name, files, tmp_path):
     model = GalaxyModel.open(files / "x_gal.asdf")
     name = name.format(tmp_path)

@@ -145,6 +145,7 @@ class TestForms:
         assert model.bands["F090W"].err is None
         assert model.bands["F150W"].err is not None
 
+    @pytest.mark.slow
     def test_name_of_the_only_filter(self, plain):
         data, _, psf = plain
         assert read_only(data, psf).filters == ("image",)
@@ -167,6 +168,7 @@ class TestForms:
         assert galstep.fit(path, steps=NO_FIT).model.filters == scene.truth.filters
         assert galstep.read(path).galaxy["total_flux"][0] == result.galaxy["total_flux"][0]
 
+    @pytest.mark.slow
     def test_chosen_filters(self, scene):
         model = read_only(scene.data, scene.psf_arrays, filters=["F150W"])
         assert model.filters == ("F150W",)
@@ -316,9 +318,9 @@ class TestQuiet:
         ("unit", "options", "expected"),
         [
             (1, {}, "unit MJy/sr and pixels of 0.03 arcsec assumed"),
-            (UNIT, {}, "pixels of 0.03 arcsec assumed"),
-            (1, {"pixel_scale": 0.05}, "unit MJy/sr assumed"),
-            (UNIT, {"pixel_scale": 0.05}, ""),
+            pytest.param(UNIT, {}, "pixels of 0.03 arcsec assumed", marks=pytest.mark.slow),
+            pytest.param(1, {"pixel_scale": 0.05}, "unit MJy/sr assumed", marks=pytest.mark.slow),
+            pytest.param(UNIT, {"pixel_scale": 0.05}, "", marks=pytest.mark.slow),
             (1, {"unit": "MJy/sr", "wcs": True}, ""),
         ],
         ids=str,
@@ -369,6 +371,7 @@ class TestResult:
         assert name not in html and "&lt;script&gt;" in html
         assert html.count("<tr>") == 3
 
+    @pytest.mark.slow
     def test_before_a_fit(self, scene):
         result = galstep.fit(scene.data, scene.psf_arrays, 4, steps=NO_FIT)
         assert repr(result).splitlines()[0] == "<FitResult 'galaxy': F090W, F150W; not fitted>"

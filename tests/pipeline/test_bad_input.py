@@ -251,8 +251,10 @@ def test_a_parameter_file_with_a_mistake(here, parameters, message):
 @pytest.mark.parametrize(
     ("array", "reason"),
     [
-        (np.full((71, 71), np.nan), "every pixel is masked or not finite"),
-        (np.zeros((71, 71)), "all pixels have the same value"),
+        pytest.param(
+            np.full((71, 71), np.nan), "every pixel is masked or not finite", marks=pytest.mark.slow
+        ),
+        pytest.param(np.zeros((71, 71)), "all pixels have the same value", marks=pytest.mark.slow),
         (np.full((71, 71), 3.5), "all pixels have the same value"),
     ],
     ids=["NaN", "zeros", "constant"],

@@ -67,6 +67,7 @@ def test_fits(planes, psf, expected, tmp_path):
     np.testing.assert_allclose(measure(tmp_path / "x.fits", psf), expected, rtol=1e-6)
 
 
+@pytest.mark.slow
 def test_fits_in_electrons(planes, psf, expected, tmp_path):
     factor = 2.5e-13 / np.radians(SCALE / 3600) ** 2
     counts = [plane / factor for plane in planes]
@@ -87,6 +88,7 @@ def test_image_model(planes, psf, expected):
     np.testing.assert_allclose(measure(model, psf), expected, rtol=1e-6)
 
 
+@pytest.mark.slow
 def test_psf_in_a_fits_file(scene, planes, expected, tmp_path):
     hdus_of(*planes).writeto(tmp_path / "x.fits")
     psf = fits.PrimaryHDU(np.float32(scene.psf_arrays[NAME]))
@@ -96,6 +98,7 @@ def test_psf_in_a_fits_file(scene, planes, expected, tmp_path):
     np.testing.assert_allclose(result, expected, rtol=1e-6)
 
 
+@pytest.mark.slow
 def test_cut_out_of_a_mosaic(planes, psf, expected, tmp_path):
     """The same pixels in the corner of a frame of three times the size."""
     offset = (70, 95)

@@ -272,6 +272,7 @@ def test_no_flux_and_no_data(field, folder, psfs, tmp_path):
     assert int(hidden["flags"]) & int(FieldFlag.NO_DATA)
 
 
+@pytest.mark.slow
 def test_priors_and_bounds_of_the_catalogue(field, folder, psfs, measured, tmp_path):
     """The width of the posterior is that of the product of likelihood and prior."""
     catalog = Table(field.catalog, copy=True)
@@ -407,6 +408,7 @@ def test_resume(folder, psfs, measured, monkeypatch, tmp_path):
     assert not (tmp_path / "field_field_blocks").exists()
 
 
+@pytest.mark.slow
 def test_changed_images_are_fitted_again(folder, psfs, monkeypatch, tmp_path):
     for path in (*folder.glob("field_?.fits"), *folder.glob("field*.csv"), folder / "field.txt"):
         (tmp_path / path.name).write_bytes(path.read_bytes())

@@ -117,6 +117,7 @@ def test_all_steps_are_recorded(run):
     assert model.meta.parameters["loadcrop"]["psf_file"].endswith("psf.h5")
 
 
+@pytest.mark.slow
 def test_same_result_from_the_command_line(config, run, elsewhere):
     Step.from_cmdline(["gal_pipeline", config])
     assert set(os.listdir()) >= PRODUCTS
@@ -141,7 +142,13 @@ def test_same_result_step_by_step(folder, run, elsewhere):
         assert ours.aperture.flux == theirs.aperture.flux
 
 
-@pytest.mark.parametrize("key", KEYS)
+# of the others each is left out by a test of its own, or by the steps' own tests
+USUALLY = ("basefit", "jointfit")
+
+
+@pytest.mark.parametrize(
+    "key", [k if k in USUALLY else pytest.param(k, marks=pytest.mark.slow) for k in KEYS]
+)
 def test_each_step_skipped(config, elsewhere, key):
     try:
         Step.from_cmdline(["gal_pipeline", config, f"--steps.{key}.skip=true"])
@@ -161,6 +168,7 @@ def test_nothing_but_reading(config, elsewhere):
     assert set(os.listdir()) == PRODUCTS
 
 
+@pytest.mark.slow
 def test_loadcrop_skipped_still_reads_with_its_parameters(config, elsewhere):
     model = GalPipeline.call(
         config, filters=["F277W"], steps={**only(), "loadcrop": {"skip": True, "unit": "Jy"}}
@@ -190,6 +198,7 @@ def test_filter_that_is_not_there(config, elsewhere, keys):
         GalPipeline.call(config, filters="F999W", steps=only(*keys))
 
 
+@pytest.mark.slow
 def test_filters_of_a_model(loaded):
     for keys in ((), ("loadcrop",)):
         result = GalPipeline(filters=["F277W"], steps=only(*keys)).run(loaded)
@@ -197,6 +206,7 @@ def test_filters_of_a_model(loaded):
     assert list(loaded.bands) == list(FILTERS)
 
 
+@pytest.mark.slow
 def test_users_model_is_unchanged(loaded):
     before = loaded.copy()
     result = GalPipeline(steps=only("loadcrop", "basefit"), qa_figure=False).run(loaded)
@@ -207,6 +217,7 @@ def test_users_model_is_unchanged(loaded):
         assert np.array_equal(loaded.bands[name].data, before.bands[name].data)
 
 
+@pytest.mark.slow
 def test_other_suffix_names_all_products(config, elsewhere):
     GalPipeline.call(config, suffix="v2", steps=only("loadcrop"))
     tables = {f"small_v2_{kind}.ecsv" for kind in TABLES}

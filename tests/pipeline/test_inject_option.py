@@ -35,6 +35,7 @@ def test_left_out_by_default(model, tmp_path):
     assert not (tmp_path / "small_injection.ecsv").exists()
 
 
+@pytest.mark.slow
 def test_asked_for(model, tmp_path):
     result = run(model, tmp_path, skip=False, n_galaxies=2, n_stars=3, box=41)
     assert result.meta.cal_step.gal_inject == "COMPLETE"

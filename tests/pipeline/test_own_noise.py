@@ -58,7 +58,14 @@ def test_the_galaxy_beside_them(scene, first, kind):
     assert abs(fit.flux - flux) < 4 * fit.flux_err
 
 
-@pytest.mark.parametrize(("kind", "k"), [("Poisson", 1e-20), ("white", 1e6), ("none", 1e-20)])
+@pytest.mark.parametrize(
+    ("kind", "k"),
+    [
+        ("Poisson", 1e-20),
+        pytest.param("white", 1e6, marks=pytest.mark.slow),
+        pytest.param("none", 1e-20, marks=pytest.mark.slow),
+    ],
+)
 def test_results_scale_with_the_image(scene, first, kind, k):
     band, one = measured(scene, kind, k), first[kind]
     assert band.all_flags == one.all_flags

@@ -284,6 +284,7 @@ def test_input_is_left_as_it_was(data, elsewhere):
         assert hdus[0].header["FILTER"] == "F150W"
 
 
+@pytest.mark.slow
 def test_no_socket_in_a_process_of_its_own(data, elsewhere):
     """From the first import to the last product, with a reference server configured."""
     trap = elsewhere / "trap"

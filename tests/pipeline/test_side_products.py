@@ -43,10 +43,12 @@ def test_tables_regions_and_overview_are_usual(product, tmp_path):
 
 
 @pytest.mark.parametrize("options", [{"qa_figure": False}, {"aperphot": {"plot": False}}])
+@pytest.mark.slow
 def test_the_overview_can_be_left_out(product, tmp_path, options):
     assert "qa.png" not in pipeline(product, tmp_path, **options)
 
 
+@pytest.mark.slow
 def test_all_pictures_and_images(product, tmp_path):
     pytest.importorskip("matplotlib", reason="matplotlib is not installed")
     pytest.importorskip("regions", reason="regions is not installed")
@@ -57,6 +59,7 @@ def test_all_pictures_and_images(product, tmp_path):
     assert {"F150W.fits", "F277W.fits"} <= names
 
 
+@pytest.mark.slow
 def test_given_magnitudes_make_the_picture_of_the_sed(product, tmp_path):
     pytest.importorskip("matplotlib", reason="matplotlib is not installed")
     pytest.importorskip("regions", reason="regions is not installed")
@@ -76,6 +79,7 @@ def test_wrong_options_are_told_before_the_work(product, tmp_path):
     assert [path.name for path in tmp_path.iterdir()] == ["mags.ecsv"]
 
 
+@pytest.mark.slow
 def test_measured_alone_it_is_as_in_the_pipeline(product, tmp_path):
     pytest.importorskip("matplotlib", reason="matplotlib is not installed")
     pytest.importorskip("regions", reason="regions is not installed")

@@ -10,6 +10,9 @@ from galstep.testing import default_psf, make_scene
 from galstep.testing.grids import PixelGrid
 from galstep.testing.models import unfitted_model
 
+# the steps on two grids have quick tests of their own
+pytestmark = pytest.mark.slow
+
 FINE, COARSE = "F150W", "F277W"
 GRID = PixelGrid((56, 54), 0.063, np.radians(20))
 

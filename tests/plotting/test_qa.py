@@ -120,6 +120,7 @@ def test_model_is_left_alone(model, truth_scene):
             )
 
 
+@pytest.mark.slow
 def test_six_filters_are_written_in_seconds(tmp_path):
     six = fitted_model(example_scene(), "example")
     start = time.process_time()

@@ -241,6 +241,7 @@ class TestCommand:
         assert (folder / "report.html").is_file()
         assert capsys.readouterr().err.endswith("report.html\n")
 
+    @pytest.mark.slow
     def test_reads_the_summary(self, batch_folder, tmp_path):
         page = tmp_path / "p.html"
         assert (

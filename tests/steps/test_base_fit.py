@@ -60,6 +60,7 @@ class TestTruth:
         own, known = galaxy(result, "F150W").flux_err, galaxy(based, "F150W").flux_err
         assert own == pytest.approx(known, rel=0.2)
 
+    @pytest.mark.slow
     def test_a_blurred_psf_is_used_as_calibrated(self):
         sharp = make_scene(
             7,

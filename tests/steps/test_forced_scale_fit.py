@@ -118,6 +118,7 @@ class TestFilters:
         assert result.bands["F277W"].all_flags == BandFlag.NO_DATA
         assert galaxy(result, "F090W").flux == galaxy(forced, "F090W").flux
 
+    @pytest.mark.slow
     def test_in_a_pipeline_scalefit_leaves_them_to_it(self, unfitted, caplog):
         ran = ("basefit", "scalefit", "forcedscalefit")
         steps = {key: {"skip": key not in ran} for key in GalPipeline.step_defs}

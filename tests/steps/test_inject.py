@@ -32,6 +32,7 @@ def rows_of(model, kind):
     return table[table["kind"] == kind]
 
 
+@pytest.mark.slow
 class TestGalaxies:
     def test_all_come_back_within_their_errors(self, injected):
         rows = rows_of(injected, "galaxy")
@@ -71,6 +72,7 @@ class TestGalaxies:
             rtol=1e-4,
         )  # fmt: skip
 
+    @pytest.mark.slow
     def test_flux_factor(self, joint, injected):
         twice = Inject(**SMALL | dict(n_stars=0, flux_factor=2.0)).run(joint)
         true = [rows_of(m, "galaxy")["flux_true"].value for m in (injected, twice)]
@@ -138,6 +140,7 @@ class TestStars:
             assert np.isnan(own["completeness"][~known]).all()
             assert np.nanmin(own["purity"][own["listed"] > 2]) > 0.6
 
+    @pytest.mark.slow
     def test_snr_is_the_range_asked_for(self, joint):
         model = Inject(n_galaxies=0, n_stars=5, star_snr=[20, 25]).run(joint)
         rows = rows_of(model, "star")
@@ -164,6 +167,7 @@ class TestStep:
             assert band.fit.flux == joint.bands[name].fit.flux
             np.testing.assert_array_equal(band.data, joint.bands[name].data)
 
+    @pytest.mark.slow
     def test_same_seed_same_bytes(self, joint, injected, tmp_path):
         texts = []
         for index, model in enumerate((injected, Inject(**SMALL).run(joint))):
@@ -171,6 +175,7 @@ class TestStep:
             texts.append((tmp_path / f"g{index}_injection.ecsv").read_text())
         assert texts[0] == texts[1]
 
+    @pytest.mark.slow
     def test_another_seed_another_place(self, joint, injected):
         other = Inject(**SMALL | dict(n_stars=0, seed=2)).run(joint)
         first, second = (rows_of(m, "galaxy")["x_true"].value for m in (injected, other))
@@ -183,6 +188,7 @@ class TestStep:
         assert again.injections.kind == injected.injections.kind
         assert make_tables(again)["injection"].meta["summary"].keys() == set(FILTERS)
 
+    @pytest.mark.slow
     def test_one_filter(self, joint):
         model = Inject(n_galaxies=2, n_stars=2, box=45, filters=["F277W"]).run(joint)
         assert set(model.injections.filter) == {"F150W", "F277W"}

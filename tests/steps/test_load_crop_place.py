@@ -64,6 +64,7 @@ def two_galaxies():
 
 
 @pytest.mark.parametrize("auto_crop", [True, False])
+@pytest.mark.slow
 def test_the_galaxy_that_was_given_is_the_one_that_is_measured(auto_crop):
     model, flux = two_galaxies()
     loaded = LoadCrop(x_guess=31.0, y_guess=151.5, auto_crop=auto_crop).run(model)

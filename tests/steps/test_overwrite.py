@@ -61,6 +61,7 @@ class TestTwice:
         assert len(list((files / "out").glob("*.asdf"))) == 2
 
 
+@pytest.mark.slow
 def test_products_of_single_steps_count(files):
     saved = {"loadcrop": {"save_results": True, "psf_file": str(files / "psf.h5")}}
     run(files, saved)

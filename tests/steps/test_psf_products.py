@@ -112,7 +112,7 @@ def test_nothing_is_written_unasked(single, tmp_path, monkeypatch):
     assert saved(tmp_path) == ["synthetic_psf.asdf", "synthetic_psf.h5"]
 
 
-@pytest.mark.parametrize("asked", [None, True])
+@pytest.mark.parametrize("asked", [None, pytest.param(True, marks=pytest.mark.slow)])
 def test_pipeline_writes_them_only_if_asked(single, tmp_path, asked):
     steps = {key: {"skip": True} for key in SKIPPED}
     steps["psfcalibrate"] = {"save_psfs": asked, "max_loops": 1}

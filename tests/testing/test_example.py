@@ -115,6 +115,7 @@ def test_report_is_made_from_the_products(tmp_path):
     assert all(abs(float(row[-1])) < 0.01 for row in rows if row not in stars)
 
 
+@pytest.mark.slow
 def test_report_of_the_spiral_is_made_from_the_products(tmp_path):
     """With the truth in the products nothing is lost and no star is false."""
     synthetic = make_example.structured_scene()

@@ -70,9 +70,18 @@ def checks_of(name):
     return CHECKS if getattr(steps, name).works_on_galaxy_model else WITHOUT_RUN
 
 
+def is_long(name, check):
+    """Injection measures the galaxy anew for every source."""
+    return name == "Inject" and check.__name__ in ("check_alone_as_in_pipeline", "check_repeatable")
+
+
 @pytest.mark.parametrize(
     ("name", "check"),
-    [(name, check) for name in STEPS for check in checks_of(name)],
+    [
+        pytest.param(name, check, marks=[pytest.mark.slow] if is_long(name, check) else [])
+        for name in STEPS
+        for check in checks_of(name)
+    ],
     ids=lambda x: getattr(x, "__name__", x),
 )
 def test_every_step(name, check, stages, tmp_path, monkeypatch):

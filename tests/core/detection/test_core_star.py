@@ -7,7 +7,7 @@ import pytest
 from astropy.table import Table
 
 from galstep.core.detection import core_star
-from galstep.core.detection.core_star import with_core_star
+from galstep.core.detection.core_star import scene_cost, with_core_star
 from galstep.core.detection.ladder import LadderResult, known_variance
 from galstep.core.detection.ladder_options import ONE_PASS
 from galstep.core.engine.scene import Freedom, SceneState, make_band
@@ -87,3 +87,19 @@ def test_a_steep_galaxy_starts_anew_beside_its_companions(monkeypatch):
     assert np.exp(start.shapes[0, 5]) == pytest.approx(1.5)
     assert start.shapes[1] == pytest.approx(other.to_vector())
     assert start.galaxy_flux[0, 1] == 3.0
+
+
+@pytest.mark.parametrize(("snr", "worth"), [(5.0, False), (6.5, True)])
+def test_a_star_must_be_worth_what_chance_does_not_give(snr, worth):
+    """Without noise a star is worth the square of its S/N; three parameters cost 33."""
+    without = fitted(0.0)
+    (band,) = without.bands
+    state = without.solution.state
+    beside = state.with_stars([12.0], [14.0], np.zeros((1, 1)))
+    unit = band.star_renderer.render(SHAPE, np.array([12.0]), np.array([14.0]), np.ones(1))
+    flux = snr / np.sqrt((band.weight * unit**2).sum())
+    clean = band.data - without.solution.evaluation.residuals[0] + flux * unit
+    band = replace(band, data=clean)
+    with_star = replace(beside, star_flux=np.full((1, 1), flux))
+    gain = scene_cost([band], state, Freedom()) - scene_cost([band], with_star, Freedom())
+    assert (gain > 0) == worth

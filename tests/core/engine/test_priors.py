@@ -34,6 +34,8 @@ def test_the_gradient_is_that_of_the_pull(name):
 def test_an_angle_is_compared_modulo_pi():
     vector = replace(PARAMS, theta=np.pi - 0.02).to_vector()
     assert ShapePrior("theta", 0.02, 0.01).pull(vector)[0] == pytest.approx(-4.0)
+    vector = replace(PARAMS, theta=0.02).to_vector()
+    assert ShapePrior("theta", np.pi - 0.02, 0.01).pull(vector)[0] == pytest.approx(4.0)
 
 
 def test_a_round_galaxy_has_no_direction():

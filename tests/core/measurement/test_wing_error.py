@@ -120,3 +120,14 @@ def test_a_shape_that_changes_has_wings_of_its_own_in_each_filter():
     assert each[0, 1] == 0
     # and each knows less than both together
     assert (np.diag(each) > np.diag(one)).all()
+
+
+def test_noise_of_twice_the_error_is_noise_of_four_times_the_variance():
+    band = make_band("a", np.zeros(SHAPE), np.zeros(SHAPE, bool), PSF, np.full(SHAPE, 0.1))
+    data = 1000.0 * band.galaxy_renderer.image(galaxy(2.0).to_vector())
+    band = replace(band, data=data)
+    start = SceneState.start([band], [galaxy(2.0).to_vector()], [[1000.0]])
+    fit = fit_scene([band], start, Freedom(positions=False))
+    noisier = replace(band, weight=band.weight / 4)
+    expected = wing_covariance([noisier], fit, [1.0])
+    np.testing.assert_allclose(wing_covariance([band], fit, [2.0]), expected, rtol=1e-10)

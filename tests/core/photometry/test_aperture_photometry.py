@@ -77,6 +77,7 @@ def test_without_noise_the_sum_is_the_light_that_the_model_says(clean):
     assert result.flags == 0
 
 
+@pytest.mark.slow
 def test_the_true_flux_lies_within_the_error():
     pulls = []
     for seed in range(25):

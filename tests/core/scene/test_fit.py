@@ -196,3 +196,15 @@ def test_a_band_without_pixels_leaves_the_rest_alone():
     fit = fitted([frame(light), blind, nothing], sources, z)
     np.testing.assert_allclose(fit.state.flux[:, 0], flux[:, 0], rtol=2e-3)
     assert np.isfinite(fit.state.flux).all()
+
+
+def test_a_prior_on_a_flux_is_weighed_against_the_data():
+    held, place = np.zeros(6, dtype=bool), np.array([20.0, 21.0, 0, 0, 0, 0])
+    data = 900.0 * star(*place[:2], (41, 41))
+    free = fitted([frame(data)], [source(place, point=True, free=held)], [place])
+    (known,) = scene_errors(free.equations()).sources
+    width = np.sqrt(known[0, 0])
+    prior = SourcePrior(place, np.zeros((6, 6)), np.array([1000.0]), np.array([1 / width**2]))
+    own = source(place, point=True, free=held, prior=prior)
+    fit = fitted([frame(data)], [own], [place])
+    assert fit.state.flux[0, 0] == pytest.approx(950.0, abs=0.5)

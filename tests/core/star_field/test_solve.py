@@ -188,4 +188,5 @@ def test_grouping():
     group_id, size = groups_of(x, np.zeros(5), 4.0)
     assert group_id.tolist() == [1, 2, 1, 1, 2]
     assert size.tolist() == [3, 2, 3, 3, 2]
+    assert groups_of(np.array([0.0, 4.5]), np.zeros(2), 4.0)[0].tolist() == [1, 2]
     assert [len(a) for a in groups_of(x[:0], x[:0], 4.0)] == [0, 0]
