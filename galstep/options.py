@@ -253,6 +253,8 @@ def check_bounds(record: object) -> None:
         about, value = own.metadata.get(_KEY), getattr(record, own.name)
         if not isinstance(about, Parameter) or isinstance(value, tuple):
             continue
+        if value is None and about.default is None:
+            continue
         if about.choices and value not in about.choices:
             raise ParameterError(
                 f"{own.name} must be one of {', '.join(about.choices)}, got {value!r}"

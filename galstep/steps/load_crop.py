@@ -17,6 +17,7 @@ from galstep.datamodels.input.read_options import ReadOptions
 from galstep.exceptions import InputError
 from galstep.flags import BandFlag
 from galstep.steps.framework.base import GalStep
+from galstep.steps.framework.option_spec import OptionSet
 from galstep.steps.galaxy.base_filter import choose_base_filter
 from galstep.steps.galaxy.grids import box_in, mask_unseen
 from galstep.steps.galaxy.scenes import effective_psf, error_or_noise, target_centre
@@ -27,6 +28,9 @@ __all__ = ["LoadCrop"]
 FAR_IN_SIGMA, FAR = 1.0, 10.0
 
 
+_READ = OptionSet(ReadOptions())
+
+
 class LoadCrop(GalStep):
     """Read the images and the PSF of each filter, and crop them about the galaxy.
 
@@ -35,10 +39,8 @@ class LoadCrop(GalStep):
 
     class_alias = "gal_loadcrop"
 
-    spec = """
-    psf_file = input_file(default=None)         # PSF of each filter: an HDF5 file with the root attribute oversample, a FITS file, or a folder of FITS files; needed for images
-    filters = force_list(default=None)          # Names of the filters to load, in this order (default: every filter in the file)
-    base_filter = string(default='F150W')       # Filter in which place and size are guessed; if it is not in the data, the one with the most signal
+    spec = f"""
+{_READ.lines("psf_file", "filters")}    base_filter = string(default='F150W')       # Filter in which place and size are guessed; if it is not in the data, the one with the most signal
     custom_initial_crop = float(min=0.01, max=1, default=1)  # Fraction of each side of the frame that is kept before anything else; 1 keeps all
     sigma_guess = float(min=0.1, default=10)    # Gaussian sigma of the galaxy to begin with, and if the size cannot be measured (pixels)
     x_guess = float(default=None)               # x of the galaxy in the input frame (0-based pixels; default: found near the middle)
@@ -46,20 +48,10 @@ class LoadCrop(GalStep):
     auto_crop = boolean(default=True)           # Crop to a square about the galaxy
     auto_crop_factor = float(min=0.5, default=8)  # Half a side of the square in units of the sigma of the best-fit Gaussian
     min_crop_size = integer(min=1, default=256)  # Least side of the square (pixels): sky and PSF stars need room; a frame up to this size is kept whole
-    pixel_scale = float(min=0.000001, default=0.03)  # Side of a pixel where the file does not tell (arcsec)
-    unit = string(default='MJy/sr')             # Unit of the images where the file does not tell
-    ra = float(min=-360, max=360, default=None)  # Right ascension of the galaxy (ICRS, degrees); with dec the place where it is looked for
-    dec = float(min=-90, max=90, default=None)  # Declination of the galaxy (ICRS, degrees)
-    galaxy_region = input_file(default=None)    # ds9 file with one region, at the galaxy: its place instead of ra and dec, x_guess and y_guess
+{_READ.lines("pixel_scale", "unit", "ra", "dec")}    galaxy_region = input_file(default=None)    # ds9 file with one region, at the galaxy: its place instead of ra and dec, x_guess and y_guess
     mask_regions = input_file(default=None)     # ds9 file with the regions in which no pixel is used; a region with a minus before it takes out of those before
-    size = float(min=0, default=None)           # Side of the square about ra, dec that is cut out of each image on its own grid (arcsec; default: the whole image)
-    bad_dq_bits = integer(min=-1, default=1)    # Sum of the data quality bits that make a pixel bad; 1 is DO_NOT_USE of jwst and romancal, 0 none, -1 any
-    weights = option('auto', 'inverse_variance', 'relative', 'ignore', default='auto')  # What a weight map is, where there are no errors; auto: inverse variance if the scatter of the pixels agrees
-    ab_zero_point = float(default=None)         # AB magnitude of one image unit, for images whose unit and keywords do not tell (mag)
-    psf_oversample = integer(min=1, default=None)  # Samples of the PSF per image pixel, where its file does not tell
-    spike_threshold = float(min=0, default=10)  # Pixels that exceed by so much what light through the PSF can do (hot, dead, cosmic rays) are masked (sigma of the pixel noise; 0: none)
-    reproject_to = string(default=None)         # Filter onto whose grid all images are resampled, which correlates their noise (needs reproject; default: each keeps its pixels)
-    """
+{_READ.lines("size", "bad_dq_bits", "weights", "ab_zero_point", "psf_oversample")}    spike_threshold = float(min=0, default=10)  # Pixels that exceed by so much what light through the PSF can do (hot, dead, cosmic rays) are masked (sigma of the pixel noise; 0: none)
+{_READ.lines("reproject_to")}    """
 
     def process(self, input: Any) -> GalaxyModel:
         """Read, guess the size, crop.

@@ -1,52 +1,22 @@
 """`ReadOptions`: how images are read, checked once."""
 
-from dataclasses import dataclass
 from math import isfinite
 from typing import Any
 
 from galstep.datamodels.catalogs.angles import degrees_of
 from galstep.exceptions import ParameterError
+from galstep.options import check_bounds, option, options
 
 __all__ = ["ReadOptions"]
 
-WEIGHTS = ("auto", "inverse_variance", "relative", "ignore")
 
-
-@dataclass(frozen=True)
+@options
 class ReadOptions:
     """How the door reads images and PSFs.
 
-    Parameters
-    ----------
-    psf_file : object, optional
-        PSFs: a file, a folder of files, a photutils PSF model, or a mapping of
-        filter to any of these or to ``(array, oversample)``; see
-        `galstep.datamodels.psf.psf_input`.
-    filters : sequence of str, optional
-        The filters to take, in this order. By default all.
-    pixel_scale : float, optional
-        Side of a pixel (arcsec) where the input does not tell.
-    unit : str, optional
-        Unit of the images where the input does not tell.
-    ra, dec : float, str, Quantity or Angle, optional
-        ICRS position of the galaxy: degrees, sexagesimal text, or an angle of astropy.
-    size : float, optional
-        Side of the square about it that is cut out of each image on that
-        image's own grid (arcsec). By default the whole image is taken.
-    bad_dq_bits : int, optional
-        Sum of the data quality bits that make a pixel bad: 1 is DO_NOT_USE of
-        jwst and romancal, 0 none, -1 any bit.
-    weights : {"auto", "inverse_variance", "relative", "ignore"}, optional
-        What a weight map is, where there is no error; see
-        `galstep.datamodels.images.weights`.
-    ab_zero_point : float, optional
-        AB magnitude of one image unit, for images whose unit and keywords do
-        not tell.
-    psf_oversample : int, optional
-        Samples of the PSF per image pixel, where its file does not tell.
-    reproject_to : str, optional
-        Filter onto whose grid all images are resampled (needs the package
-        ``reproject``). By default every image keeps its pixels.
+    From Python ``psf_file`` may also be a photutils PSF model, or a mapping of filter to
+    anything that is a PSF (`galstep.datamodels.psf.psf_input`); ``ra`` and ``dec`` may be
+    sexagesimal text or angles of astropy.
 
     Raises
     ------
@@ -55,18 +25,74 @@ class ReadOptions:
         a position.
     """
 
-    psf_file: Any = None
-    filters: Any = None
-    pixel_scale: float = 0.03
-    unit: str = "MJy/sr"
-    ra: float | None = None
-    dec: float | None = None
-    size: float | None = None
-    bad_dq_bits: int = 1
-    weights: str = "auto"
-    ab_zero_point: float | None = None
-    psf_oversample: int | None = None
-    reproject_to: str | None = None
+    psf_file: Any = option(
+        default=None,
+        kind="input_file",
+        help="PSF of each filter: an HDF5 file with the root attribute oversample, a FITS file, "
+        "or a folder of FITS files; needed for images",
+    )
+    filters: Any = option(
+        default=None,
+        kind="force_list",
+        help="Names of the filters to load, in this order (default: every filter in the file)",
+    )
+    pixel_scale: float = option(
+        default=0.03,
+        least=1e-6,
+        help="Side of a pixel where the file does not tell (arcsec)",
+    )
+    unit: str = option(default="MJy/sr", help="Unit of the images where the file does not tell")
+    ra: float | None = option(
+        default=None,
+        kind="float",
+        least=-360,
+        most=360,
+        help="Right ascension of the galaxy (ICRS, degrees); with dec the place where it is "
+        "looked for",
+    )
+    dec: float | None = option(
+        default=None,
+        kind="float",
+        least=-90,
+        most=90,
+        help="Declination of the galaxy (ICRS, degrees)",
+    )
+    size: float | None = option(
+        default=None,
+        kind="float",
+        least=0,
+        help="Side of the square about ra, dec that is cut out of each image on its own grid "
+        "(arcsec; default: the whole image)",
+    )
+    bad_dq_bits: int = option(
+        default=1,
+        least=-1,
+        help="Sum of the data quality bits that make a pixel bad; 1 is DO_NOT_USE of jwst and "
+        "romancal, 0 none, -1 any",
+    )
+    weights: str = option(
+        default="auto",
+        choices=("auto", "inverse_variance", "relative", "ignore"),
+        help="What a weight map is, where there are no errors; auto: inverse variance if the "
+        "scatter of the pixels agrees",
+    )
+    ab_zero_point: float | None = option(
+        default=None,
+        kind="float",
+        help="AB magnitude of one image unit, for images whose unit and keywords do not tell (mag)",
+    )
+    psf_oversample: int | None = option(
+        default=None,
+        kind="integer",
+        least=1,
+        help="Samples of the PSF per image pixel, where its file does not tell",
+    )
+    reproject_to: str | None = option(
+        default=None,
+        kind="string",
+        help="Filter onto whose grid all images are resampled, which correlates their noise "
+        "(needs reproject; default: each keeps its pixels)",
+    )
 
     def __post_init__(self):
         for name, hours in (("ra", True), ("dec", False)):
@@ -83,8 +109,7 @@ class ReadOptions:
             )
         if self.size is not None and not (isfinite(self.size) and self.size > 0):
             raise ParameterError(f"size must be a positive number of arcsec, got {self.size}")
-        if self.weights not in WEIGHTS:
-            raise ParameterError(f"weights must be one of {WEIGHTS}, got {self.weights!r}")
+        check_bounds(self)
 
     @property
     def wanted(self) -> list[str] | None:
