@@ -216,6 +216,8 @@ def _measured(jobs, folder, options):
                     jobs = [replace(job, lease=str(name)) for job in jobs]
                 yield from _outcomes(jobs, backend, running)
         finally:
+            # what hangs in a process of ours is ended; what others carry out sees the lease end
+            backend.stop()
             wait(running, timeout=_UNWANTED_END_WITHIN)
 
 
@@ -232,13 +234,15 @@ def _earlier(path, options):
 class _Backend:
     """Who measures: an executor, what it is to call, how many calls it is given at once.
 
-    ``lost`` tells why no call will end any more, "" as long as some will.
+    ``lost`` tells why no call will end any more, "" as long as some will; ``stop`` ends the
+    processes that are ours, with what they are doing.
     """
 
     executor: Executor
     function: Callable
     at_once: int
     lost: Callable = str
+    stop: Callable = str
 
 
 @contextmanager
@@ -255,7 +259,7 @@ def _backend(options, count):
             # threads first: what has not begun is dropped, then the processes are ended
             pool = stack.enter_context(WorkerPool(options.time_limit))
             executor = stack.enter_context(thread_executor(options.workers))
-            yield _Backend(executor, pool.measure, options.workers)
+            yield _Backend(executor, pool.measure, options.workers, stop=pool.close)
 
 
 def _outcomes(jobs, backend, running):

@@ -144,8 +144,8 @@ def test_every_process_gives_the_same_bits(tmp_path):
 
 def test_worker_ends_with_the_one_who_started_it():
     worker = WorkerProcess()
-    worker._process.stdin.close()
-    assert worker._process.wait(30) == 0
+    worker.process.stdin.close()
+    assert worker.process.wait(30) == 0
     worker.kill()
 
 
@@ -156,7 +156,7 @@ def test_libraries_get_one_thread(job, monkeypatch):
         seen.update(options)
         raise RuntimeError("not started")
 
-    monkeypatch.setattr("galstep.batch.worker_process.subprocess.Popen", popen)
+    monkeypatch.setattr("galstep.execution.child.subprocess.Popen", popen)
     with pytest.raises(RuntimeError, match="not started"):
         WorkerProcess()
     assert seen["env"]["OMP_NUM_THREADS"] == seen["env"]["OPENBLAS_NUM_THREADS"] == "1"
