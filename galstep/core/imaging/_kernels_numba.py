@@ -225,27 +225,25 @@ def add_stamps(images, stamps, ix, iy, factors):
 
 
 @_compile
-def gram(weight, stamps, ix, iy, pairs_i, pairs_j, out):
-    side = stamps.shape[2]
-    half = side // 2
-    ny, nx = weight.shape
+def gram(weight, values, places, pairs_i, pairs_j, out):
     for p in range(pairs_i.size):
-        s, t = pairs_i[p], pairs_j[p]
-        y_s, x_s = iy[s] - half, ix[s] - half
-        y_t, x_t = iy[t] - half, ix[t] - half
-        y0, y1 = max(y_s, y_t, 0), min(y_s + side, y_t + side, ny)
-        x0, x1 = max(x_s, x_t, 0), min(x_s + side, x_t + side, nx)
+        s, t = places[pairs_i[p]], places[pairs_j[p]]
+        y0, y1 = max(s[0], t[0]), min(s[1], t[1])
+        x0, x1 = max(s[2], t[2]), min(s[3], t[3])
         n = x1 - x0
         g00 = g01 = g02 = g10 = g11 = g12 = g20 = g21 = g22 = 0.0
         if n > 0:
             for i in range(y0, y1):
-                w = weight[i, x0:x1]
-                a0 = stamps[s, 0, i - y_s, x0 - x_s : x1 - x_s]
-                a1 = stamps[s, 1, i - y_s, x0 - x_s : x1 - x_s]
-                a2 = stamps[s, 2, i - y_s, x0 - x_s : x1 - x_s]
-                b0 = stamps[t, 0, i - y_t, x0 - x_t : x1 - x_t]
-                b1 = stamps[t, 1, i - y_t, x0 - x_t : x1 - x_t]
-                b2 = stamps[t, 2, i - y_t, x0 - x_t : x1 - x_t]
+                k = s[4] + i * s[5] + x0
+                w = weight[k : k + n]
+                k = s[6] + i * s[7] + x0
+                a0 = values[k : k + n]
+                a1 = values[k + s[8] : k + s[8] + n]
+                a2 = values[k + 2 * s[8] : k + 2 * s[8] + n]
+                k = t[6] + i * t[7] + x0
+                b0 = values[k : k + n]
+                b1 = values[k + t[8] : k + t[8] + n]
+                b2 = values[k + 2 * t[8] : k + 2 * t[8] + n]
                 for j in range(n):
                     u0, u1, u2 = w[j] * a0[j], w[j] * a1[j], w[j] * a2[j]
                     v0, v1, v2 = b0[j], b1[j], b2[j]

@@ -222,21 +222,30 @@ def add_stamps(images, stamps, ix, iy, factors):
         images[:, *in_frame] += np.tensordot(factors[k], stamps[k, :, *in_stamp], axes=1)
 
 
-def gram(weight, stamps, ix, iy, pairs_i, pairs_j, out):
-    """out[p, a, b] = sum of weight * stamps[i, a] * stamps[j, b] over the overlap."""
-    side = stamps.shape[2]
-    half = side // 2
-    ny, nx = weight.shape
+def gram(weight, values, places, pairs_i, pairs_j, out):
+    """Weighted products of the three images of stamps, over what two stamps share.
+
+    Parameters
+    ----------
+    weight, values : flat float arrays
+    places : (N, 9) int64 array
+        Of each stamp: y0, y1, x0, x1, the pixels that it covers; where the weight of pixel
+        (y, x) stands is [4] + y [5] + x, the value of image a [6] + y [7] + x + a [8].
+    pairs_i, pairs_j : (npairs,) int64 arrays
+        The weights are those of the first.
+    out : (npairs, 3, 3) array
+        Output.
+    """
+    images = np.arange(3)[:, None, None]
     for p, (i, j) in enumerate(zip(pairs_i, pairs_j, strict=True)):
-        y_i, x_i = int(iy[i]) - half, int(ix[i]) - half
-        y_j, x_j = int(iy[j]) - half, int(ix[j]) - half
-        y0, y1 = _overlap((y_i, y_j), side, ny)
-        x0, x1 = _overlap((x_i, x_j), side, nx)
-        if y1 <= y0 or x1 <= x0:
+        s, t = places[i], places[j]
+        y = np.arange(max(s[0], t[0]), min(s[1], t[1]))[:, None]
+        x = np.arange(max(s[2], t[2]), min(s[3], t[3]))
+        if not (y.size and x.size):
             out[p] = 0.0
             continue
-        first = stamps[i, :, y0 - y_i : y1 - y_i, x0 - x_i : x1 - x_i] * weight[y0:y1, x0:x1]
-        second = stamps[j, :, y0 - y_j : y1 - y_j, x0 - x_j : x1 - x_j]
+        first, second = (values[own[6] + y * own[7] + x + images * own[8]] for own in (s, t))
+        first = first * weight[s[4] + y * s[5] + x]
         out[p] = first.reshape(3, -1) @ second.reshape(3, -1).T
 
 

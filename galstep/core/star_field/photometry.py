@@ -38,7 +38,7 @@ from galstep.core.star_field.quality import (
     with_given_groups,
 )
 from galstep.core.star_field.sky import measure_mesh
-from galstep.core.star_field.solve import field_equations, held, solve_steps
+from galstep.core.star_field.solve import field_equations
 from galstep.core.star_field.tiles import make_tiles
 from galstep.core.star_field.wings import not_in_wings, wing_envelope
 
@@ -246,7 +246,7 @@ class _FieldRun:
             return
         equations, self.state = self._equations()
         everyone = np.ones(len(self.state), dtype=bool)
-        step = solve_steps(held(equations, everyone), self.state.trust)
+        step = equations.held(everyone).steps(self.state.trust)
         flux = np.where(self.without_flux, step[:, 0], self.state.flux)
         self.state = replace(self.state, flux=flux, flux_init=flux.copy())
 
@@ -324,7 +324,7 @@ class _FieldRun:
         equations, state = field_equations(
             self.model, self.state, who, self._groups(self.state), self._local_radii
         )
-        return held(equations, self._held if who is None else self._held[who]), state
+        return equations.held(self._held if who is None else self._held[who]), state
 
     def fit(self, n_steps, still=STILL):
         """Steps of all stars that move, and of those beside them."""
@@ -336,7 +336,7 @@ class _FieldRun:
             if not len(who):
                 return
             equations, self.state = self._equations(who)
-            step = solve_steps(equations, self.state.trust[who])
+            step = equations.steps(self.state.trust[who])
             self._take(who, step, equations)
             last = who, equations
         if last is not None:
@@ -366,7 +366,7 @@ class _FieldRun:
     def _take(self, who, step, equations):
         """Apply a step within its bounds and note which stars stand still."""
         state, options = self.state, self.options
-        information = np.einsum("naa->na", equations.blocks[: len(who)])
+        information = equations.diagonal
         moves = np.clip(step[:, 1:], -MAX_MOVE, MAX_MOVE)
         x, y, flux = state.x.copy(), state.y.copy(), state.flux.copy()
         old = np.column_stack([x[who], y[who]])
@@ -466,7 +466,7 @@ class _FieldRun:
         errors, state = self._with_blends(star_errors(equations)), self.state
         lost = lost_in_a_step(self.model.image) * self.model.psfs.mean.noise_area
         errors[:, 0] = np.hypot(errors[:, 0], lost)
-        measured = ~equations.unseen & (equations.blocks[: len(state), 0, 0] > 0)
+        measured = ~equations.unseen
         n_free = np.where(self._held, 1, 3)
         quality = fit_quality(self.model, state, n_free)
         # fewer pixels than unknowns: what the damped steps made of them is no measurement
@@ -495,7 +495,7 @@ class _FieldRun:
         equations, _ = field_equations(
             self.model, begun, who, self._groups(state), self._local_radii
         )
-        first = star_errors(held(equations, self._held[who]), moved[who])
+        first = star_errors(equations.held(self._held[who]), moved[who])
         larger = errors.copy()
         larger[who] = np.fmax(errors[who], first)
         larger[~np.isfinite(errors)] = np.nan

@@ -17,8 +17,8 @@ from galstep.core.imaging.rounding import level_error
 from galstep.core.star_field.boxes import boxes_are_cheaper, look_at_boxes
 
 if TYPE_CHECKING:
+    from galstep.core.scene.star_system import StarSystem
     from galstep.core.star_field.model import FieldModel, StarState
-    from galstep.core.star_field.solve import FieldEquations
     from galstep.core.star_field.tiles import FieldImage
 
 __all__ = [
@@ -116,7 +116,7 @@ def with_given_groups(
     return groups
 
 
-def star_errors(equations: FieldEquations, wanted: np.ndarray | None = None) -> np.ndarray:
+def star_errors(equations: StarSystem, wanted: np.ndarray | None = None) -> np.ndarray:
     """Marginal 1-sigma errors of flux, x and y.
 
     The inverse of the normal matrix of each star with its eight most strongly
@@ -124,7 +124,7 @@ def star_errors(equations: FieldEquations, wanted: np.ndarray | None = None) -> 
 
     Parameters
     ----------
-    equations : `galstep.core.star_field.solve.FieldEquations`
+    equations : `galstep.core.scene.star_system.StarSystem`
     wanted : (N,) bool array, optional
         The stars whose errors are needed.
 
@@ -138,7 +138,7 @@ def star_errors(equations: FieldEquations, wanted: np.ndarray | None = None) -> 
     errors = np.full((n_stars, 3), np.nan)
     if not n_stars:
         return errors
-    own = np.einsum("naa->na", blocks[:n_stars])
+    own = equations.diagonal
     known = own[:, 0] > 0
     neighbours = _neighbours(equations, own[:, 0], known)
     table = _BlockTable(equations, blocks, n_stars)
