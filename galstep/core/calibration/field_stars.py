@@ -11,9 +11,9 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 import numpy as np
-from scipy.spatial import cKDTree
 
 from galstep.core.imaging.medians import median
+from galstep.core.imaging.neighbours import distances
 from galstep.core.scene.star_system import StarSystem
 
 if TYPE_CHECKING:
@@ -77,8 +77,7 @@ class FieldStars:
         """Those of these stars with none of ``others`` within ``distance``."""
         if not len(self) or not len(others):
             return self
-        tree = cKDTree(np.column_stack([others.x, others.y]))
-        nearest, _ = tree.query(np.column_stack([self.x, self.y]))
+        nearest, _ = distances(self.x, self.y, others.x, others.y)
         return self.select(nearest > distance)
 
 

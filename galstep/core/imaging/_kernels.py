@@ -11,6 +11,7 @@ COMPILED = find_spec("numba") is not None
 if COMPILED:
     from galstep.core.imaging._kernels_numba import (
         add_stamps,
+        correlate_small,
         fill_spectra,
         gram,
         make_stamps,
@@ -25,6 +26,7 @@ if COMPILED:
 else:
     from galstep.core.imaging._kernels_numpy import (
         add_stamps,
+        correlate_small,
         fill_spectra,
         gram,
         make_stamps,
@@ -40,6 +42,7 @@ else:
 __all__ = [
     "COMPILED",
     "add_stamps",
+    "correlate_small",
     "fill_spectra",
     "gram",
     "make_stamps",

@@ -9,6 +9,7 @@ from galstep.core.imaging import _kernels_numpy
 
 __all__ = [
     "add_stamps",
+    "correlate_small",
     "fill_spectra",
     "gram",
     "make_stamps",
@@ -259,6 +260,47 @@ def gram(weight, values, places, pairs_i, pairs_j, out):
         out[p, 0, 0], out[p, 0, 1], out[p, 0, 2] = g00, g01, g02
         out[p, 1, 0], out[p, 1, 1], out[p, 1, 2] = g10, g11, g12
         out[p, 2, 0], out[p, 2, 1], out[p, 2, 2] = g20, g21, g22
+
+
+@_compile
+def correlate_small(image, kernel, out):
+    ny, nx = image.shape
+    n, half = kernel.shape[0], kernel.shape[0] // 2
+    steps = (n + 5) // 6
+    taps = np.zeros((n, 6 * steps), dtype=np.float32)
+    taps[:, :n] = kernel
+    # the rows under the kernel, zeros beside them, in units of about the largest value:
+    # single precision is relative to the pixels under the kernel and to no others
+    rows, total = np.zeros((n, nx + 6 * steps), dtype=np.float32), np.empty(nx, dtype=np.float32)
+    largest = 0.0
+    for y in range(ny):
+        for x in range(nx):
+            largest = max(largest, abs(image[y, x]))
+    # a power of 2: the sums do not depend on how large it is
+    unit = 2.0 ** max(math.floor(math.log2(largest)), -1000) if largest > 0 else 1.0
+    for y in range(-half, ny):
+        own = rows[(y + half) % n]
+        if y + half < ny:
+            for x in range(nx):
+                own[half + x] = image[y + half, x] / unit
+        else:
+            own[:] = 0.0
+        if y < 0:
+            continue
+        total[:] = 0.0
+        for a in range(n):
+            row = rows[(y - half + a) % n]
+            for b in range(0, n, 6):
+                t0, t1, t2 = taps[a, b], taps[a, b + 1], taps[a, b + 2]
+                t3, t4, t5 = taps[a, b + 3], taps[a, b + 4], taps[a, b + 5]
+                r = row[b:]
+                for x in range(nx):
+                    total[x] += (
+                        t0 * r[x] + t1 * r[x + 1] + t2 * r[x + 2]
+                        + t3 * r[x + 3] + t4 * r[x + 4] + t5 * r[x + 5]
+                    )  # fmt: skip
+        for x in range(nx):
+            out[y, x] = total[x] * unit
 
 
 @_compile

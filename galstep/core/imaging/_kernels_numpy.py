@@ -15,6 +15,7 @@ __all__ = [
     "PAD",
     "add_stamps",
     "axis_taps",
+    "correlate_small",
     "fill_spectra",
     "gram",
     "make_stamps",
@@ -247,6 +248,28 @@ def gram(weight, values, places, pairs_i, pairs_j, out):
         first, second = (values[own[6] + y * own[7] + x + images * own[8]] for own in (s, t))
         first = first * weight[s[4] + y * s[5] + x]
         out[p] = first.reshape(3, -1) @ second.reshape(3, -1).T
+
+
+def correlate_small(image, kernel, out):
+    """Sums of an image times a small kernel about each pixel, in single precision.
+
+    Parameters
+    ----------
+    image : (ny, nx) array
+        0 outside.
+    kernel : (k, k) array
+        k odd.
+    out : (ny, nx) array
+        Output.
+    """
+    (ny, nx), half = image.shape, len(kernel) // 2
+    largest = np.abs(image).max(initial=0.0)
+    unit = 2.0 ** max(math.floor(math.log2(largest)), -1000) if largest > 0 else 1.0
+    padded = np.pad((image / unit).astype(np.float32), half)
+    out[:] = 0.0
+    for (a, b), tap in np.ndenumerate(kernel.astype(np.float32)):
+        out += tap * padded[a : a + ny, b : b + nx]
+    out *= unit
 
 
 def weighted_products(groups, weight, residual, out):

@@ -9,10 +9,8 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
-from scipy.sparse import coo_matrix
-from scipy.sparse.csgraph import connected_components
-from scipy.spatial import cKDTree
 
+from galstep.core.imaging.neighbours import groups_of
 from galstep.core.imaging.rounding import level_error
 from galstep.core.star_field.boxes import boxes_are_cheaper, look_at_boxes
 
@@ -25,7 +23,6 @@ __all__ = [
     "FitQuality",
     "fit_quality",
     "group_sizes",
-    "groups_of",
     "lost_in_a_step",
     "star_errors",
     "star_flags",
@@ -60,26 +57,6 @@ def lost_in_a_step(image: FieldImage) -> float:
     if image.err is not None:
         return 0.0
     return LOST_IN_A_STEP * level_error(image.step, image.sigma)
-
-
-def groups_of(x: np.ndarray, y: np.ndarray, separation: float) -> tuple[np.ndarray, np.ndarray]:
-    """Groups of stars that are linked by distances below ``separation``.
-
-    Returns
-    -------
-    group_id : (N,) int array
-        From 1, in order of the first star of each group.
-    group_size : (N,) int array
-    """
-    n_stars = len(x)
-    if n_stars == 0:
-        return np.zeros(0, dtype=int), np.zeros(0, dtype=int)
-    pairs = cKDTree(np.column_stack([x, y])).query_pairs(separation, output_type="ndarray")
-    graph = coo_matrix((np.ones(len(pairs)), (pairs[:, 0], pairs[:, 1])), (n_stars, n_stars))
-    _, label = connected_components(graph, directed=False)
-    _, first, label = np.unique(label, return_index=True, return_inverse=True)
-    rank = np.argsort(np.argsort(first))
-    return rank[label] + 1, np.bincount(label)[label]
 
 
 def group_sizes(group_id: np.ndarray) -> np.ndarray:

@@ -7,7 +7,7 @@ from star_scenes import make_field
 from galstep.core.star_field import solve as star_field_solve
 from galstep.core.star_field.boxes import boxes_are_cheaper
 from galstep.core.star_field.model import FieldModel, StarState
-from galstep.core.star_field.quality import fit_quality, groups_of, star_errors, star_flags
+from galstep.core.star_field.quality import fit_quality, star_errors, star_flags
 from galstep.core.star_field.solve import field_equations
 from galstep.core.star_field.tiles import FieldImage, make_tiles
 
@@ -181,11 +181,3 @@ def test_flags():
     still = np.array([True, False, True, True])
     flags = star_flags(state, errors, quality, model.image.shape, 5, still, (0.5, 0.5))
     assert flags.tolist() == [1, 4 + 8, 16 + 32, 1 + 2]
-
-
-def test_grouping():
-    x = np.array([0.0, 100.0, 3.0, 6.0, 101.0])
-    group_id, size = groups_of(x, np.zeros(5), 4.0)
-    assert group_id.tolist() == [1, 2, 1, 1, 2]
-    assert size.tolist() == [3, 2, 3, 3, 2]
-    assert [len(a) for a in groups_of(x[:0], x[:0], 4.0)] == [0, 0]
