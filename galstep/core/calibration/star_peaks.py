@@ -8,7 +8,7 @@ import numpy as np
 from scipy.ndimage import map_coordinates
 
 from galstep.core.calibration.field_stars import FieldStars, refine_stars
-from galstep.core.imaging.matched_filter import MatchedFilter, peaks_of, zero_sum
+from galstep.core.imaging.matched_filter import MatchedFilter, find_peaks, zero_sum
 from galstep.core.imaging.medians import mad_std, median
 from galstep.core.imaging.neighbours import distances
 
@@ -92,7 +92,7 @@ def find_star_peaks(
         return FieldStars()
     flux, centre, scatter = _filtered_flux(image, good, renderer, fwhm, width)
     height = np.where(good, flux - centre, 0.0)
-    _, _, height, y, x = peaks_of(height, threshold * scatter)
+    _, _, height, y, x = find_peaks(height, threshold * scatter, edge=False)
     found = FieldStars(x, y, height)
     return found.select(np.argsort(-found.flux, kind="stable"))
 

@@ -21,7 +21,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from scipy.cluster.vq import kmeans2
 
-from galstep.core.imaging.matched_filter import MatchedFilter, peaks_of
+from galstep.core.imaging.matched_filter import MatchedFilter
+from galstep.core.imaging.matched_filter import find_peaks as local_maxima
 from galstep.core.imaging.medians import median, quantile
 from galstep.core.imaging.neighbours import apart
 from galstep.core.imaging.resample import SceneSampler
@@ -346,8 +347,9 @@ def find_peaks(
     Candidates
         Sorted by falling significance.
     """
-    iy, ix, height, y, x = peaks_of(map_.combined, threshold, map_.covered)
+    iy, ix, height, y, x = local_maxima(map_.combined, threshold, edge=False)
     found = Candidates(x - PADDING, y - PADDING, map_.flux[:, iy, ix], height)
+    found = found.select(map_.covered[iy, ix])
     return apart_from(found, known_x, known_y, separation)
 
 

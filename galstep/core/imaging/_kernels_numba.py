@@ -13,6 +13,7 @@ __all__ = [
     "fill_spectra",
     "gram",
     "make_stamps",
+    "peak_pixels",
     "project_stamps",
     "project_stars",
     "render_stars",
@@ -131,21 +132,21 @@ def _add_stamp_row(rows, phases, integers, floats, i):
 
 
 @_compile
-def make_stamps(phases, sizes, star_x, star_y, ix, iy, stamps):
+def make_stamps(phases, sizes, star_x, star_y, ix, iy, share, target, stamps):
     oversample = phases.shape[0]
     side = stamps.shape[2]
     half = side // 2
     integers = np.zeros((4, 4), dtype=np.int64)
     floats = np.zeros((4, 4))
-    stamps[:] = 0.0
     for k in range(star_x.size):
         y, x = iy[k] - half, ix[k] - half
         y0, y1 = _axis_taps(star_y[k], y, y + side, sizes[0], oversample, integers[:2], floats[:2])
         x0, x1 = _axis_taps(star_x[k], x, x + side, sizes[1], oversample, integers[2:], floats[2:])
         if x1 <= x0:
             continue
+        floats[:2] *= share[k]
         for i in range(y0, y1):
-            rows = stamps[k, :, i - y, x0 - x : x1 - x]
+            rows = stamps[target[k], :, i - y, x0 - x : x1 - x]
             _add_stamp_row(rows, phases, integers, floats, i - y0)
 
 
@@ -301,6 +302,29 @@ def correlate_small(image, kernel, out):
                     )  # fmt: skip
         for x in range(nx):
             out[y, x] = total[x] * unit
+
+
+@_compile
+def peak_pixels(map_, threshold, found):
+    ny, nx = map_.shape
+    count = 0
+    for y in range(ny):
+        above, below = abs(y - 1), y + 1 if y + 1 < ny else max(y - 1, 0)
+        above = min(above, ny - 1)
+        for x in range(nx):
+            value = map_[y, x]
+            if not value > threshold:
+                continue
+            left, right = min(abs(x - 1), nx - 1), x + 1 if x + 1 < nx else max(x - 1, 0)
+            if (
+                value >= map_[y, left] and value >= map_[y, right]
+                and value >= map_[above, x] and value >= map_[below, x]
+                and value >= map_[above, left] and value >= map_[above, right]
+                and value >= map_[below, left] and value >= map_[below, right]
+            ):  # fmt: skip
+                found[count] = y * nx + x
+                count += 1
+    return count
 
 
 @_compile

@@ -10,6 +10,7 @@ weights multiplies one contiguous block.
 import math
 
 import numpy as np
+from scipy.ndimage import maximum_filter
 
 __all__ = [
     "PAD",
@@ -19,6 +20,7 @@ __all__ = [
     "fill_spectra",
     "gram",
     "make_stamps",
+    "peak_pixels",
     "project_stamps",
     "project_stars",
     "render_stars",
@@ -168,11 +170,13 @@ def project_stars(images, phases, sizes, x, y, half, out):
         out[k] = np.tensordot(images[:, taps.rows, taps.columns], star, axes=2)
 
 
-def make_stamps(phases, sizes, x, y, ix, iy, stamps):
-    """Fill ``stamps`` (N, 3, 2h+1, 2h+1): value, d/dx_i, d/dy_i about (ix, iy)."""
+def make_stamps(phases, sizes, x, y, ix, iy, share, target, stamps):
+    """Add to stamps (N, 3, 2h+1, 2h+1): value, d/dx_i, d/dy_i about (ix, iy), times ``share``.
+
+    ``target`` has the stamp of each star.
+    """
     side = stamps.shape[2]
     half = side // 2
-    stamps[:] = 0.0
     for k in range(len(x)):
         corner_y, corner_x = int(iy[k]) - half, int(ix[k]) - half
         bounds = [(corner_y, corner_y + side), (corner_x, corner_x + side)]
@@ -181,7 +185,7 @@ def make_stamps(phases, sizes, x, y, ix, iy, stamps):
             continue
         rows = slice(taps.rows.start - corner_y, taps.rows.stop - corner_y)
         columns = slice(taps.columns.start - corner_x, taps.columns.stop - corner_x)
-        stamps[k, :, rows, columns] = taps.combine(taps.weights())
+        stamps[target[k], :, rows, columns] += share[k] * taps.combine(taps.weights())
 
 
 def _overlap(corners, side, size):
@@ -270,6 +274,28 @@ def correlate_small(image, kernel, out):
     for (a, b), tap in np.ndenumerate(kernel.astype(np.float32)):
         out += tap * padded[a : a + ny, b : b + nx]
     out *= unit
+
+
+def peak_pixels(map_, threshold, found):
+    """The pixels above a threshold that are the highest of their 3 x 3.
+
+    Parameters
+    ----------
+    map_ : (ny, nx) array
+        Mirrored beyond its edge.
+    threshold : float
+    found : int64 array
+        Output: flat indices, in order.
+
+    Returns
+    -------
+    int
+        How many.
+    """
+    high = (map_ > threshold) & (map_ == maximum_filter(map_, 3, mode="mirror"))
+    index = np.flatnonzero(high)
+    found[: len(index)] = index
+    return len(index)
 
 
 def weighted_products(groups, weight, residual, out):

@@ -8,18 +8,13 @@ its neighbours.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 import numpy as np
 from scipy.fft import fft, irfft2, next_fast_len, rfft, rfft2
 
 from galstep.core.imaging import _kernels
 from galstep.core.imaging.stars import for_kernel
 
-if TYPE_CHECKING:
-    from collections.abc import Callable
-
-__all__ = ["MatchedFilter", "find_peaks", "parabola_offset", "peaks_of", "zero_sum"]
+__all__ = ["MatchedFilter", "find_peaks", "parabola_offset", "zero_sum"]
 
 # Rows that are transformed at a time, more or less, of images with more pixels.
 STRIP, STRIP_PIXELS = 128, 2**17
@@ -59,17 +54,25 @@ class MatchedFilter:
         """sqrt(sum P^2) over what of the filter lies in a frame, about each of its pixels."""
         return self._once(("root", shape), lambda: np.sqrt(_sums_inside(self.kernel**2, shape)))
 
-    def correlate(self, image: np.ndarray, power: int = 1) -> np.ndarray:
+    def correlate(self, image: np.ndarray, power: int = 1, exact: bool = True) -> np.ndarray:
         """Sums of an image times P^power about each of its pixels; the image is 0 outside.
 
-        To a ten-millionth of what is under the filter, of filters of at most 15 pixels; else
-        to rounding.
+        Parameters
+        ----------
+        image : (ny, nx) array
+        power : int, optional
+        exact : bool, optional
+            To rounding; else a ten-millionth of what is under the filter will do.
+
+        Returns
+        -------
+        (ny, nx) array
         """
-        if _kernels.COMPILED and len(self.kernel) <= DIRECT:
-            sums = np.empty(image.shape)
-            _kernels.correlate_small(for_kernel(image), for_kernel(self.kernel**power), sums)
-            return sums
-        return self._by_strips(image, power)
+        if exact or not _kernels.COMPILED or len(self.kernel) > DIRECT:
+            return self._by_strips(image, power)
+        sums = np.empty(image.shape)
+        _kernels.correlate_small(for_kernel(image), for_kernel(self.kernel**power), sums)
+        return sums
 
     def _by_strips(self, image, power):
         half, (ny, nx) = self.half, image.shape
@@ -151,60 +154,43 @@ def parabola_offset(
 
 
 def find_peaks(
-    value: Callable[[np.ndarray, np.ndarray], np.ndarray],
-    rows: np.ndarray,
-    columns: np.ndarray,
-    shape: tuple[int, int],
-    threshold: float,
+    map_: np.ndarray, threshold: float, edge: bool = True
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
-    """Local maxima among some pixels of a map.
-
-    Beyond its edge the map is mirrored, so that peaks there count as well.
+    """Local maxima of a map.
 
     Parameters
     ----------
-    value : callable
-        ``value(rows, columns)`` gives the map at pixels.
-    rows, columns : (n,) int arrays
-        All that may be peaks.
-    shape : (ny, nx)
-        Of the map.
+    map_ : (ny, nx) array
     threshold : float
         A peak is higher.
+    edge : bool, optional
+        Whether there may be peaks at the edge, beyond which the map is mirrored.
 
     Returns
     -------
     rows, columns : int arrays
-        Of the peaks.
+        Of the peaks, in order.
     height : array
     y, x : arrays
         Places to a fraction of a pixel.
     """
-    middle = value(rows, columns)
-    keep = middle > threshold
-    ny, nx = shape
-    for dy, dx in ((0, 1), (0, -1), (1, 0), (-1, 0), (1, 1), (-1, -1), (1, -1), (-1, 1)):
-        # the next one is looked up only where all before were lower
-        rows, columns, middle = rows[keep], columns[keep], middle[keep]
-        keep = middle >= value(_mirrored(rows + dy, ny), _mirrored(columns + dx, nx))
-    rows, columns, middle = rows[keep], columns[keep], middle[keep]
-    left, right = (value(rows, _mirrored(columns + d, nx)) for d in (-1, 1))
-    below, above = (value(_mirrored(rows + d, ny), columns) for d in (-1, 1))
-    y = rows + parabola_offset(below, middle, above)
-    return rows, columns, middle, y, columns + parabola_offset(left, middle, right)
+    found = np.empty(map_.size, dtype=np.int64)
+    map_ = for_kernel(map_)
+    count = _kernels.peak_pixels(map_, float(threshold), found)
+    rows, columns = np.divmod(found[:count], map_.shape[1])
+    if not edge:
+        inner = (np.minimum(rows, columns) > 0) & (rows < map_.shape[0] - 1)
+        inner &= columns < map_.shape[1] - 1
+        rows, columns = rows[inner], columns[inner]
+    height = map_[rows, columns]
+    ends = [
+        [_mirrored(place - 1, n), _mirrored(place + 1, n)]
+        for place, n in zip((rows, columns), map_.shape, strict=True)
+    ]
+    y = rows + parabola_offset(map_[ends[0][0], columns], height, map_[ends[0][1], columns])
+    x = columns + parabola_offset(map_[rows, ends[1][0]], height, map_[rows, ends[1][1]])
+    return rows, columns, height, y, x
 
 
 def _mirrored(index, size):
-    return np.minimum(np.abs(index), 2 * (size - 1) - index) if size > 1 else np.zeros_like(index)
-
-
-def peaks_of(
-    map_: np.ndarray, threshold: float, covered: np.ndarray | bool = True
-) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
-    """`find_peaks` of a whole map; none at its edge, nor where it is not ``covered``."""
-    inner = np.s_[1:-1, 1:-1]
-    high = map_[inner] > threshold
-    if covered is not True:
-        high &= covered[inner]
-    rows, columns = np.nonzero(high)
-    return find_peaks(lambda r, c: map_[r, c], rows + 1, columns + 1, map_.shape, threshold)
+    return np.clip(np.minimum(np.abs(index), 2 * (size - 1) - index), 0, size - 1)

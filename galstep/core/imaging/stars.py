@@ -76,6 +76,7 @@ class StarRenderer:
         half_sizes: int | np.ndarray | None = None,
         flux_x: np.ndarray | None = None,
         flux_y: np.ndarray | None = None,
+        out: np.ndarray | None = None,
     ) -> np.ndarray:
         """An image of stars.
 
@@ -94,6 +95,8 @@ class StarRenderer:
             pixel. Default: all of the PSF.
         flux_x, flux_y : (N,) array, optional
             Factors of the derivatives with respect to the star's position.
+        out : (ny, nx) array, optional
+            Added to, in place of a new image.
 
         Returns
         -------
@@ -109,7 +112,7 @@ class StarRenderer:
         for column, values in enumerate((flux, flux_x, flux_y)):
             if values is not None:
                 factors[:, column] = _per_star(values, len(x), "flux")
-        image = np.zeros(shape)
+        image = np.zeros(shape) if out is None else out
         half = self._half_sizes(half_sizes, len(x))
         _kernels.render_stars(image, self._phases, self._sizes, x, y, half, factors)
         return image
@@ -142,9 +145,33 @@ class StarRenderer:
         x, y = _positions(x, y)
         ix, iy = (np.rint(v).astype(np.int64) for v in (centres or (x, y)))
         side = 2 * int(half_size) + 1
-        stamps = np.empty((len(x), 3, side, side))
-        _kernels.make_stamps(self._phases, self._sizes, x, y, ix, iy, stamps)
+        stamps = np.zeros((len(x), 3, side, side))
+        self.add_to_stamps(stamps, x, y, (ix, iy), np.ones(len(x)), np.arange(len(x)))
         return stamps, ix, iy
+
+    def add_to_stamps(
+        self,
+        stamps: np.ndarray,
+        x: np.ndarray,
+        y: np.ndarray,
+        centres: tuple[np.ndarray, np.ndarray],
+        share: np.ndarray,
+        target: np.ndarray,
+    ) -> None:
+        """Add stars, times ``share``, to stamps that others are in already.
+
+        Parameters
+        ----------
+        stamps : (N, 3, 2h+1, 2h+1) array
+            Changed in place.
+        x, y : (n,) float arrays
+        centres : (ix, iy)
+            Middles of their boxes, int64.
+        share : (n,) array
+        target : (n,) int64 array
+            The stamp of each.
+        """
+        _kernels.make_stamps(self._phases, self._sizes, x, y, *centres, share, target, stamps)
 
     def project(
         self,

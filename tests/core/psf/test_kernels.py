@@ -68,10 +68,12 @@ def test_project_stars(scene):
 def test_stamps_and_their_sums(scene):
     renderer, x, y, random = scene
     ix, iy = np.rint(x).astype(np.int64), np.rint(y).astype(np.int64)
-    stamps = np.full((2, len(x), 3, 11, 11), np.nan)
+    stamps = np.zeros((2, len(x), 3, 11, 11))
+    share, target = random.uniform(0.1, 1, len(x)), random.permutation(len(x))
     for result, kernels in zip(stamps, (compiled, _kernels_numpy), strict=True):
-        kernels.make_stamps(renderer._phases, renderer._sizes, x, y, ix, iy, result)
+        kernels.make_stamps(renderer._phases, renderer._sizes, x, y, ix, iy, share, target, result)
     close(*stamps)
+    stamps[:], _, _ = renderer.stamps(x, y, 5)
     images, weight = random.normal(size=(2, 40, 44)), random.uniform(0, 1, (40, 44))
     sums = np.full((2, len(x), 2, 3), np.nan)
     weighted, added = np.full((2, *stamps[0].shape), np.nan), np.zeros((2, 4, 40, 44))
@@ -112,9 +114,10 @@ def both():
 def test_stamps_wider_than_the_psf(scene):
     renderer, x, y, _ = scene
     ix, iy = np.rint(x).astype(np.int64), np.rint(y).astype(np.int64)
-    stamps = np.full((2, len(x), 3, 31, 31), np.nan)
+    stamps = np.zeros((2, len(x), 3, 31, 31))
+    share, target = np.ones(len(x)), np.arange(len(x))
     for result, kernels in zip(stamps, (compiled, _kernels_numpy), strict=True):
-        kernels.make_stamps(renderer._phases, renderer._sizes, x, y, ix, iy, result)
+        kernels.make_stamps(renderer._phases, renderer._sizes, x, y, ix, iy, share, target, result)
     close(*stamps)
     assert np.all(stamps[0][:, :, 0, :] == 0)
 
