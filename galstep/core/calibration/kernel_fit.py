@@ -21,7 +21,7 @@ from scipy.sparse import bmat, csr_matrix, diags
 from scipy.sparse.linalg import splu
 
 from galstep.core.calibration.field_stars import MAX_MOVE, FieldStars
-from galstep.core.imaging.medians import median
+from galstep.core.imaging.medians import MAD_TO_STD, median
 from galstep.core.imaging.stars import StarRenderer, project_stamps
 from galstep.core.psf.effective import EffectivePSF
 from galstep.core.psf.kernel_families import bounded_step, n_free
@@ -236,7 +236,7 @@ def _robust_weight(disc_data, model, rest):
     weight = disc_data.weight / (1.0 + disc_data.weight * (disc_data.model_error * model) ** 2)
     normalised = rest * np.sqrt(weight)
     used = normalised[weight > 0]
-    scatter = max(1.0, 1.4826 * median(np.abs(used))) if used.size else 1.0
+    scatter = max(1.0, MAD_TO_STD * median(np.abs(used))) if used.size else 1.0
     if disc_data.robust:
         weight = weight / (1.0 + (normalised / (disc_data.robust * scatter)) ** 2)
     return weight, scatter
