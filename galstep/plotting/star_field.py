@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from matplotlib.figure import Figure
 
+from galstep.core.imaging.medians import mad_std
 from galstep.plotting.stretch import BRIGHTNESS_MAP, RESIDUAL_MAP, brightness_norm, residual_norm
 
 if TYPE_CHECKING:
@@ -34,7 +35,7 @@ def star_field_figure(field: StarFieldModel) -> Figure:
     data[field.image.bad_pixels(np.s_[::step, ::step])] = np.nan
     residual = field.residual_image()[::step, ::step]
     finite = residual[np.isfinite(residual)]
-    sigma = 1.4826 * np.median(np.abs(finite - np.median(finite))) if finite.size else 1.0
+    sigma = mad_std(finite) if finite.size else 1.0
     figure = Figure(figsize=(15, 5), layout="constrained")
     axes = figure.subplots(1, 3)
     ny, nx = field.image.shape

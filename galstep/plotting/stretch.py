@@ -8,6 +8,8 @@ import numpy as np
 from matplotlib import colormaps
 from matplotlib.colors import AsinhNorm, Normalize
 
+from galstep.core.imaging.medians import mad_std
+
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
@@ -54,7 +56,7 @@ def pixel_sigma(band: BandData) -> np.ndarray:
     if band.fitted and band.fit.noise_sigma > 0:
         return np.full(band.shape, band.fit.noise_sigma)
     image = band.data if band.residual is None else band.residual
-    return np.full(band.shape, _scatter(image[~band.mask]))
+    return np.full(band.shape, mad_std(image[~band.mask]))
 
 
 def brightness_norm(images: Sequence[np.ndarray], sigma: float) -> AsinhNorm:
@@ -131,9 +133,3 @@ def colours(image: np.ndarray, norm: AsinhNorm | Normalize, colour_map: Colormap
 def residual_norm(limit: float = 5.0) -> Normalize:
     """A linear stretch from -``limit`` to ``limit`` sigma."""
     return Normalize(-limit, limit)
-
-
-def _scatter(values):
-    if values.size == 0:
-        return np.nan
-    return 1.4826 * np.median(np.abs(values - np.median(values)))

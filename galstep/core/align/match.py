@@ -16,6 +16,8 @@ import numpy as np
 from scipy.spatial import cKDTree
 from scipy.stats import poisson
 
+from galstep.core.imaging.medians import MAD_TO_STD
+
 if TYPE_CHECKING:
     from collections.abc import Callable
 
@@ -212,7 +214,7 @@ def refine_pairs(
         matrix, shift = fit(reference[pairs[0]], image[pairs[1]])
         moved = apply_affine(matrix, shift, image)
         rest = reference[pairs[0]] - moved[pairs[1]]
-        scatter = 1.4826 * np.median(np.abs(rest))
+        scatter = MAD_TO_STD * np.median(np.abs(rest))
         radius = float(np.clip(RADIUS_IN_SIGMA * scatter, least, radius))
         old, pairs = pairs, close_pairs(reference, moved, radius)
         if np.array_equal(old[0], pairs[0]) and np.array_equal(old[1], pairs[1]):

@@ -12,6 +12,7 @@ from __future__ import annotations
 import numpy as np
 from scipy.spatial import cKDTree
 
+from galstep.core.imaging.neighbours import pairs_within
 from galstep.options import detail, option, options
 
 __all__ = ["AnchorLimits", "choose_anchors", "disc_labels", "stars_near_discs"]
@@ -113,7 +114,7 @@ def choose_anchors(
 
 def _neighbour_light(x, y, flux, close, wide):
     """Summed flux of the other stars within ``close`` and within ``wide``."""
-    pairs = cKDTree(np.column_stack([x, y])).query_pairs(wide, output_type="ndarray")
+    pairs = pairs_within(x, y, wide)
     first, second = pairs[:, 0], pairs[:, 1]
     near = np.hypot(x[first] - x[second], y[first] - y[second]) <= close
     light = np.maximum(flux, 0.0)

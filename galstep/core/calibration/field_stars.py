@@ -1,9 +1,8 @@
 """All stars of a frame at a given PSF, moved and scaled together.
 
 What PSF calibration needs of star photometry: many stars, quickly, with a PSF
-that is still changing. Fluxes and positions take joint Gauss-Newton steps.
-Their normal matrix is block sparse (only overlapping stars share an entry) and
-is solved by conjugate gradients with block-Jacobi preconditioning.
+that is still changing. Fluxes and positions take joint Gauss-Newton steps
+(`galstep.core.scene.star_system`).
 """
 
 from __future__ import annotations
@@ -12,12 +11,10 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 import numpy as np
-from scipy.sparse import csr_matrix
-from scipy.sparse.linalg import LinearOperator, cg
-from scipy.spatial import cKDTree
 
 from galstep.core.imaging.medians import median
-from galstep.core.imaging.stars import gram_stamps, project_stamps
+from galstep.core.imaging.neighbours import distances
+from galstep.core.scene.star_system import StarSystem
 
 if TYPE_CHECKING:
     from galstep.core.imaging.stars import StarRenderer
@@ -27,11 +24,9 @@ __all__ = [
     "NEGLIGIBLE",
     "POSITION_PRIOR",
     "FieldStars",
-    "assemble",
     "box_medians",
     "refine_stars",
     "rendering_half_sizes",
-    "star_normal_blocks",
 ]
 
 # Pixels: how well a position is taken to be known at each step, and the
@@ -40,6 +35,9 @@ POSITION_PRIOR = 0.3
 MAX_MOVE = 0.4
 # What a star leaves out of its stamp, in sigma of a pixel.
 NEGLIGIBLE = 0.2
+# What the solution of a step may leave, in errors of all unknowns together: the PSF changes by
+# more before the next one.
+ACCURACY = 0.01
 
 
 def _no_stars():
@@ -79,8 +77,7 @@ class FieldStars:
         """Those of these stars with none of ``others`` within ``distance``."""
         if not len(self) or not len(others):
             return self
-        tree = cKDTree(np.column_stack([others.x, others.y]))
-        nearest, _ = tree.query(np.column_stack([self.x, self.y]))
+        nearest, _ = distances(self.x, self.y, others.x, others.y)
         return self.select(nearest > distance)
 
 
@@ -164,70 +161,6 @@ def _peak_beyond(renderer):
     return np.maximum.accumulate(peak[::-1])[::-1]
 
 
-def star_normal_blocks(
-    weight: np.ndarray, stamps: np.ndarray, ix: np.ndarray, iy: np.ndarray
-) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Blocks of the stars' normal matrix that are not zero by construction.
-
-    Parameters
-    ----------
-    weight : ndarray, shape (ny, nx)
-        Inverse variances, 0 where there are no data.
-    stamps : ndarray, shape (n, 3, 2h+1, 2h+1)
-        Columns of the design: value and two derivatives.
-    ix, iy : ndarray of int64
-        Pixels on which the stamps are centred.
-
-    Returns
-    -------
-    first, second : ndarray of int
-        Pairs of stars; each star with itself first, in order.
-    blocks : ndarray, shape (npairs, 3, 3)
-        The 3 x 3 blocks of those pairs.
-    """
-    own = np.arange(len(ix))
-    tree = cKDTree(np.column_stack([ix, iy]).astype(float))
-    overlap = tree.query_pairs(stamps.shape[-1] - 0.5, p=np.inf, output_type="ndarray")
-    first = np.concatenate([own, overlap[:, 0]])
-    second = np.concatenate([own, overlap[:, 1]])
-    return first, second, gram_stamps(weight, stamps, ix, iy, first, second)
-
-
-def assemble(first: np.ndarray, second: np.ndarray, blocks: np.ndarray) -> csr_matrix:
-    """The symmetric sparse matrix of `star_normal_blocks`.
-
-    Blocks are m x m for any m; the unknowns of a star are neighbours.
-    """
-    n_stars, m = int(first.max()) + 1, blocks.shape[-1]
-    cross = first != second
-    one = np.concatenate([first, second[cross]])
-    two = np.concatenate([second, first[cross]])
-    values = np.concatenate([blocks, blocks[cross].transpose(0, 2, 1)])
-    row = np.broadcast_to(m * one[:, None, None] + np.arange(m)[:, None], values.shape)
-    column = np.broadcast_to(m * two[:, None, None] + np.arange(m), values.shape)
-    size = m * n_stars
-    return csr_matrix((values.ravel(), (row.ravel(), column.ravel())), shape=(size, size))
-
-
-def _solve(first, second, blocks, right):
-    """Block-Jacobi preconditioned conjugate gradients; ``right`` is (n, m)."""
-    n_stars, m = right.shape
-    inverse = np.linalg.inv(blocks[:n_stars])
-
-    def precondition(vector):
-        return np.einsum("nab,nb->na", inverse, vector.reshape(n_stars, m)).ravel()
-
-    size = n_stars * m
-    solution, _ = cg(
-        assemble(first, second, blocks),
-        right.ravel(),
-        rtol=1e-3,
-        maxiter=60,
-        M=LinearOperator((size, size), matvec=precondition),
-    )
-    return solution.reshape(n_stars, m)
-
-
 def refine_stars(
     image: np.ndarray,
     variance: np.ndarray,
@@ -289,14 +222,9 @@ def refine_stars(
         weight = np.where(good, 1.0 / (variance + (model_error * model) ** 2), 0.0)
         stamps, ix, iy = renderer.stamps(stars.x, stars.y, half_size)
         stamps[:, 1:] *= stars.flux[:, None, None, None]
-        right = project_stamps((weight * rest)[None], stamps, ix, iy)[:, 0]
-        first, second, blocks = star_normal_blocks(weight, stamps, ix, iy)
-        if not move:
-            right, blocks = right[:, :1], blocks[:, :1, :1]
-        _damp(blocks, len(stars), prior)
+        system = StarSystem.of_stamps(weight, rest, stamps, ix, iy)
+        step = system.held(np.full(len(stars), not move)).steps(prior, accuracy=ACCURACY)
         reach = min(max_move, MAX_MOVE)
-        step = np.zeros((len(stars), 3))
-        step[:, : right.shape[1]] = _solve(first, second, blocks, right)
         stars = FieldStars(
             np.clip(stars.x + np.clip(step[:, 1], -reach, reach), -3.0, nx + 2.0),
             np.clip(stars.y + np.clip(step[:, 2], -reach, reach), -3.0, ny + 2.0),
@@ -309,15 +237,3 @@ def refine_stars(
 def _render(shape, renderer, stars, faint):
     sizes = rendering_half_sizes(renderer, stars.flux, faint)
     return renderer.render(shape, stars.x, stars.y, stars.flux, half_sizes=sizes)
-
-
-def _damp(blocks, n_stars, prior):
-    """Position prior on the stars' own blocks, and a ridge on all of them.
-
-    The ridge of each kind of unknown is measured by its own kind: fluxes and
-    positions have different units.
-    """
-    diagonal = np.einsum("naa->na", blocks[:n_stars])
-    diagonal *= 1.0 + 1e-6
-    diagonal[:, 1:] += 1.0 / prior**2
-    diagonal += 1e-9 * diagonal.max(axis=0, initial=0.0) + 1e-300

@@ -20,16 +20,12 @@ from numpy.lib.stride_tricks import sliding_window_view
 from scipy.sparse import bmat, csr_matrix, diags
 from scipy.sparse.linalg import splu
 
-from galstep.core.calibration.field_stars import (
-    MAX_MOVE,
-    FieldStars,
-    assemble,
-    star_normal_blocks,
-)
-from galstep.core.imaging.medians import median
+from galstep.core.calibration.field_stars import MAX_MOVE, FieldStars
+from galstep.core.imaging.medians import MAD_TO_STD, median
 from galstep.core.imaging.stars import StarRenderer, project_stamps
 from galstep.core.psf.effective import EffectivePSF
 from galstep.core.psf.kernel_families import bounded_step, n_free
+from galstep.core.scene.star_system import StarSystem
 from galstep.records import PsfKernel
 
 __all__ = ["DiscData", "KernelFit", "fit_kernel"]
@@ -39,6 +35,8 @@ __all__ = ["DiscData", "KernelFit", "fit_kernel"]
 LEAST_SIGMA = 0.15
 # Pixels beyond a stamp that its interpolation needs.
 STAMP_MARGIN = 3
+# Of the best disc's information: what a disc without a good pixel has.
+DISC_RIDGE = 1e-12
 
 
 @dataclass(frozen=True, eq=False)
@@ -238,7 +236,7 @@ def _robust_weight(disc_data, model, rest):
     weight = disc_data.weight / (1.0 + disc_data.weight * (disc_data.model_error * model) ** 2)
     normalised = rest * np.sqrt(weight)
     used = normalised[weight > 0]
-    scatter = max(1.0, 1.4826 * median(np.abs(used))) if used.size else 1.0
+    scatter = max(1.0, MAD_TO_STD * median(np.abs(used))) if used.size else 1.0
     if disc_data.robust:
         weight = weight / (1.0 + (normalised / (disc_data.robust * scatter)) ** 2)
     return weight, scatter
@@ -278,22 +276,12 @@ class _System:
     def _matrix(self, stamps, ix, iy):
         """Stars and constants: sparse, symmetric, lightly damped."""
         weight = self.state.weight
-        first, second, blocks = star_normal_blocks(weight, stamps, ix, iy)
+        stars = StarSystem.of_stamps(weight, self.state.rest, stamps, ix, iy)
         of_discs = self._disc_sums(weight)
-        self._damp(np.einsum("naa->na", blocks[: self.n_stars]), of_discs)
+        of_discs += DISC_RIDGE * of_discs.max(initial=0.0)
         mixed = self._stars_by_discs(stamps, ix, iy)
-        parts = [[assemble(first, second, blocks), mixed], [mixed.T, diags(of_discs)]]
-        return bmat(parts, format="csc")
-
-    def _damp(self, of_stars, of_discs):
-        """A ridge, by kind of unknown because of the units; the position prior.
-
-        Added to the diagonal in place, of the stars (n_stars, 3) and of the discs.
-        """
-        for diagonal in (of_stars, of_discs):
-            diagonal += 1e-6 * diagonal + 1e-12 * diagonal.max(axis=0)
-        prior = np.broadcast_to(self.disc_data.position_prior, (self.n_stars,))
-        of_stars[:, 1:] += 1.0 / prior[:, None] ** 2
+        own = stars.damped(self.disc_data.position_prior).matrix()
+        return bmat([[own, mixed], [mixed.T, diags(of_discs)]], format="csc")
 
     def _stars_by_discs(self, stamps, ix, iy):
         """Weighted overlap of every star column with every disc constant."""

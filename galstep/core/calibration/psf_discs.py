@@ -26,6 +26,7 @@ from galstep.core.calibration.field_stars import (
     FieldStars,
     rendering_half_sizes,
 )
+from galstep.core.imaging.medians import MAD_TO_STD, median
 from galstep.core.imaging.stars import StarRenderer
 from galstep.core.psf.effective import EffectivePSF
 
@@ -134,7 +135,7 @@ class _Disc:
             basis, _ = np.linalg.qr(follow)
             left = of_all - basis @ (basis.T @ of_all)
             normalised = left[: len(rest), 0]
-            scatter = max(1.0, 1.4826 * float(np.median(np.abs(normalised))))
+            scatter = max(1.0, MAD_TO_STD * median(np.abs(normalised)))
             weight = self.weight[rows, columns] / (1 + (normalised / (ROBUST * scatter)) ** 2)
         products = left.T @ left / scatter**2
         return products[1:, 1:], products[1:, 0]

@@ -5,11 +5,12 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 import numpy as np
-from scipy.ndimage import map_coordinates, maximum_filter
-from scipy.spatial import cKDTree
+from scipy.ndimage import map_coordinates
 
 from galstep.core.calibration.field_stars import FieldStars, refine_stars
-from galstep.core.imaging.convolution import convolve_same
+from galstep.core.imaging.matched_filter import MatchedFilter, find_peaks, zero_sum
+from galstep.core.imaging.medians import mad_std, median
+from galstep.core.imaging.neighbours import distances
 
 if TYPE_CHECKING:
     from galstep.core.imaging.stars import StarRenderer
@@ -25,9 +26,7 @@ def zero_sum_filter(
 ) -> tuple[np.ndarray, float]:
     """The detection filter: the PSF minus its mean within a small disc.
 
-    A plain matched filter collects every faint star in the wings of the PSF;
-    in a crowded field its noise is that of the crowd. Taking the mean out
-    within 1.1 FWHM + 1 px removes any constant light under the filter.
+    See `galstep.core.imaging.matched_filter.zero_sum`; the disc has 1.1 FWHM + 1 px.
 
     Parameters
     ----------
@@ -49,9 +48,7 @@ def zero_sum_filter(
     h = int(np.ceil(radius))
     star = renderer.render((2 * h + 1,) * 2, np.array([h * 1.0]), np.array([h * 1.0]), np.ones(1))
     profile = star if width == 1.0 else _stretched(renderer.psf, h, width)
-    yy, xx = np.ogrid[-h : h + 1, -h : h + 1]
-    disc = xx * xx + yy * yy <= radius * radius
-    kernel = np.where(disc, profile - profile[disc].mean(), 0.0)
+    kernel = zero_sum(profile, radius)
     return kernel, float((kernel * star).sum())
 
 
@@ -95,31 +92,16 @@ def find_star_peaks(
         return FieldStars()
     flux, centre, scatter = _filtered_flux(image, good, renderer, fwhm, width)
     height = np.where(good, flux - centre, 0.0)
-    peaks = (height == maximum_filter(height, 3)) & (height > threshold * scatter)
-    peaks[[0, -1]] = peaks[:, [0, -1]] = False
-    iy, ix = np.nonzero(peaks)
-    found = FieldStars(
-        ix + _parabola(height[iy, ix - 1], height[iy, ix], height[iy, ix + 1]),
-        iy + _parabola(height[iy - 1, ix], height[iy, ix], height[iy + 1, ix]),
-        height[iy, ix],
-    )
+    _, _, height, y, x = find_peaks(height, threshold * scatter, edge=False)
+    found = FieldStars(x, y, height)
     return found.select(np.argsort(-found.flux, kind="stable"))
 
 
 def _filtered_flux(image, good, renderer, fwhm, width):
     """Flux of a star at every pixel, its median and its scatter over ``good``."""
     kernel, response = zero_sum_filter(renderer, fwhm, width)
-    flux = convolve_same(np.where(good, image, 0.0), kernel[::-1, ::-1]) / response
-    values = flux[good]
-    centre = float(np.median(values))
-    return flux, centre, 1.4826 * float(np.median(np.abs(values - centre)))
-
-
-def _parabola(before, at, after):
-    """Vertex of the parabola through three equidistant values, within +-0.5."""
-    curvature = before - 2 * at + after
-    flat = curvature >= 0
-    return np.clip(0.5 * (before - after) / np.where(flat, 1.0, curvature), -0.5, 0.5) * ~flat
+    flux = MatchedFilter(kernel).correlate(np.where(good, image, 0.0)) / response
+    return flux, median(flux[good]), mad_std(flux[good])
 
 
 def forced_stars(
@@ -172,9 +154,7 @@ def forced_stars(
 
 def _offset(peaks, x, y, reach):
     """Median displacement of peaks from the nearest positions within ``reach``."""
-    if not len(peaks):
-        return 0.0, 0.0
-    distance, nearest = cKDTree(np.column_stack([x, y])).query(np.column_stack([peaks.x, peaks.y]))
+    distance, nearest = distances(peaks.x, peaks.y, x, y)
     matched = distance < reach
     if matched.sum() < LEAST_MATCHES:
         return 0.0, 0.0

@@ -6,10 +6,11 @@ import warnings
 from typing import TYPE_CHECKING
 
 import numpy as np
-from scipy.spatial import cKDTree
 
-from galstep.core.detection.detect import PADDING, Candidates, apart_from, peak_offset
+from galstep.core.detection.detect import PADDING, Candidates, apart_from
 from galstep.core.detection.detection_background import annulus_levels
+from galstep.core.imaging.matched_filter import parabola_offset
+from galstep.core.imaging.neighbours import distances
 from galstep.exceptions import ParameterError
 
 if TYPE_CHECKING:
@@ -48,10 +49,7 @@ def near_places(
     x: np.ndarray, y: np.ndarray, known_x: np.ndarray, known_y: np.ndarray, reach: float
 ) -> np.ndarray:
     """Which places are closer than ``reach`` to any of the known ones; (n,) bool array."""
-    if not len(known_x) or not len(x):
-        return np.zeros(len(x), dtype=bool)
-    tree = cKDTree(np.column_stack([known_x, known_y]))
-    return tree.query(np.column_stack([x, y]))[0] < reach
+    return distances(x, y, known_x, known_y)[0] < reach
 
 
 def standing_out(look: Look, found: Candidates, background: DetectionBackground) -> Candidates:
@@ -121,7 +119,7 @@ def leftover_peaks(look: Look, threshold: float, separation: float, box_size: in
         nothing = np.zeros(0)
         return Candidates(nothing, nothing, np.zeros((len(look.bands), 0)), nothing)
     ix, iy = np.array(table["x_peak"]), np.array(table["y_peak"])
-    x = ix + peak_offset(m[iy, ix - 1], m[iy, ix], m[iy, ix + 1]) - PADDING
-    y = iy + peak_offset(m[iy - 1, ix], m[iy, ix], m[iy + 1, ix]) - PADDING
+    x = ix + parabola_offset(m[iy, ix - 1], m[iy, ix], m[iy, ix + 1]) - PADDING
+    y = iy + parabola_offset(m[iy - 1, ix], m[iy, ix], m[iy + 1, ix]) - PADDING
     found = Candidates(x, y, look.map_.flux[:, iy, ix], m[iy, ix])
     return apart_from(found, look.x, look.y, separation)

@@ -20,11 +20,11 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from scipy.cluster.vq import kmeans2
-from scipy.fft import fft, irfft2, next_fast_len, rfft, rfft2
-from scipy.ndimage import maximum_filter
-from scipy.spatial import cKDTree
 
+from galstep.core.imaging.matched_filter import MatchedFilter
+from galstep.core.imaging.matched_filter import find_peaks as local_maxima
 from galstep.core.imaging.medians import median, quantile
+from galstep.core.imaging.neighbours import apart
 from galstep.core.imaging.resample import SceneSampler
 
 if TYPE_CHECKING:
@@ -42,7 +42,6 @@ __all__ = [
     "lower_scatter",
     "maps_on_scene",
     "matched_filter",
-    "peak_offset",
     "significance_map",
     "thinned",
 ]
@@ -138,48 +137,8 @@ def lower_scatter(values: np.ndarray) -> float:
     return median(values) - quantile(values, 0.15865)
 
 
-class _Filter:
-    """A star on native pixels and its square, ready to be correlated with frames.
-
-    Parameters
-    ----------
-    kernel : (k, k) array
-        k odd; the star is in the middle, but for a displacement of the band.
-    shape : (ny, nx)
-        Of the frames.
-    """
-
-    def __init__(self, kernel, shape):
-        half = len(kernel) // 2
-        self._frame = np.s_[: shape[0], : shape[1]]
-        self._padded = tuple(next_fast_len(n + half, real=True) for n in shape)
-        self._star, self._square = (self._transform(values, half) for values in (kernel, kernel**2))
-
-    def _transform(self, values, half):
-        # the rows that are 0 need no transform along them
-        rows = np.zeros((len(values), self._padded[1]))
-        rows[:, : values.shape[1]] = values
-        columns = np.zeros((self._padded[0], self._padded[1] // 2 + 1), dtype=complex)
-        columns[: len(values)] = rfft(np.roll(rows, -half, axis=1), axis=1)
-        transform = fft(np.roll(columns, -half, axis=0), axis=0, overwrite_x=True)
-        return np.conj(transform, out=transform)
-
-    def signal(self, image):
-        """Sums of an image times the star about every pixel; the image is 0 outside."""
-        return self._correlated(image, self._star)
-
-    def information(self, weight):
-        """The same with the square of the star."""
-        return self._correlated(weight, self._square)
-
-    def _correlated(self, image, transform):
-        product = rfft2(image, self._padded)
-        product *= transform
-        return irfft2(product, self._padded, overwrite_x=True)[self._frame]
-
-
-def _filter_of(band, shift, shape):
-    """The `_Filter` of a band; that of a band which is not displaced is kept with its PSF."""
+def _filter_of(band, shift):
+    """The filter of a band; that of a band which is not displaced is kept with its PSF."""
     dx, dy = band.to_pixels(0.0, 0.0, shift) if has_scene_pixels(band) else (0.0, 0.0)
     renderer, half = band.star_renderer, band.star_renderer.matrix_half_size + 4
 
@@ -187,9 +146,9 @@ def _filter_of(band, shift, shape):
         side = 2 * half + 1
         place = np.array([half + dx]), np.array([half + dy])
         kernel = renderer.render((side, side), *place, np.ones(1), half_sizes=2 * half)
-        return _Filter(kernel, shape)
+        return MatchedFilter(kernel)
 
-    return make() if dx or dy else renderer.psf.derived(("matched filter", shape), make)
+    return make() if dx or dy else renderer.psf.derived("whole matched filter", make)
 
 
 def matched_filter(
@@ -213,16 +172,16 @@ def matched_filter(
         `maps_on_scene`.
     """
     weight = np.pad(band.weight, PADDING)
-    star = _filter_of(band, shift, weight.shape)
-    signal = star.signal(np.pad(band.weight * residual, PADDING))
-    information = star.information(weight)
+    star = _filter_of(band, shift)
+    signal = star.correlate(np.pad(band.weight * residual, PADDING))
+    information = star.correlate(weight, 2)
     inner = information[PADDING:-PADDING, PADDING:-PADDING]
     good = information > MIN_COVERAGE * median(thinned(inner))
     there = np.pad(~band.mask, PADDING)
     if (there & ~good).any():
         # a bright star's own noise is no gap: there it is the pixels that count
         square = band.star_renderer.psf.noise_area
-        good |= star.information(there.astype(float)) * square > MIN_COVERAGE
+        good |= star.correlate(there.astype(float), 2) * square > MIN_COVERAGE
     good &= information > 0
     information[~good] = 0.0
     known = np.where(good, information, 1.0)
@@ -364,14 +323,6 @@ def significance_map(
     return SignificanceMap(layers.max(axis=0), flux, templates, scatters, covered, pieces)
 
 
-def peak_offset(
-    left: float | np.ndarray, centre: float | np.ndarray, right: float | np.ndarray
-) -> float | np.ndarray:
-    """Offset of the maximum of a parabola through three points, in [-0.5, 0.5]."""
-    curvature = np.minimum(left - 2 * centre + right, -1e-12)
-    return np.clip(0.5 * (left - right) / curvature, -0.5, 0.5)
-
-
 def find_peaks(
     map_: SignificanceMap,
     threshold: float,
@@ -396,14 +347,9 @@ def find_peaks(
     Candidates
         Sorted by falling significance.
     """
-    m = map_.combined
-    peak = (m == maximum_filter(m, 3)) & (m > threshold) & map_.covered
-    peak[[0, -1]] = False
-    peak[:, [0, -1]] = False
-    iy, ix = np.nonzero(peak)
-    x = ix + peak_offset(m[iy, ix - 1], m[iy, ix], m[iy, ix + 1]) - PADDING
-    y = iy + peak_offset(m[iy - 1, ix], m[iy, ix], m[iy + 1, ix]) - PADDING
-    found = Candidates(x, y, map_.flux[:, iy, ix], m[iy, ix])
+    iy, ix, height, y, x = local_maxima(map_.combined, threshold, edge=False)
+    found = Candidates(x - PADDING, y - PADDING, map_.flux[:, iy, ix], height)
+    found = found.select(map_.covered[iy, ix])
     return apart_from(found, known_x, known_y, separation)
 
 
@@ -425,22 +371,5 @@ def apart_from(
     Candidates
         Sorted by falling significance.
     """
-    if len(known_x) and len(found.x):
-        places = np.column_stack([found.x, found.y])
-        distance, _ = cKDTree(np.column_stack([known_x, known_y])).query(places)
-        found = found.select(distance > separation)
-    found = found.select(np.argsort(-found.significance, kind="stable"))
-    return found.select(_apart(found.x, found.y, separation))
-
-
-def _apart(x, y, separation):
-    """Places that have no earlier one within ``separation``.
-
-    A star midway between two pixels can give both of them the same maximum.
-    """
-    keep = np.ones(len(x), dtype=bool)
-    if len(x) > 1:
-        tree = cKDTree(np.column_stack([x, y]))
-        for first, second in sorted(tree.query_pairs(separation)):
-            keep[second] &= not keep[first]
-    return np.flatnonzero(keep)
+    rank = np.argsort(-found.significance, kind="stable")
+    return found.select(apart(found.x, found.y, rank, separation, known_x, known_y))

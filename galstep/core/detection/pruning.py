@@ -5,7 +5,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 import numpy as np
-from scipy.spatial import cKDTree
+
+from galstep.core.imaging.neighbours import pairs_within
 
 if TYPE_CHECKING:
     from galstep.core.engine.scene import SceneState
@@ -32,8 +33,7 @@ def merged_pairs(
     """
     flux, keep = state.star_flux.copy(), np.ones(state.n_stars, dtype=bool)
     if state.n_stars > 1 and reach > 0:
-        tree = cKDTree(np.column_stack([state.x, state.y]))
-        for a, b in tree.query_pairs(reach, output_type="ndarray"):
+        for a, b in pairs_within(state.x, state.y, reach):
             if keep[a] and keep[b]:
                 weak, strong = (a, b) if significance[a] < significance[b] else (b, a)
                 keep[weak] = False
@@ -66,8 +66,7 @@ def weakest_of_pairs(
     if not poor.any():
         return poor
     poor = poor.copy()
-    tree = cKDTree(np.column_stack([state.x, state.y]))
-    for a, b in tree.query_pairs(reach, output_type="ndarray"):
+    for a, b in pairs_within(state.x, state.y, reach):
         if gone[a] or gone[b]:
             poor[[a, b]] &= gone[[a, b]]
         elif poor[a] and poor[b]:

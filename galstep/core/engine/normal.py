@@ -14,7 +14,6 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from scipy.sparse import coo_matrix, diags
-from scipy.spatial import cKDTree
 
 from galstep.core.engine.border import border_images
 from galstep.core.engine.bordered import BorderedMatrix
@@ -22,7 +21,7 @@ from galstep.core.engine.evaluation import Evaluation
 from galstep.core.engine.layout import Layout
 from galstep.core.engine.priors import prior_chi2, prior_equations
 from galstep.core.engine.scene import N_SHAPE
-from galstep.core.imaging.stars import gram_stamps, project_stamps, weighted_stamps
+from galstep.core.imaging.stars import gram_stamps, project_stamps, stamp_pairs, weighted_stamps
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -163,11 +162,7 @@ class NormalEquations:
 
 def _star_pairs(ix, iy, half_size):
     """Indices of overlapping stamps, each star with itself first."""
-    own = np.arange(len(ix))
-    if len(ix) < 2:
-        return own, own
-    tree = cKDTree(np.column_stack([ix, iy]).astype(float))
-    pairs = tree.query_pairs(2 * half_size + 0.5, p=np.inf, output_type="ndarray")
+    own, pairs = np.arange(len(ix)), stamp_pairs(ix, iy, 2 * half_size)
     return np.concatenate([own, pairs[:, 0]]), np.concatenate([own, pairs[:, 1]])
 
 

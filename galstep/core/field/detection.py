@@ -17,6 +17,7 @@ from scipy import ndimage
 
 from galstep.core.field.blocks import field_area
 from galstep.core.field.keys import content_key
+from galstep.core.psf.kernel_families import FWHM_OF_SIGMA
 from galstep.core.scene.box import Box
 
 if TYPE_CHECKING:
@@ -273,7 +274,7 @@ def _sky(data, good):
 
 def _smoothed(white, sigma, good):
     """The stack and its noise under the Gaussian; what is not known has no part."""
-    width = _FWHM / 2.3548
+    width = _FWHM / FWHM_OF_SIGMA
     half = int(np.ceil(4 * width))
     profile = np.exp(-0.5 * (np.arange(-half, half + 1) / width) ** 2)
     profile /= profile.sum()

@@ -17,6 +17,7 @@ from scipy.optimize import least_squares
 from galstep.core.field.epsf_law import PolynomialLaw, RadialModes, place_terms, profile_values
 from galstep.core.field.epsf_stars import CORE, read_stars
 from galstep.core.field.keys import content_key
+from galstep.core.psf.kernel_families import FWHM_OF_SIGMA
 from galstep.core.scene.psf_map import PsfMap
 from galstep.exceptions import InputError
 
@@ -170,7 +171,9 @@ class _Work:
         while order and len(stars) < 2 * len(place_terms(0, 0, self.shape, order)):
             order -= 1
         self.order = order
-        profile = np.array([np.log(2.3548 * np.median([s.size for s in stars])), np.log(3.0), 0, 0])
+        profile = np.array(
+            [np.log(FWHM_OF_SIGMA * np.median([s.size for s in stars])), np.log(3.0), 0, 0]
+        )
         self.law = self._law(profile, None)
 
     def _law(self, profile, coefficients):

@@ -11,9 +11,11 @@ COMPILED = find_spec("numba") is not None
 if COMPILED:
     from galstep.core.imaging._kernels_numba import (
         add_stamps,
+        correlate_small,
         fill_spectra,
         gram,
         make_stamps,
+        peak_pixels,
         project_stamps,
         project_stars,
         render_stars,
@@ -25,9 +27,11 @@ if COMPILED:
 else:
     from galstep.core.imaging._kernels_numpy import (
         add_stamps,
+        correlate_small,
         fill_spectra,
         gram,
         make_stamps,
+        peak_pixels,
         project_stamps,
         project_stars,
         render_stars,
@@ -40,9 +44,11 @@ else:
 __all__ = [
     "COMPILED",
     "add_stamps",
+    "correlate_small",
     "fill_spectra",
     "gram",
     "make_stamps",
+    "peak_pixels",
     "project_stamps",
     "project_stars",
     "render_stars",

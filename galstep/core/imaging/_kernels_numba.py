@@ -9,9 +9,11 @@ from galstep.core.imaging import _kernels_numpy
 
 __all__ = [
     "add_stamps",
+    "correlate_small",
     "fill_spectra",
     "gram",
     "make_stamps",
+    "peak_pixels",
     "project_stamps",
     "project_stars",
     "render_stars",
@@ -130,21 +132,21 @@ def _add_stamp_row(rows, phases, integers, floats, i):
 
 
 @_compile
-def make_stamps(phases, sizes, star_x, star_y, ix, iy, stamps):
+def make_stamps(phases, sizes, star_x, star_y, ix, iy, share, target, stamps):
     oversample = phases.shape[0]
     side = stamps.shape[2]
     half = side // 2
     integers = np.zeros((4, 4), dtype=np.int64)
     floats = np.zeros((4, 4))
-    stamps[:] = 0.0
     for k in range(star_x.size):
         y, x = iy[k] - half, ix[k] - half
         y0, y1 = _axis_taps(star_y[k], y, y + side, sizes[0], oversample, integers[:2], floats[:2])
         x0, x1 = _axis_taps(star_x[k], x, x + side, sizes[1], oversample, integers[2:], floats[2:])
         if x1 <= x0:
             continue
+        floats[:2] *= share[k]
         for i in range(y0, y1):
-            rows = stamps[k, :, i - y, x0 - x : x1 - x]
+            rows = stamps[target[k], :, i - y, x0 - x : x1 - x]
             _add_stamp_row(rows, phases, integers, floats, i - y0)
 
 
@@ -225,27 +227,25 @@ def add_stamps(images, stamps, ix, iy, factors):
 
 
 @_compile
-def gram(weight, stamps, ix, iy, pairs_i, pairs_j, out):
-    side = stamps.shape[2]
-    half = side // 2
-    ny, nx = weight.shape
+def gram(weight, values, places, pairs_i, pairs_j, out):
     for p in range(pairs_i.size):
-        s, t = pairs_i[p], pairs_j[p]
-        y_s, x_s = iy[s] - half, ix[s] - half
-        y_t, x_t = iy[t] - half, ix[t] - half
-        y0, y1 = max(y_s, y_t, 0), min(y_s + side, y_t + side, ny)
-        x0, x1 = max(x_s, x_t, 0), min(x_s + side, x_t + side, nx)
+        s, t = places[pairs_i[p]], places[pairs_j[p]]
+        y0, y1 = max(s[0], t[0]), min(s[1], t[1])
+        x0, x1 = max(s[2], t[2]), min(s[3], t[3])
         n = x1 - x0
         g00 = g01 = g02 = g10 = g11 = g12 = g20 = g21 = g22 = 0.0
         if n > 0:
             for i in range(y0, y1):
-                w = weight[i, x0:x1]
-                a0 = stamps[s, 0, i - y_s, x0 - x_s : x1 - x_s]
-                a1 = stamps[s, 1, i - y_s, x0 - x_s : x1 - x_s]
-                a2 = stamps[s, 2, i - y_s, x0 - x_s : x1 - x_s]
-                b0 = stamps[t, 0, i - y_t, x0 - x_t : x1 - x_t]
-                b1 = stamps[t, 1, i - y_t, x0 - x_t : x1 - x_t]
-                b2 = stamps[t, 2, i - y_t, x0 - x_t : x1 - x_t]
+                k = s[4] + i * s[5] + x0
+                w = weight[k : k + n]
+                k = s[6] + i * s[7] + x0
+                a0 = values[k : k + n]
+                a1 = values[k + s[8] : k + s[8] + n]
+                a2 = values[k + 2 * s[8] : k + 2 * s[8] + n]
+                k = t[6] + i * t[7] + x0
+                b0 = values[k : k + n]
+                b1 = values[k + t[8] : k + t[8] + n]
+                b2 = values[k + 2 * t[8] : k + 2 * t[8] + n]
                 for j in range(n):
                     u0, u1, u2 = w[j] * a0[j], w[j] * a1[j], w[j] * a2[j]
                     v0, v1, v2 = b0[j], b1[j], b2[j]
@@ -261,6 +261,70 @@ def gram(weight, stamps, ix, iy, pairs_i, pairs_j, out):
         out[p, 0, 0], out[p, 0, 1], out[p, 0, 2] = g00, g01, g02
         out[p, 1, 0], out[p, 1, 1], out[p, 1, 2] = g10, g11, g12
         out[p, 2, 0], out[p, 2, 1], out[p, 2, 2] = g20, g21, g22
+
+
+@_compile
+def correlate_small(image, kernel, out):
+    ny, nx = image.shape
+    n, half = kernel.shape[0], kernel.shape[0] // 2
+    steps = (n + 5) // 6
+    taps = np.zeros((n, 6 * steps), dtype=np.float32)
+    taps[:, :n] = kernel
+    # the rows under the kernel, zeros beside them, in units of about the largest value:
+    # single precision is relative to the pixels under the kernel and to no others
+    rows, total = np.zeros((n, nx + 6 * steps), dtype=np.float32), np.empty(nx, dtype=np.float32)
+    largest = 0.0
+    for y in range(ny):
+        for x in range(nx):
+            largest = max(largest, abs(image[y, x]))
+    # a power of 2: the sums do not depend on how large it is
+    unit = 2.0 ** max(math.floor(math.log2(largest)), -1000) if largest > 0 else 1.0
+    for y in range(-half, ny):
+        own = rows[(y + half) % n]
+        if y + half < ny:
+            for x in range(nx):
+                own[half + x] = image[y + half, x] / unit
+        else:
+            own[:] = 0.0
+        if y < 0:
+            continue
+        total[:] = 0.0
+        for a in range(n):
+            row = rows[(y - half + a) % n]
+            for b in range(0, n, 6):
+                t0, t1, t2 = taps[a, b], taps[a, b + 1], taps[a, b + 2]
+                t3, t4, t5 = taps[a, b + 3], taps[a, b + 4], taps[a, b + 5]
+                r = row[b:]
+                for x in range(nx):
+                    total[x] += (
+                        t0 * r[x] + t1 * r[x + 1] + t2 * r[x + 2]
+                        + t3 * r[x + 3] + t4 * r[x + 4] + t5 * r[x + 5]
+                    )  # fmt: skip
+        for x in range(nx):
+            out[y, x] = total[x] * unit
+
+
+@_compile
+def peak_pixels(map_, threshold, found):
+    ny, nx = map_.shape
+    count = 0
+    for y in range(ny):
+        above, below = abs(y - 1), y + 1 if y + 1 < ny else max(y - 1, 0)
+        above = min(above, ny - 1)
+        for x in range(nx):
+            value = map_[y, x]
+            if not value > threshold:
+                continue
+            left, right = min(abs(x - 1), nx - 1), x + 1 if x + 1 < nx else max(x - 1, 0)
+            if (
+                value >= map_[y, left] and value >= map_[y, right]
+                and value >= map_[above, x] and value >= map_[below, x]
+                and value >= map_[above, left] and value >= map_[above, right]
+                and value >= map_[below, left] and value >= map_[below, right]
+            ):  # fmt: skip
+                found[count] = y * nx + x
+                count += 1
+    return count
 
 
 @_compile

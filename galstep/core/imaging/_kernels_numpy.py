@@ -10,14 +10,17 @@ weights multiplies one contiguous block.
 import math
 
 import numpy as np
+from scipy.ndimage import maximum_filter
 
 __all__ = [
     "PAD",
     "add_stamps",
     "axis_taps",
+    "correlate_small",
     "fill_spectra",
     "gram",
     "make_stamps",
+    "peak_pixels",
     "project_stamps",
     "project_stars",
     "render_stars",
@@ -167,11 +170,13 @@ def project_stars(images, phases, sizes, x, y, half, out):
         out[k] = np.tensordot(images[:, taps.rows, taps.columns], star, axes=2)
 
 
-def make_stamps(phases, sizes, x, y, ix, iy, stamps):
-    """Fill ``stamps`` (N, 3, 2h+1, 2h+1): value, d/dx_i, d/dy_i about (ix, iy)."""
+def make_stamps(phases, sizes, x, y, ix, iy, share, target, stamps):
+    """Add to stamps (N, 3, 2h+1, 2h+1): value, d/dx_i, d/dy_i about (ix, iy), times ``share``.
+
+    ``target`` has the stamp of each star.
+    """
     side = stamps.shape[2]
     half = side // 2
-    stamps[:] = 0.0
     for k in range(len(x)):
         corner_y, corner_x = int(iy[k]) - half, int(ix[k]) - half
         bounds = [(corner_y, corner_y + side), (corner_x, corner_x + side)]
@@ -180,7 +185,7 @@ def make_stamps(phases, sizes, x, y, ix, iy, stamps):
             continue
         rows = slice(taps.rows.start - corner_y, taps.rows.stop - corner_y)
         columns = slice(taps.columns.start - corner_x, taps.columns.stop - corner_x)
-        stamps[k, :, rows, columns] = taps.combine(taps.weights())
+        stamps[target[k], :, rows, columns] += share[k] * taps.combine(taps.weights())
 
 
 def _overlap(corners, side, size):
@@ -222,22 +227,75 @@ def add_stamps(images, stamps, ix, iy, factors):
         images[:, *in_frame] += np.tensordot(factors[k], stamps[k, :, *in_stamp], axes=1)
 
 
-def gram(weight, stamps, ix, iy, pairs_i, pairs_j, out):
-    """out[p, a, b] = sum of weight * stamps[i, a] * stamps[j, b] over the overlap."""
-    side = stamps.shape[2]
-    half = side // 2
-    ny, nx = weight.shape
+def gram(weight, values, places, pairs_i, pairs_j, out):
+    """Weighted products of the three images of stamps, over what two stamps share.
+
+    Parameters
+    ----------
+    weight, values : flat float arrays
+    places : (N, 9) int64 array
+        Of each stamp: y0, y1, x0, x1, the pixels that it covers; where the weight of pixel
+        (y, x) stands is [4] + y [5] + x, the value of image a [6] + y [7] + x + a [8].
+    pairs_i, pairs_j : (npairs,) int64 arrays
+        The weights are those of the first.
+    out : (npairs, 3, 3) array
+        Output.
+    """
+    images = np.arange(3)[:, None, None]
     for p, (i, j) in enumerate(zip(pairs_i, pairs_j, strict=True)):
-        y_i, x_i = int(iy[i]) - half, int(ix[i]) - half
-        y_j, x_j = int(iy[j]) - half, int(ix[j]) - half
-        y0, y1 = _overlap((y_i, y_j), side, ny)
-        x0, x1 = _overlap((x_i, x_j), side, nx)
-        if y1 <= y0 or x1 <= x0:
+        s, t = places[i], places[j]
+        y = np.arange(max(s[0], t[0]), min(s[1], t[1]))[:, None]
+        x = np.arange(max(s[2], t[2]), min(s[3], t[3]))
+        if not (y.size and x.size):
             out[p] = 0.0
             continue
-        first = stamps[i, :, y0 - y_i : y1 - y_i, x0 - x_i : x1 - x_i] * weight[y0:y1, x0:x1]
-        second = stamps[j, :, y0 - y_j : y1 - y_j, x0 - x_j : x1 - x_j]
+        first, second = (values[own[6] + y * own[7] + x + images * own[8]] for own in (s, t))
+        first = first * weight[s[4] + y * s[5] + x]
         out[p] = first.reshape(3, -1) @ second.reshape(3, -1).T
+
+
+def correlate_small(image, kernel, out):
+    """Sums of an image times a small kernel about each pixel, in single precision.
+
+    Parameters
+    ----------
+    image : (ny, nx) array
+        0 outside.
+    kernel : (k, k) array
+        k odd.
+    out : (ny, nx) array
+        Output.
+    """
+    (ny, nx), half = image.shape, len(kernel) // 2
+    largest = np.abs(image).max(initial=0.0)
+    unit = 2.0 ** max(math.floor(math.log2(largest)), -1000) if largest > 0 else 1.0
+    padded = np.pad((image / unit).astype(np.float32), half)
+    out[:] = 0.0
+    for (a, b), tap in np.ndenumerate(kernel.astype(np.float32)):
+        out += tap * padded[a : a + ny, b : b + nx]
+    out *= unit
+
+
+def peak_pixels(map_, threshold, found):
+    """The pixels above a threshold that are the highest of their 3 x 3.
+
+    Parameters
+    ----------
+    map_ : (ny, nx) array
+        Mirrored beyond its edge.
+    threshold : float
+    found : int64 array
+        Output: flat indices, in order.
+
+    Returns
+    -------
+    int
+        How many.
+    """
+    high = (map_ > threshold) & (map_ == maximum_filter(map_, 3, mode="mirror"))
+    index = np.flatnonzero(high)
+    found[: len(index)] = index
+    return len(index)
 
 
 def weighted_products(groups, weight, residual, out):

@@ -8,9 +8,9 @@ from __future__ import annotations
 
 import numpy as np
 
-__all__ = ["mad_std", "median", "quantile"]
+__all__ = ["MAD_TO_STD", "mad_std", "median", "quantile"]
 
-# Gaussian sigma over the median absolute deviation: 1 / (normal quantile of 3/4).
+#: Gaussian sigma over the median absolute deviation: 1 / (normal quantile of 3/4).
 MAD_TO_STD = 1.482602218505602
 
 

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from scipy.ndimage import spline_filter
+from scipy.spatial import cKDTree
 
 from galstep.core.imaging import _kernels
 from galstep.core.imaging._kernels_numpy import PAD
@@ -24,8 +25,10 @@ __all__ = [
     "StarRenderer",
     "combined_stamps",
     "for_kernel",
+    "gram_cut_stamps",
     "gram_stamps",
     "project_stamps",
+    "stamp_pairs",
     "weighted_stamps",
 ]
 
@@ -73,6 +76,7 @@ class StarRenderer:
         half_sizes: int | np.ndarray | None = None,
         flux_x: np.ndarray | None = None,
         flux_y: np.ndarray | None = None,
+        out: np.ndarray | None = None,
     ) -> np.ndarray:
         """An image of stars.
 
@@ -91,6 +95,8 @@ class StarRenderer:
             pixel. Default: all of the PSF.
         flux_x, flux_y : (N,) array, optional
             Factors of the derivatives with respect to the star's position.
+        out : (ny, nx) array, optional
+            Added to, in place of a new image.
 
         Returns
         -------
@@ -106,7 +112,7 @@ class StarRenderer:
         for column, values in enumerate((flux, flux_x, flux_y)):
             if values is not None:
                 factors[:, column] = _per_star(values, len(x), "flux")
-        image = np.zeros(shape)
+        image = np.zeros(shape) if out is None else out
         half = self._half_sizes(half_sizes, len(x))
         _kernels.render_stars(image, self._phases, self._sizes, x, y, half, factors)
         return image
@@ -139,9 +145,33 @@ class StarRenderer:
         x, y = _positions(x, y)
         ix, iy = (np.rint(v).astype(np.int64) for v in (centres or (x, y)))
         side = 2 * int(half_size) + 1
-        stamps = np.empty((len(x), 3, side, side))
-        _kernels.make_stamps(self._phases, self._sizes, x, y, ix, iy, stamps)
+        stamps = np.zeros((len(x), 3, side, side))
+        self.add_to_stamps(stamps, x, y, (ix, iy), np.ones(len(x)), np.arange(len(x)))
         return stamps, ix, iy
+
+    def add_to_stamps(
+        self,
+        stamps: np.ndarray,
+        x: np.ndarray,
+        y: np.ndarray,
+        centres: tuple[np.ndarray, np.ndarray],
+        share: np.ndarray,
+        target: np.ndarray,
+    ) -> None:
+        """Add stars, times ``share``, to stamps that others are in already.
+
+        Parameters
+        ----------
+        stamps : (N, 3, 2h+1, 2h+1) array
+            Changed in place.
+        x, y : (n,) float arrays
+        centres : (ix, iy)
+            Middles of their boxes, int64.
+        share : (n,) array
+        target : (n,) int64 array
+            The stamp of each.
+        """
+        _kernels.make_stamps(self._phases, self._sizes, x, y, *centres, share, target, stamps)
 
     def project(
         self,
@@ -243,6 +273,27 @@ def combined_stamps(
     return images
 
 
+def stamp_pairs(ix: np.ndarray, iy: np.ndarray, reach: int) -> np.ndarray:
+    """Pairs of stamps whose middles are within ``reach`` pixels of each other on both axes.
+
+    Parameters
+    ----------
+    ix, iy : (N,) arrays
+        Whole pixels.
+    reach : int
+        Twice the half-size: stamps that share a pixel.
+
+    Returns
+    -------
+    (npairs, 2) int array
+        As the tree has them, the first with the smaller index.
+    """
+    if len(ix) < 2:
+        return np.zeros((0, 2), dtype=int)
+    tree = cKDTree(np.column_stack([ix, iy]).astype(float))
+    return tree.query_pairs(reach + 0.5, p=np.inf, output_type="ndarray")
+
+
 def gram_stamps(
     weight: np.ndarray,
     stamps: np.ndarray,
@@ -255,8 +306,9 @@ def gram_stamps(
 
     Parameters
     ----------
-    weight : (ny, nx) array
-        0 where a pixel does not count.
+    weight : (ny, nx) array or (N, 2h+1, 2h+1) array
+        0 where a pixel does not count: of the frame, or of the pixels under each stamp;
+        then the weights of a pair are those under its first stamp.
     stamps, ix, iy
         From `StarRenderer.stamps`.
     pairs_i, pairs_j : (npairs,) int array
@@ -267,11 +319,60 @@ def gram_stamps(
     (npairs, 3, 3) array
         [p, a, b] = sum over pixels of weight * stamps[i, a] * stamps[j, b].
     """
-    weight = for_kernel(weight)
-    pairs_i, pairs_j, ix, iy = (for_kernel(v, np.int64) for v in (pairs_i, pairs_j, ix, iy))
-    stamps = for_kernel(stamps)
+    n_stars, side = len(stamps), stamps.shape[-1]
+    y0, x0 = (np.asarray(v, dtype=np.int64) - side // 2 for v in (iy, ix))
+    boxes = np.column_stack([y0, y0 + side, x0, x0 + side])
+    order, in_stamp = np.arange(n_stars), y0 * side + x0
+    if weight.ndim == 2:
+        ny, nx = weight.shape
+        boxes = np.clip(boxes, 0, [ny, ny, nx, nx])
+        rows = np.broadcast_to([0, nx], (n_stars, 2))
+    else:
+        rows = np.column_stack([order * side**2 - in_stamp, np.full(n_stars, side)])
+    own = np.column_stack(
+        [order * 3 * side**2 - in_stamp, np.full(n_stars, side), np.full(n_stars, side**2)]
+    )
+    return _gram(weight, stamps, np.column_stack([boxes, rows, own]), pairs_i, pairs_j)
+
+
+def gram_cut_stamps(
+    weight: np.ndarray,
+    stamps: Sequence[np.ndarray],
+    corners: np.ndarray,
+    pairs_i: np.ndarray,
+    pairs_j: np.ndarray,
+) -> np.ndarray:
+    """`gram_stamps` of stamps of different sizes, each cut to the frame.
+
+    Parameters
+    ----------
+    weight : (ny, nx) array
+    stamps : sequence of (3, h, w) arrays
+        Value, d/dx, d/dy.
+    corners : (N, 2) int array
+        y and x of the first pixel of each.
+    pairs_i, pairs_j : (npairs,) int arrays
+
+    Returns
+    -------
+    (npairs, 3, 3) array
+    """
+    h, w = np.array([stamp.shape[1:] for stamp in stamps], dtype=np.int64).reshape(-1, 2).T
+    y0, x0 = np.asarray(corners, dtype=np.int64).reshape(-1, 2).T
+    start = np.concatenate([[0], np.cumsum(3 * h * w)])[:-1]
+    places = np.column_stack(
+        [y0, y0 + h, x0, x0 + w, np.zeros_like(h), np.full_like(h, weight.shape[1]),
+         start - y0 * w - x0, w, h * w]
+    )  # fmt: skip
+    values = np.concatenate([stamp.ravel() for stamp in stamps]) if len(stamps) else np.zeros(0)
+    return _gram(weight, values, places, pairs_i, pairs_j)
+
+
+def _gram(weight, values, places, pairs_i, pairs_j):
+    weight, values = (for_kernel(v).reshape(-1) for v in (weight, values))
+    places, pairs_i, pairs_j = (for_kernel(v, np.int64) for v in (places, pairs_i, pairs_j))
     out = np.empty((len(pairs_i), 3, 3))
-    _kernels.gram(weight, stamps, ix, iy, pairs_i, pairs_j, out)
+    _kernels.gram(weight, values, places, pairs_i, pairs_j, out)
     return out
 
 

@@ -13,6 +13,7 @@ import numpy as np
 from astropy.stats import binom_conf_interval, poisson_conf_interval
 from scipy.spatial import cKDTree
 
+from galstep.core.imaging.medians import MAD_TO_STD, median
 from galstep.exceptions import ParameterError
 from galstep.flags import StarFlag
 
@@ -89,7 +90,7 @@ def summarise(pulls: Any) -> PullSummary:
         return PullSummary(0, nan, nan, nan, nan, 0)
     bias = float(np.median(pulls))
     std = float(np.std(pulls, ddof=1)) if count > 1 else nan
-    mad = float(1.4826 * np.median(np.abs(pulls - bias))) if count > 1 else nan
+    mad = MAD_TO_STD * median(np.abs(pulls - bias)) if count > 1 else nan
     outliers = int((np.abs(pulls) > OUTLIER).sum())
     return PullSummary(count, bias, float(1.2533 * mad / np.sqrt(count)), std, mad, outliers)
 

@@ -344,7 +344,7 @@ def template_error(residual: np.ndarray, good: np.ndarray, image: np.ndarray) ->
     if not seen.any():
         return np.nan
     flux = flux[seen] / weight[seen]
-    return float(1.4826 * np.median(np.abs(flux - np.median(flux))))
+    return mad_std(flux)
 
 
 def draw_stars(

@@ -16,7 +16,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 import numpy as np
-from scipy.spatial import cKDTree
+
+from galstep.core.imaging.neighbours import pairs_within
 
 if TYPE_CHECKING:
     from galstep.core.star_field.model import StarState
@@ -50,7 +51,7 @@ def moved_in_blends(state: StarState, fwhm: float) -> np.ndarray:
     way = np.hypot(*(last - first).T)
     moved = np.zeros(len(state), dtype=bool)
     for places in (first, last):
-        pairs = cKDTree(places).query_pairs(BLEND * fwhm, output_type="ndarray")
+        pairs = pairs_within(*places.T, BLEND * fwhm)
         one, two = pairs.T
         apart = np.hypot(*(places[one] - places[two]).T)
         far = np.maximum(way[one], way[two]) > LEAST_WAY * apart

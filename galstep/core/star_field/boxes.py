@@ -16,7 +16,7 @@ from scipy.spatial import cKDTree
 if TYPE_CHECKING:
     from galstep.core.star_field.model import FieldModel, StarState
 
-__all__ = ["Boxes", "boxes_are_cheaper", "look_at_boxes", "pair_products"]
+__all__ = ["Boxes", "boxes_are_cheaper", "look_at_boxes"]
 
 # Reaches of wings, pixels: neighbours are looked for tier by tier.
 TIERS = (8, 16, 32, 64, 128)
@@ -28,13 +28,15 @@ FEW_PAIRS = 10_000
 class Boxes:
     """One box per star: (N, side, side) arrays.
 
-    ``stamps`` (N, 3, side, side) are the stars of unit flux and their derivatives.
+    ``stamps`` (N, 3, side, side) are the stars of unit flux and their derivatives, about the
+    pixels ``middles`` (ix, iy).
     """
 
     residual: np.ndarray
     weight: np.ndarray
     good: np.ndarray
     stamps: np.ndarray
+    middles: tuple[np.ndarray, np.ndarray]
 
 
 def wing_pairs(
@@ -145,7 +147,7 @@ def look_at_boxes(
         np.add.at(light, box, state.flux[star, None, None] * others)
     if weight is None:
         weight = model.image.gathered_weight(at, good, light)
-    return Boxes(np.where(good, data - light, 0.0), weight, good, stamps)
+    return Boxes(np.where(good, data - light, 0.0), weight, good, stamps, (ix, iy))
 
 
 def _drawn(model, state, star, ix, iy):
@@ -155,35 +157,3 @@ def _drawn(model, state, star, ix, iy):
     rows = np.abs(iy[:, None] + offsets - np.rint(state.y[star])[:, None]) <= half_sizes[:, None]
     columns = np.abs(ix[:, None] + offsets - np.rint(state.x[star])[:, None]) <= half_sizes[:, None]
     return rows[:, :, None] & columns[:, None, :]
-
-
-def pair_products(
-    model: FieldModel, stars: StarState, boxes: Boxes, pairs: np.ndarray
-) -> np.ndarray:
-    """Weighted products of stamps over the overlap of their boxes.
-
-    Parameters
-    ----------
-    model : FieldModel
-    stars : StarState
-        Those that the boxes belong to.
-    boxes : Boxes
-        Their stamps already times the flux where they are derivatives.
-    pairs : (npairs, 2) int array
-
-    Returns
-    -------
-    (npairs, 3, 3) array
-    """
-    if not len(pairs):
-        return np.zeros((0, 3, 3))
-    i, j = pairs.T
-    half = model.half_size
-    ix, iy = np.rint(stars.x[i]).astype(int), np.rint(stars.y[i]).astype(int)
-    others, _, _ = model.psfs.stamps((0, 0), stars.x[j], stars.y[j], half, (ix, iy))
-    others[:, 1:] *= stars.flux[j, None, None, None]
-    offsets = np.arange(-half, half + 1)
-    rows = np.abs(iy[:, None] + offsets - np.rint(stars.y[j])[:, None]) <= half
-    columns = np.abs(ix[:, None] + offsets - np.rint(stars.x[j])[:, None]) <= half
-    weight = boxes.weight[i] * (rows[:, :, None] & columns[:, None, :])
-    return np.einsum("npq,napq,nbpq->nab", weight, boxes.stamps[i], others, optimize=True)

@@ -195,8 +195,10 @@ class FieldModel:
         """Residual (0 where bad), weight, goodness and stars of a part of the field."""
         data, good, weight = self._read(tile)
         stars = self.stars_on(tile, state)
-        residual = data - stars
-        residual[~good] = 0.0
+        # the data are 0 where bad already
+        residual = data - stars if len(state) else data.copy()
+        if len(state) and not good.all():
+            residual[~good] = 0.0
         if weight is None:
             weight = self.image.weight(tile, good, stars)
         return residual, weight, good, stars

@@ -15,12 +15,13 @@ from typing import TYPE_CHECKING
 import numpy as np
 from scipy.spatial import cKDTree
 
+from galstep.core.imaging.neighbours import groups_of, pairs_within
 from galstep.core.star_field.blends import moved_in_blends
 from galstep.core.star_field.detect import (
     MAX_KERNEL_HALF_SIZE,
-    MatchedFilter,
     Peaks,
     apart,
+    field_filter,
     finder_peaks,
     map_scatter,
     matched_filter_peaks,
@@ -31,18 +32,18 @@ from galstep.core.star_field.quality import (
     FitQuality,
     fit_quality,
     group_sizes,
-    groups_of,
     lost_in_a_step,
     star_errors,
     star_flags,
     with_given_groups,
 )
 from galstep.core.star_field.sky import measure_mesh
-from galstep.core.star_field.solve import field_equations, held, solve_steps
+from galstep.core.star_field.solve import field_equations
 from galstep.core.star_field.tiles import make_tiles
 from galstep.core.star_field.wings import not_in_wings, wing_envelope
 
 if TYPE_CHECKING:
+    from galstep.core.star_field.detect import Known
     from galstep.core.star_field.given import GivenStars
     from galstep.core.star_field.psf import PsfField
     from galstep.core.star_field.tiles import FieldImage, Tile
@@ -164,7 +165,7 @@ class _FieldRun:
             image = image.with_sigma(typical)
         self.model = FieldModel(image, psfs, tiles, half)
         self.fwhm = psfs.mean.fwhm
-        self.matched = psfs.mean.derived("matched filter", lambda: MatchedFilter(psfs))
+        self.matched = psfs.mean.derived("matched filter", lambda: field_filter(psfs))
         # what the last sky was measured with: the same again gives the same
         self.measured = None, None
         none = np.zeros(0)
@@ -173,7 +174,7 @@ class _FieldRun:
         self.unrest, self.errors = np.zeros(0), np.zeros((0, 3))
         self.rejected = np.zeros((0, 2))
         # what the matched filter makes of weights that stay
-        self.roots: dict[Tile, np.ndarray] = {}
+        self.known: dict[Tile, Known] = {}
         self.history, self.n_given, self.without_flux = [], 0, np.zeros(0, dtype=bool)
         self.n_rounds = 0  # of stars that were added: given, or found in a search
         self.given: GivenStars | None = None
@@ -246,7 +247,7 @@ class _FieldRun:
             return
         equations, self.state = self._equations()
         everyone = np.ones(len(self.state), dtype=bool)
-        step = solve_steps(held(equations, everyone), self.state.trust)
+        step = equations.held(everyone).steps(self.state.trust)
         flux = np.where(self.without_flux, step[:, 0], self.state.flux)
         self.state = replace(self.state, flux=flux, flux_init=flux.copy())
 
@@ -282,12 +283,12 @@ class _FieldRun:
         residual, weight, good, stars = self.model.look(frame, self.state)
         if options.finder == "galstep":
             doubt = options.psf_error * stars if len(self.state) else None
-            found, sample, root = matched_filter_peaks(
+            found, sample, known = matched_filter_peaks(
                 self.matched, residual, weight, doubt, tile, frame, options.threshold,
-                self.roots.get(tile),
+                self.known.get(tile),
             )  # fmt: skip
             if self.model.keeps_weights:
-                self.roots[tile] = root
+                self.known[tile] = known
             return found, sample
         sigma = self.model.image.sigma
         if self.model.image.err is not None and good.any():
@@ -324,7 +325,7 @@ class _FieldRun:
         equations, state = field_equations(
             self.model, self.state, who, self._groups(self.state), self._local_radii
         )
-        return held(equations, self._held if who is None else self._held[who]), state
+        return equations.held(self._held if who is None else self._held[who]), state
 
     def fit(self, n_steps, still=STILL):
         """Steps of all stars that move, and of those beside them."""
@@ -336,7 +337,7 @@ class _FieldRun:
             if not len(who):
                 return
             equations, self.state = self._equations(who)
-            step = solve_steps(equations, self.state.trust[who])
+            step = equations.steps(self.state.trust[who])
             self._take(who, step, equations)
             last = who, equations
         if last is not None:
@@ -366,7 +367,7 @@ class _FieldRun:
     def _take(self, who, step, equations):
         """Apply a step within its bounds and note which stars stand still."""
         state, options = self.state, self.options
-        information = np.einsum("naa->na", equations.blocks[: len(who)])
+        information = equations.diagonal
         moves = np.clip(step[:, 1:], -MAX_MOVE, MAX_MOVE)
         x, y, flux = state.x.copy(), state.y.copy(), state.flux.copy()
         old = np.column_stack([x[who], y[who]])
@@ -424,9 +425,7 @@ class _FieldRun:
         waits = np.zeros(len(poor), dtype=bool)
         which = np.flatnonzero(poor)
         if len(which) > 1:
-            xy = np.column_stack([self.state.x, self.state.y])[which]
-            pairs = cKDTree(xy).query_pairs(self.fwhm, output_type="ndarray")
-            a, b = which[pairs].T
+            a, b = which[pairs_within(self.state.x[which], self.state.y[which], self.fwhm)].T
             waits[np.where(significance[a] > significance[b], a, b)] = True
         return waits
 
@@ -434,8 +433,7 @@ class _FieldRun:
         """Fluxes after merging close pairs, and which stars are gone."""
         state, flux = self.state, self.state.flux.copy()
         gone = np.zeros(len(state), dtype=bool)
-        tree = cKDTree(np.column_stack([state.x, state.y]))
-        for a, b in sorted(tree.query_pairs(MERGE * self.fwhm)):
+        for a, b in sorted(map(tuple, pairs_within(state.x, state.y, MERGE * self.fwhm))):
             if not (gone[a] or gone[b]):
                 weak, strong = (a, b) if significance[a] < significance[b] else (b, a)
                 if state.number[weak] >= 0:
@@ -466,7 +464,7 @@ class _FieldRun:
         errors, state = self._with_blends(star_errors(equations)), self.state
         lost = lost_in_a_step(self.model.image) * self.model.psfs.mean.noise_area
         errors[:, 0] = np.hypot(errors[:, 0], lost)
-        measured = ~equations.unseen & (equations.blocks[: len(state), 0, 0] > 0)
+        measured = ~equations.unseen
         n_free = np.where(self._held, 1, 3)
         quality = fit_quality(self.model, state, n_free)
         # fewer pixels than unknowns: what the damped steps made of them is no measurement
@@ -495,7 +493,7 @@ class _FieldRun:
         equations, _ = field_equations(
             self.model, begun, who, self._groups(state), self._local_radii
         )
-        first = star_errors(held(equations, self._held[who]), moved[who])
+        first = star_errors(equations.held(self._held[who]), moved[who])
         larger = errors.copy()
         larger[who] = np.fmax(errors[who], first)
         larger[~np.isfinite(errors)] = np.nan

@@ -15,7 +15,7 @@ from astropy.nddata import NDData
 from astropy.table import QTable, Table
 from astropy.utils.exceptions import AstropyUserWarning
 
-from galstep.core.star_field.detect import MatchedFilter, apart, matched_filter_peaks
+from galstep.core.star_field.detect import apart, field_filter, matched_filter_peaks
 from galstep.core.star_field.rows import rows_of_photutils, with_given
 from galstep.core.star_field.sky import SkyMesh, clipped_level, measure_mesh
 from galstep.core.star_field.tiles import FieldImage, Tile, make_tiles
@@ -101,7 +101,7 @@ class _MatchedFinder:
     """galstep's matched filter as a finder of photutils."""
 
     def __init__(self, psfs, image, options):
-        self.matched, self.image, self.options = MatchedFilter(psfs), image, options
+        self.matched, self.image, self.options = field_filter(psfs), image, options
         self.fwhm = psfs.mean.fwhm
 
     def __call__(self, data, mask=None):

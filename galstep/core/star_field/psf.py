@@ -115,10 +115,14 @@ class PsfField:
             yield self.renderers[0], slice(None), np.full(len(x), self.norms[0])
             return
         index, weight = self.weights(x, y)
-        for k in np.unique(index[weight > 0]) if len(index) else ():
-            share = np.where(index == k, weight, 0.0).sum(axis=1)
-            own = np.flatnonzero(share)
-            yield self.renderers[k], own, share[own] * self.norms[k]
+        star, corner = np.nonzero(weight)
+        if not len(star):
+            return
+        index, weight = index[star, corner], weight[star, corner]
+        order = np.argsort(index, kind="stable")
+        used, first = np.unique(index[order], return_index=True)
+        for k, own in zip(used, np.split(order, first[1:]), strict=True):
+            yield self.renderers[k], star[own], weight[own] * self.norms[k]
 
     def render(
         self,
@@ -146,13 +150,11 @@ class PsfField:
         -------
         (ny, nx) array
         """
-        image = None
+        image = np.zeros(shape)
         for renderer, own, share in self._shares(x, y):
-            part = renderer.render(
-                shape, x[own] - origin[0], y[own] - origin[1], flux[own] * share, half_sizes[own]
-            )
-            image = part if image is None else np.add(image, part, out=image)
-        return np.zeros(shape) if image is None else image
+            place = x[own] - origin[0], y[own] - origin[1]
+            renderer.render(shape, *place, flux[own] * share, half_sizes[own], out=image)
+        return image
 
     def stamps(
         self,
@@ -170,17 +172,12 @@ class PsfField:
         side = 2 * int(half_size) + 1
         x_local, y_local = x - origin[0], y - origin[1]
         ix, iy = (np.rint(v).astype(np.int64) for v in (centres or (x_local, y_local)))
-        stamps = None
+        stamps, everyone = np.zeros((len(x), 3, side, side)), np.arange(len(x))
         for renderer, own, share in self._shares(x, y):
-            part, _, _ = renderer.stamps(x_local[own], y_local[own], half_size, (ix[own], iy[own]))
-            if (share != 1).any():
-                part *= share[:, None, None, None]
-            if len(part) == len(x) and stamps is None:
-                stamps = part
-                continue
-            stamps = np.zeros((len(x), 3, side, side)) if stamps is None else stamps
-            stamps[own] += part
-        return np.zeros((len(x), 3, side, side)) if stamps is None else stamps, ix, iy
+            renderer.add_to_stamps(
+                stamps, x_local[own], y_local[own], (ix[own], iy[own]), share, everyone[own]
+            )
+        return stamps, ix, iy
 
 
 def _bracket(grid, values):

@@ -9,23 +9,20 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
-from scipy.sparse import coo_matrix
-from scipy.sparse.csgraph import connected_components
-from scipy.spatial import cKDTree
 
+from galstep.core.imaging.neighbours import groups_of
 from galstep.core.imaging.rounding import level_error
 from galstep.core.star_field.boxes import boxes_are_cheaper, look_at_boxes
 
 if TYPE_CHECKING:
+    from galstep.core.scene.star_system import StarSystem
     from galstep.core.star_field.model import FieldModel, StarState
-    from galstep.core.star_field.solve import FieldEquations
     from galstep.core.star_field.tiles import FieldImage
 
 __all__ = [
     "FitQuality",
     "fit_quality",
     "group_sizes",
-    "groups_of",
     "lost_in_a_step",
     "star_errors",
     "star_flags",
@@ -62,26 +59,6 @@ def lost_in_a_step(image: FieldImage) -> float:
     return LOST_IN_A_STEP * level_error(image.step, image.sigma)
 
 
-def groups_of(x: np.ndarray, y: np.ndarray, separation: float) -> tuple[np.ndarray, np.ndarray]:
-    """Groups of stars that are linked by distances below ``separation``.
-
-    Returns
-    -------
-    group_id : (N,) int array
-        From 1, in order of the first star of each group.
-    group_size : (N,) int array
-    """
-    n_stars = len(x)
-    if n_stars == 0:
-        return np.zeros(0, dtype=int), np.zeros(0, dtype=int)
-    pairs = cKDTree(np.column_stack([x, y])).query_pairs(separation, output_type="ndarray")
-    graph = coo_matrix((np.ones(len(pairs)), (pairs[:, 0], pairs[:, 1])), (n_stars, n_stars))
-    _, label = connected_components(graph, directed=False)
-    _, first, label = np.unique(label, return_index=True, return_inverse=True)
-    rank = np.argsort(np.argsort(first))
-    return rank[label] + 1, np.bincount(label)[label]
-
-
 def group_sizes(group_id: np.ndarray) -> np.ndarray:
     """How many stars each star's group has: (N,) int array."""
     _, label, count = np.unique(group_id, return_inverse=True, return_counts=True)
@@ -116,7 +93,7 @@ def with_given_groups(
     return groups
 
 
-def star_errors(equations: FieldEquations, wanted: np.ndarray | None = None) -> np.ndarray:
+def star_errors(equations: StarSystem, wanted: np.ndarray | None = None) -> np.ndarray:
     """Marginal 1-sigma errors of flux, x and y.
 
     The inverse of the normal matrix of each star with its eight most strongly
@@ -124,7 +101,7 @@ def star_errors(equations: FieldEquations, wanted: np.ndarray | None = None) -> 
 
     Parameters
     ----------
-    equations : `galstep.core.star_field.solve.FieldEquations`
+    equations : `galstep.core.scene.star_system.StarSystem`
     wanted : (N,) bool array, optional
         The stars whose errors are needed.
 
@@ -138,7 +115,7 @@ def star_errors(equations: FieldEquations, wanted: np.ndarray | None = None) -> 
     errors = np.full((n_stars, 3), np.nan)
     if not n_stars:
         return errors
-    own = np.einsum("naa->na", blocks[:n_stars])
+    own = equations.diagonal
     known = own[:, 0] > 0
     neighbours = _neighbours(equations, own[:, 0], known)
     table = _BlockTable(equations, blocks, n_stars)

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from scipy.interpolate import BSpline, RectBivariateSpline
 
+from galstep.core.imaging.medians import MAD_TO_STD
 from galstep.core.imaging.rounding import dither
 from galstep.core.star_field.tiles import Tile
 
@@ -132,7 +133,7 @@ def _median_level(values):
     level = scatter = np.nan
     for _ in range(N_CLIPS):
         level = _middle(values)
-        scatter = 1.4826 * _middle_distance(values, level)
+        scatter = MAD_TO_STD * _middle_distance(values, level)
         low = np.searchsorted(values, level - CLIP * scatter, side="left")
         high = np.searchsorted(values, level + CLIP * scatter, side="right")
         if high - low == len(values) or not scatter > 0:

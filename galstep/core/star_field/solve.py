@@ -1,9 +1,7 @@
 """All stars of a field moved and scaled together, the field read in tiles.
 
-Joint Gauss-Newton steps of all fluxes and positions. Their normal matrix has a
-3 x 3 block for each pair of stars whose boxes overlap; it is summed up tile by
-tile and solved once for the field, so no star is fitted twice and none is torn
-apart by a tile.
+The equations (`galstep.core.scene.star_system`) are summed up tile by tile and
+solved once for the field, so no star is fitted twice and none is torn apart by a tile.
 """
 
 from __future__ import annotations
@@ -12,57 +10,22 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 import numpy as np
-from scipy.spatial import cKDTree
 
-from galstep.core.imaging import _kernels
-from galstep.core.imaging.stars import gram_stamps, project_stamps
-from galstep.core.star_field.boxes import boxes_are_cheaper, look_at_boxes, pair_products
-from galstep.core.star_field.model import FieldModel, StarState
+from galstep.core.imaging.stars import gram_stamps, project_stamps, stamp_pairs
+from galstep.core.scene.star_system import StarSystem, pairs_of
+from galstep.core.star_field.boxes import boxes_are_cheaper, look_at_boxes
 from galstep.core.star_field.sky import annulus_levels
 from galstep.core.star_field.tiles import Tile
 
 if TYPE_CHECKING:
-    pass
+    from galstep.core.star_field.model import FieldModel, StarState
 
-__all__ = ["FieldEquations", "field_equations", "held", "solve_steps"]
-
-# Smallest share of a star's P^2 that must lie on good pixels, else it has no flux of its own.
-LEAST_SEEN = 1e-3
-# Keeps two stars at one place apart, as a share of the information of each flux.
-RIDGE = 1e-9
-# Of the conjugate gradients: what may be left, in units of the unknowns' own errors.
-ACCURACY, MAX_CG_STEPS = 1e-10, 500
-
-
-@dataclass(frozen=True, eq=False)
-class FieldEquations:
-    """Normal equations of all stars.
-
-    ``right`` is (N, 3) and ``blocks`` (npairs, 3, 3) for the pairs ``first``,
-    ``second``, each star with itself first; in the order flux, x, y. Positions
-    are in units of pixels, derivatives those of the star as bright as it is.
-    ``seen`` is the share of each star's sum of P^2 that lies on good pixels: it
-    knows neither the unit of the image nor how noisy the pixels are.
-    """
-
-    right: np.ndarray
-    first: np.ndarray
-    second: np.ndarray
-    blocks: np.ndarray
-    seen: np.ndarray
-
-    @property
-    def unseen(self) -> np.ndarray:
-        """Stars too much of which lies on bad pixels or off the frame: (N,) bool."""
-        return ~(self.seen >= LEAST_SEEN)
+__all__ = ["field_equations"]
 
 
 def _pairs(state, reach, groups):
     """Pairs of stars whose boxes overlap, the first with the smaller index."""
-    if len(state) < 2:
-        return np.zeros((0, 2), dtype=int)
-    xy = np.column_stack([np.rint(state.x), np.rint(state.y)])
-    pairs = cKDTree(xy).query_pairs(reach + 0.5, p=np.inf, output_type="ndarray")
+    pairs = stamp_pairs(np.rint(state.x), np.rint(state.y), reach)
     pairs.sort(axis=1)
     if groups is not None:
         pairs = pairs[groups[pairs[:, 0]] == groups[pairs[:, 1]]]
@@ -75,7 +38,7 @@ def field_equations(
     who: np.ndarray | None = None,
     groups: np.ndarray | None = None,
     local_radii: tuple[float, float] | None = None,
-) -> tuple[FieldEquations, StarState]:
+) -> tuple[StarSystem, StarState]:
     """Sum up the normal equations of stars, tile by tile.
 
     Parameters
@@ -93,7 +56,7 @@ def field_equations(
 
     Returns
     -------
-    FieldEquations
+    StarSystem
         Of the stars ``who``, in that order.
     state : StarState
     """
@@ -116,16 +79,12 @@ def field_equations(
                 frame = _frame_of(free.select(own), tile)
             frame = frame.grown(margin, model.image.shape)
             _add_tile(model, state, free, own, pairs, frame, local_radii, sums)
-    order, level = np.arange(len(who)), state.level.copy()
+    level = state.level.copy()
     level[who] = sums.level
-    equations = FieldEquations(
-        sums.right,
-        np.concatenate([order, pairs[:, 0]]),
-        np.concatenate([order, pairs[:, 1]]),
-        np.concatenate([sums.own, sums.pairs]),
-        sums.seen * model.psfs.mean.noise_area,
-    )
-    return equations, replace(state, level=level)
+    blocks = np.concatenate([sums.own, sums.pairs])
+    seen = sums.seen * model.psfs.mean.noise_area
+    system = StarSystem(sums.right, *pairs_of(len(who), pairs), blocks, seen)
+    return system, replace(state, level=level)
 
 
 def _with_own_sky(model, state):
@@ -146,21 +105,13 @@ def _equations_of_boxes(model, state, who, groups, wings):
     squares = np.einsum("npq,npq->n", star * boxes.good, star)
     boxes.stamps[:, 1:] *= free.flux[:, None, None, None]
     pairs = _pairs(free, 2 * model.half_size, None if groups is None else groups[who])
-    weighted = boxes.stamps * boxes.weight[:, None]
     residual = boxes.residual
     if free.subtracted_level.any():
         residual = residual - free.subtracted_level[:, None, None]
-    right = np.einsum("napq,npq->na", weighted, residual)
-    shape = (len(who), 3, (2 * model.half_size + 1) ** 2)
-    own = weighted.reshape(shape) @ boxes.stamps.reshape(shape).transpose(0, 2, 1)
-    order = np.arange(len(who))
-    return FieldEquations(
-        right,
-        np.concatenate([order, pairs[:, 0]]),
-        np.concatenate([order, pairs[:, 1]]),
-        np.concatenate([own, pair_products(model, free, boxes, pairs)]),
-        squares * model.psfs.mean.noise_area,
-    )
+    right = np.einsum("napq,npq->na", boxes.stamps, boxes.weight * residual)
+    first, second = pairs_of(len(who), pairs)
+    blocks = gram_stamps(boxes.weight, boxes.stamps, *boxes.middles, first, second)
+    return StarSystem(right, first, second, blocks, squares * model.psfs.mean.noise_area)
 
 
 @dataclass(frozen=True, eq=False)
@@ -230,70 +181,3 @@ def _owned(tile, state, shape):
     ny, nx = shape
     x, y = np.clip(np.rint(state.x), 0, nx - 1), np.clip(np.rint(state.y), 0, ny - 1)
     return tile.holds(x, y)
-
-
-def held(equations: FieldEquations, which: np.ndarray) -> FieldEquations:
-    """The equations with the positions of some stars held.
-
-    Parameters
-    ----------
-    equations : FieldEquations
-    which : (N,) bool array
-
-    Returns
-    -------
-    FieldEquations
-        Gradients and products of the held positions are 0.
-    """
-    if not which.any():
-        return equations
-    right, blocks = equations.right.copy(), equations.blocks.copy()
-    right[which, 1:] = 0.0
-    blocks[which[equations.first], 1:, :] = 0.0
-    blocks[which[equations.second], :, 1:] = 0.0
-    return replace(equations, right=right, blocks=blocks)
-
-
-def solve_steps(equations: FieldEquations, trust: np.ndarray) -> np.ndarray:
-    """The Gauss-Newton step of every star.
-
-    Solved by conjugate gradients in units of each unknown's own error, to a
-    ten-thousand-millionth of it: what a bright star leaves undone is no less for a faint one.
-
-    Parameters
-    ----------
-    equations : FieldEquations
-    trust : (N,) array
-        A prior of this width (pixels) on the step of each position. A star that is
-        not seen (`FieldEquations.unseen`) keeps the flux it has.
-
-    Returns
-    -------
-    (N, 3) array
-        Steps of flux, x, y.
-    """
-    n_stars = len(equations.right)
-    if not n_stars:
-        return np.zeros((0, 3))
-    right, blocks = equations.right.copy(), equations.blocks.copy()
-    own = np.einsum("naa->na", blocks[:n_stars])
-    unseen = equations.unseen | ~(own[:, 0] > 0)
-    right[unseen] = 0.0
-    for side in (equations.first, equations.second):
-        blocks[unseen[side]] = 0.0
-    own[:, 0] = np.where(unseen, 1.0, own[:, 0] * (1 + RIDGE))
-    own[:, 1:] += (1.0 / trust**2)[:, None]
-    scale = 1 / np.sqrt(own)
-    blocks *= scale[equations.first][:, :, None] * scale[equations.second][:, None, :]
-    solution = np.empty((n_stars, 3))
-    _kernels.solve_blocks(
-        equations.first,
-        equations.second,
-        blocks,
-        np.linalg.inv(blocks[:n_stars]),
-        right * scale,
-        solution,
-        ACCURACY,
-        MAX_CG_STEPS,
-    )
-    return solution * scale

@@ -5,11 +5,9 @@ import pytest
 
 from galstep.core.calibration.field_stars import (
     FieldStars,
-    assemble,
     box_medians,
     refine_stars,
     rendering_half_sizes,
-    star_normal_blocks,
 )
 from galstep.core.imaging.stars import StarRenderer
 from galstep.core.psf.effective import EffectivePSF
@@ -79,20 +77,6 @@ def test_no_stars_leave_the_image():
     found, rest = refine(image, FieldStars())
     assert len(found) == 0
     np.testing.assert_array_equal(rest, image)
-
-
-def test_normal_matrix_is_that_of_the_design():
-    stars = random_stars(6, seed=5)
-    weight = np.random.default_rng(6).uniform(0, 2, SHAPE)
-    stamps, ix, iy = RENDERER.stamps(stars.x, stars.y, 7)
-    matrix = assemble(*star_normal_blocks(weight, stamps, ix, iy)).toarray()
-    ny, nx = SHAPE
-    design = np.zeros((3 * len(stars), ny + 40, nx + 40))
-    for i in range(len(stars)):
-        rows, columns = slice(iy[i] + 13, iy[i] + 28), slice(ix[i] + 13, ix[i] + 28)
-        design[3 * i : 3 * i + 3, rows, columns] = stamps[i]
-    design = design[:, 20:-20, 20:-20].reshape(3 * len(stars), -1)
-    np.testing.assert_allclose(matrix, (design * weight.ravel()) @ design.T, rtol=1e-9, atol=1e-9)
 
 
 def test_half_sizes_leave_less_than_the_level_outside():

@@ -7,7 +7,7 @@ from galstep.core.imaging import _kernels, _kernels_numpy
 from galstep.core.imaging.hankel import hankel_table
 from galstep.core.imaging.passband import Passband
 from galstep.core.imaging.sersic import shape_matrix_derivatives
-from galstep.core.imaging.stars import StarRenderer
+from galstep.core.imaging.stars import StarRenderer, gram_cut_stamps, gram_stamps
 from galstep.core.psf.effective import EffectivePSF
 
 compiled = pytest.importorskip("galstep.core.imaging._kernels_numba", exc_type=ImportError)
@@ -68,31 +68,56 @@ def test_project_stars(scene):
 def test_stamps_and_their_sums(scene):
     renderer, x, y, random = scene
     ix, iy = np.rint(x).astype(np.int64), np.rint(y).astype(np.int64)
-    stamps = np.full((2, len(x), 3, 11, 11), np.nan)
+    stamps = np.zeros((2, len(x), 3, 11, 11))
+    share, target = random.uniform(0.1, 1, len(x)), random.permutation(len(x))
     for result, kernels in zip(stamps, (compiled, _kernels_numpy), strict=True):
-        kernels.make_stamps(renderer._phases, renderer._sizes, x, y, ix, iy, result)
+        kernels.make_stamps(renderer._phases, renderer._sizes, x, y, ix, iy, share, target, result)
     close(*stamps)
+    stamps[:], _, _ = renderer.stamps(x, y, 5)
     images, weight = random.normal(size=(2, 40, 44)), random.uniform(0, 1, (40, 44))
-    pairs = random.integers(0, len(x), (2, 300))
     sums = np.full((2, len(x), 2, 3), np.nan)
-    grams = np.full((2, 300, 3, 3), np.nan)
     weighted, added = np.full((2, *stamps[0].shape), np.nan), np.zeros((2, 4, 40, 44))
     factors = random.normal(size=(len(x), 4, 3))
     for k, kernels in enumerate((compiled, _kernels_numpy)):
         kernels.project_stamps(images, stamps[0], ix, iy, sums[k])
-        kernels.gram(weight, stamps[0], ix, iy, *pairs, grams[k])
         kernels.weight_stamps(weight, stamps[0], ix, iy, weighted[k])
         kernels.add_stamps(added[k], stamps[0], ix, iy, factors)
-    for results in (sums, grams, weighted, added):
+    for results in (sums, weighted, added):
         close(*results)
+
+
+def test_gram(scene):
+    renderer, x, y, random = scene
+    stamps, ix, iy = renderer.stamps(x, y, 5)
+    cut = [stamp[:, i % 3 : 11 - i % 4, i % 2 :].copy() for i, stamp in enumerate(stamps)]
+    corners = np.column_stack([iy - 5 + np.arange(50) % 3, ix - 5 + np.arange(50) % 2])
+    inside = np.flatnonzero((corners >= 0).all(axis=1) & (iy < 34) & (ix < 38))
+    weight, weights = random.uniform(0, 1, (40, 44)), random.uniform(0, 1, (50, 11, 11))
+    pairs, few = random.integers(0, 50, (2, 300)), random.choice(inside, (2, 300))
+    for grams in (
+        [gram_stamps(weight, stamps, ix, iy, *pairs) for _ in both()],
+        [gram_stamps(weights, stamps, ix, iy, *pairs) for _ in both()],
+        [gram_cut_stamps(weight, cut, corners, *few) for _ in both()],
+    ):
+        assert np.abs(grams[0]).max() > 0
+        close(*grams)
+
+
+def both():
+    """The kernels of one module after the other in use."""
+    for kernels in (compiled, _kernels_numpy):
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr(_kernels, "gram", kernels.gram)
+            yield kernels
 
 
 def test_stamps_wider_than_the_psf(scene):
     renderer, x, y, _ = scene
     ix, iy = np.rint(x).astype(np.int64), np.rint(y).astype(np.int64)
-    stamps = np.full((2, len(x), 3, 31, 31), np.nan)
+    stamps = np.zeros((2, len(x), 3, 31, 31))
+    share, target = np.ones(len(x)), np.arange(len(x))
     for result, kernels in zip(stamps, (compiled, _kernels_numpy), strict=True):
-        kernels.make_stamps(renderer._phases, renderer._sizes, x, y, ix, iy, result)
+        kernels.make_stamps(renderer._phases, renderer._sizes, x, y, ix, iy, share, target, result)
     close(*stamps)
     assert np.all(stamps[0][:, :, 0, :] == 0)
 

@@ -7,8 +7,8 @@ from star_scenes import make_field
 from galstep.core.star_field import solve as star_field_solve
 from galstep.core.star_field.boxes import boxes_are_cheaper
 from galstep.core.star_field.model import FieldModel, StarState
-from galstep.core.star_field.quality import fit_quality, groups_of, star_errors, star_flags
-from galstep.core.star_field.solve import field_equations, held, solve_steps
+from galstep.core.star_field.quality import fit_quality, star_errors, star_flags
+from galstep.core.star_field.solve import field_equations
 from galstep.core.star_field.tiles import FieldImage, make_tiles
 
 
@@ -85,7 +85,7 @@ def test_steps_lead_to_the_truth():
     model, state, (x, y, flux) = start()
     for _ in range(6):
         equations, state = field_equations(model, state)
-        step = solve_steps(equations, state.trust)
+        step = equations.steps(state.trust)
         state = replace(
             state, flux=state.flux + step[:, 0], x=state.x + step[:, 1], y=state.y + step[:, 2]
         )
@@ -111,8 +111,8 @@ def test_held_positions_stay():
     model, state, _ = start()
     which = np.zeros(len(state), bool)
     which[::2] = True
-    equations = held(field_equations(model, state)[0], which)
-    step = solve_steps(equations, state.trust)
+    equations = field_equations(model, state)[0].held(which)
+    step = equations.steps(state.trust)
     assert (step[which, 1:] == 0).all()
     assert (step[~which, 1:] != 0).any(axis=1).all()
     errors = star_errors(equations)
@@ -140,14 +140,14 @@ def test_star_without_data_keeps_its_flux():
     model = FieldModel(FieldImage(image, error, mask), psfs, make_tiles(image.shape, 1000), 5)
     state = StarState.start(x, y, flux, 0.3)
     equations, _ = field_equations(model, state)
-    assert solve_steps(equations, state.trust)[0] == pytest.approx([0, 0, 0], abs=1e-12)
+    assert equations.steps(state.trust)[0] == pytest.approx([0, 0, 0], abs=1e-12)
 
 
 def test_no_stars():
     model, state, _ = start()
     none = state.select(np.zeros(0, int))
     equations, _ = field_equations(model, none)
-    assert solve_steps(equations, none.trust).shape == (0, 3)
+    assert equations.steps(none.trust).shape == (0, 3)
     assert star_errors(equations).shape == (0, 3)
 
 
@@ -181,12 +181,3 @@ def test_flags():
     still = np.array([True, False, True, True])
     flags = star_flags(state, errors, quality, model.image.shape, 5, still, (0.5, 0.5))
     assert flags.tolist() == [1, 4 + 8, 16 + 32, 1 + 2]
-
-
-def test_grouping():
-    x = np.array([0.0, 100.0, 3.0, 6.0, 101.0])
-    group_id, size = groups_of(x, np.zeros(5), 4.0)
-    assert group_id.tolist() == [1, 2, 1, 1, 2]
-    assert size.tolist() == [3, 2, 3, 3, 2]
-    assert groups_of(np.array([0.0, 4.5]), np.zeros(2), 4.0)[0].tolist() == [1, 2]
-    assert [len(a) for a in groups_of(x[:0], x[:0], 4.0)] == [0, 0]
