@@ -151,29 +151,10 @@ def _add_tile(model, state, free, own, pairs, frame, local_radii, sums):
         on_level = project_stamps(weight[None], *own_stamps)[:, 0]
         sums.right[own] -= level[:, None] * on_level
     sums.own[own] = gram_stamps(weight, stamps, ix, iy, at, at)
-    sums.seen[own] = _squares_seen(good, *own_stamps)
+    sums.seen[own] = gram_stamps(good.astype(float), stamps, ix, iy, at, at)[:, 0, 0]
     if len(mine):
         i, j = np.searchsorted(used, pairs[mine]).T
         sums.pairs[mine] = gram_stamps(weight, stamps, ix, iy, i, j)
-
-
-def _squares_seen(good, stamps, ix, iy):
-    """Sum of P^2 on good pixels of a frame, for each star."""
-    squares = np.einsum("npq,npq->n", stamps[:, 0], stamps[:, 0])
-    half, (ny, nx) = stamps.shape[-1] // 2, good.shape
-    # only stars with a bad pixel, or an edge, in their box are worth a closer look
-    partial = (ix < half) | (iy < half) | (ix >= nx - half) | (iy >= ny - half)
-    if not good.all():
-        x, y, side = ix[~partial] - half, iy[~partial] - half, 2 * half + 1
-        bad = np.pad((~good).cumsum(axis=0).cumsum(axis=1), ((1, 0), (1, 0)))
-        partial[~partial] = (
-            bad[y + side, x + side] - bad[y, x + side] - bad[y + side, x] + bad[y, x]
-        ) > 0
-    if partial.any():
-        order = np.arange(np.count_nonzero(partial))
-        some = stamps[partial], ix[partial], iy[partial]
-        squares[partial] = gram_stamps(good.astype(float), *some, order, order)[:, 0, 0]
-    return squares
 
 
 def _owned(tile, state, shape):
