@@ -152,7 +152,18 @@ class FieldModel:
         return len(self.start)
 
     def __repr__(self) -> str:
+        # one line: stpipe's log shows it before every step
         return f"<FieldModel {self.meta.name!r}: {', '.join(self.bands)}; {len(self)} sources>"
+
+    def __str__(self) -> str:
+        from galstep.datamodels.field_text import field_text
+
+        return field_text(self)
+
+    def _repr_html_(self) -> str:
+        from galstep.datamodels.field_text import field_html
+
+        return field_html(self)
 
     def __enter__(self) -> Self:
         return self

@@ -10,7 +10,7 @@ import numpy as np
 from galstep.core.field.sky_noise import sky_noise, typical_error
 from galstep.datamodels.field_band import FieldBand
 from galstep.datamodels.fits_header import filter_in_text, filter_of_header
-from galstep.datamodels.sky_image import SkyImage, pixel_side_of
+from galstep.datamodels.sky_image import SkyImage, ab_zero_point_of, pixel_side_of
 from galstep.exceptions import InputError
 
 if TYPE_CHECKING:
@@ -106,9 +106,13 @@ def _zero_point(image, keys):
     if value is None:
         value = image.image.calibration.ab_zero_point
     if value is None:
+        value = ab_zero_point_of(image.image)
+    if value is None:
+        unit = image.image.unit
+        told = f"the unit {unit} does not tell" if unit else "no unit tells"
         raise InputError(
-            f"{image.where}: the zero point is needed: keyword {keys.zero_point!r} is not there "
-            "(zp_key names another keyword, or gives the number)"
+            f"{image.where}: the zero point is needed: keyword {keys.zero_point!r} is not there and "
+            f"{told} (zp_key names another keyword, or gives the number)"
         )
     return value
 
