@@ -27,6 +27,12 @@ COST = {
     "jointfit": (0.0, 6.0),
     "inject": (0.0, 60.0),
     "aperphot": (0.0, 0.6),
+    # of a field with all its sources: the packaged one
+    "loadfield": (0.0, 0.3),
+    "maskfield": (0.0, 0.3),
+    "fieldpsf": (0.0, 12.0),
+    "fieldfit": (0.0, 20.0),
+    "zeropoint": (0.0, 0.1),
 }
 _UNKNOWN = (1.0, 0.0)  # forcedscalefit, if any; steps of the user's own
 _FILTERS = 6  # until the data are read
