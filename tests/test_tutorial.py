@@ -9,7 +9,7 @@ import pytest
 from stpipe import Step
 
 DOCS = Path(__file__).parents[1] / "docs"
-PAGES = [DOCS / "tutorial.rst", DOCS / "field" / "tutorial.rst", DOCS / "notebook.rst"]
+PAGES = [DOCS / "tutorial.rst", DOCS / "field" / "tutorial.rst"]
 BLOCK = re.compile(r"\.\. code-block:: (python|console)\n\n((?:    .*\n|\n)+)")
 
 

@@ -15,7 +15,7 @@
 
 All that is here is shorthand: images are read by `galstep.datamodels.open`, PSFs by
 `galstep.datamodels.psf_input`, the work is that of `galstep.pipeline.GalPipeline`,
-`galstep.pipeline.FieldPipeline` and `galstep.steps.StarPhot`, with their parameters.
+``FieldPipeline`` and ``galstep.steps.StarPhot``, with their parameters.
 """
 
 from galstep.notebook.field import fit_field

@@ -54,7 +54,7 @@ def fit_field(
     ----------
     images : dict of filter to array, Quantity or NDData; or one of these
         (ny, nx) each, one image per band; also a path or a list of paths, as
-        `galstep.steps.LoadField` takes them. The pixels of the first band are the grid of
+        ``galstep.steps.LoadField`` takes them. The pixels of the first band are the grid of
         all positions. Pixels that are not finite have no data.
     catalog : table, SkyCoord or file, optional
         What to start from: ``ra`` and ``dec``, or ``x`` and ``y``; types, shapes and fluxes if

@@ -21,7 +21,7 @@ __all__ = ["HeaderKeys", "band_of_image"]
 
 @dataclass(frozen=True)
 class HeaderKeys:
-    """Where the numbers stand; see the parameters of `galstep.steps.LoadField`."""
+    """Where the numbers stand; see the parameters of ``galstep.steps.LoadField``."""
 
     filter: str = "FILTER"
     zero_point: str = "ZP_AUTO"
