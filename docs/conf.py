@@ -30,6 +30,9 @@ autodoc_typehints = "none"
 # every reference must lead somewhere (-n); those to other packages are not looked up, so that the
 # pages can be built without a network
 nitpick_ignore_regex = [
-    (r"py:.*", r"(asdf|astropy|concurrent|configobj|dataclasses|logging|matplotlib|np|numpy|pathlib)\..*"),
-    (r"py:.*", r"(photutils|regions|scipy|stpipe|types|tweakwcs|gwcs|distributed)(\..*)?"),
+    (r"py:.*", r"(asdf|astropy|concurrent|configobj|dataclasses|logging|np|numpy|pathlib)\..*"),
+    (
+        r"py:.*",
+        r"(matplotlib|photutils|regions|scipy|stpipe|types|tweakwcs|gwcs|distributed)(\..*)?",
+    ),
 ]

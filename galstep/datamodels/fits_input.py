@@ -39,7 +39,7 @@ from galstep.datamodels.fits_header import (
     pixel_scale_of,
 )
 from galstep.datamodels.image_source import ImageSource
-from galstep.datamodels.messages import one_line
+from galstep.datamodels.messages import one_line, other_shape
 from galstep.datamodels.regular_file import check_regular
 from galstep.datamodels.wcs_bounds import check_wcs_header
 from galstep.exceptions import GalstepError, InputError
@@ -232,8 +232,7 @@ def _source(group, key, hdus, where):
         for plane, other in zip(found, group[role], strict=True):
             if plane.shape != planes["data"][0].shape:
                 raise InputError(
-                    f"{where}[{_label(other)}] must have the shape of the image "
-                    f"{planes['data'][0].shape}, got {plane.shape}"
+                    f"{where}[{_label(other)}] {other_shape(planes['data'][0].shape, plane.shape)}"
                 )
     single = {role: found[0] for role, found in planes.items() if role not in ("data", "variances")}
     return ImageSource(

@@ -26,6 +26,7 @@ import numpy as np
 
 from galstep.datamodels.hdf5_access import choose_filters, image_names, read_image
 from galstep.datamodels.image_source import ImageSource
+from galstep.datamodels.messages import other_shape
 from galstep.datamodels.psf_library import check_psf
 from galstep.datamodels.wcs_text import wcs_from_text
 from galstep.exceptions import InputError
@@ -103,10 +104,7 @@ def _read_planes(file, name, where):
             what = f"{where}: {group}/{name}"
             planes[role] = read_image(dataset, what)
             if planes[role].shape != data.shape:
-                raise InputError(
-                    f"{what} must have the shape of the image {data.shape}, "
-                    f"got {planes[role].shape}"
-                )
+                raise InputError(f"{what} {other_shape(data.shape, planes[role].shape)}")
     return planes
 
 

@@ -23,6 +23,7 @@ from galstep.datamodels.fits_input import fits_sources, open_fits
 from galstep.datamodels.image_source import ImageSource
 from galstep.datamodels.input_name import input_name
 from galstep.datamodels.lazy_plane import LazyPlane, any_of, kept
+from galstep.datamodels.messages import other_shape
 from galstep.datamodels.open import is_hdus, kind_of_file, sources_of
 from galstep.datamodels.pixel_rules import (
     check_error_scale,
@@ -292,7 +293,5 @@ def _given_error(error, shape, unit, where):
             raise InputError(f"{where}: error must convert to {unit}, got {own}") from failure
     error = np.ma.filled(np.ma.asarray(error, dtype=float), np.nan)
     if error.shape != shape:
-        raise InputError(
-            f"{where}: error must have the shape of the image {shape}, got {error.shape}"
-        )
+        raise InputError(f"{where}: error {other_shape(shape, error.shape)}")
     return error

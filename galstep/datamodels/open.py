@@ -35,6 +35,7 @@ from galstep.datamodels.fits_header import filter_in_text
 from galstep.datamodels.galaxy import GalaxyModel, Meta
 from galstep.datamodels.hdf5_access import choose_filters
 from galstep.datamodels.input_name import input_name
+from galstep.datamodels.messages import other_shape
 from galstep.datamodels.missing_filter import name_what_has_none
 from galstep.datamodels.psf_fits import PsfSource
 from galstep.datamodels.psf_input import FITS_ENDINGS, find_psfs, psf_at
@@ -257,9 +258,7 @@ def _attach(plane, role, images):
         )
     image = images[0]
     if plane.shape != image.shape:
-        raise InputError(
-            f"{plane.where} must have the shape of the image {image.shape}, got {plane.shape}"
-        )
+        raise InputError(f"{plane.where} {other_shape(image.shape, plane.shape)}")
     setattr(image, role, (plane.data,) if role == "variances" else plane.data)
     image.zero_is_no_data = image.zero_is_no_data and role not in ("weight", "dq")
 

@@ -8,7 +8,6 @@ import numpy as np
 
 from galstep.datamodels.hdf5_access import choose_filters, image_names, open_hdf5, read_image
 from galstep.datamodels.psf_bounds import check_psf_size
-from galstep.exceptions import InputError
 from galstep.psf_array import checked_psf, whole_oversample
 
 if TYPE_CHECKING:
@@ -21,7 +20,7 @@ __all__ = ["check_psf", "read_psfs"]
 
 def read_psfs(
     path: PathLike, filters: Sequence[str] | None = None
-) -> dict[str, tuple[np.ndarray, int]]:
+) -> dict[str, tuple[np.ndarray, int | None]]:
     """The PSF of each filter.
 
     Parameters
@@ -35,14 +34,13 @@ def read_psfs(
 
     Returns
     -------
-    dict of str to (2-D float64 array, int)
-        The PSF, sum 1, and its oversampling.
+    dict of str to (2-D float64 array, int or None)
+        The PSF, sum 1, and its oversampling; None where the file does not tell.
 
     Raises
     ------
     InputError
-        If the file, a filter or ``oversample`` is missing, or an array cannot
-        be a PSF (`check_psf`).
+        If the file or a filter is missing, or an array cannot be a PSF (`check_psf`).
     """
     where = f"psf_file {path}"
     psfs = {}
@@ -80,10 +78,8 @@ def check_psf(array: np.ndarray, what: str) -> np.ndarray:
 
 
 def _oversample(file, name, where):
-    """The attribute of the dataset, or else of the file, as a positive int."""
+    """The attribute of the dataset, or else of the file, as a positive int; None without one."""
     value = file[name].attrs.get("oversample", file.attrs.get("oversample"))
     if value is None:
-        raise InputError(
-            f"{where}: the root attribute 'oversample' (samples per image pixel) is missing"
-        )
+        return None
     return whole_oversample(np.ravel(value), where)

@@ -10,7 +10,6 @@ import numpy as np
 from astropy import units as u
 from astropy.table import QTable
 
-from galstep.core.scene.box import Box
 from galstep.datamodels.field_products import product_table
 from galstep.datamodels.safe_name import safe_name
 from galstep.exceptions import InputError, ParameterError
@@ -26,7 +25,6 @@ if TYPE_CHECKING:
 
     from matplotlib.figure import Figure
 
-    from galstep.core.field.images import PartImages
     from galstep.datamodels.field_model import FieldModel
     from galstep.hints import PathLike
 
@@ -147,11 +145,10 @@ class FieldResult:
         """
         return self._rendered(band).model
 
-    def _rendered(self, band) -> PartImages:
+    def _rendered(self, band):
         if self.model.meta.fit_step is None:
             raise InputError("the field is not fitted: there is no model to draw")
-        ny, nx = self.model.bands[name := self._band(band)].shape
-        return rendered(self.model, name, Box(0, 0, nx, ny))
+        return rendered(self.model, self._band(band))
 
     def _band(self, band):
         names = self.model.filters

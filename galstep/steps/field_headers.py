@@ -78,7 +78,8 @@ def _filter(image, key):
     found = filter_of_header(image.header) or filter_in_text(image.image.name)
     if not found:
         raise InputError(
-            f"{image.where}: nothing tells its filter: keyword {key!r} is not there (filter_key)"
+            f"{image.where}: nothing tells its filter: keyword {key!r} is not there (filter_key names "
+            "another), and there is none in its name"
         )
     return found
 
