@@ -48,7 +48,7 @@ def shown(figure: Figure, path: PathLike | None) -> Figure:
     if path is not None:
         save_figure(lambda: figure, path)
     if not hasattr(figure, "_repr_png_"):
-        figure._repr_png_ = partial(_png, figure)
+        figure._repr_png_ = partial(_png, figure)  # type: ignore[attr-defined]
     return figure
 
 
