@@ -39,7 +39,7 @@ _LAZY = {
     "fit_field": "galstep.notebook",
     "fit_stars": "galstep.notebook",
     "read": "galstep.notebook",
-    "FieldModel": "galstep.datamodels.field_model",
+    "FieldModel": "galstep.datamodels.field.field_model",
     "GalaxyModel": "galstep.datamodels",
 }
 

@@ -8,11 +8,11 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from galstep.datamodels.model_text import html_table, text_table
+from galstep.datamodels.tables.model_text import html_table, text_table
 from galstep.flags import FieldFlag, decode
 
 if TYPE_CHECKING:
-    from galstep.datamodels.field_model import FieldModel
+    from galstep.datamodels.field.field_model import FieldModel
 
 __all__ = ["field_counts", "field_flags", "field_html", "field_table", "field_text"]
 
@@ -24,7 +24,7 @@ def field_text(model: FieldModel) -> str:
 
     Parameters
     ----------
-    model : `galstep.datamodels.field_model.FieldModel`
+    model : `galstep.datamodels.field.field_model.FieldModel`
 
     Returns
     -------
@@ -42,7 +42,7 @@ def field_html(model: FieldModel) -> str:
 
     Parameters
     ----------
-    model : `galstep.datamodels.field_model.FieldModel`
+    model : `galstep.datamodels.field.field_model.FieldModel`
 
     Returns
     -------

@@ -9,9 +9,9 @@ from typing import Any
 from astropy.nddata import NDData
 
 from galstep.batch.nested import merged
-from galstep.datamodels.duck_nddata import is_nddata
-from galstep.datamodels.missing_filter import ONLY_FILTER
-from galstep.datamodels.safe_name import safe_name
+from galstep.datamodels.files.safe_name import safe_name
+from galstep.datamodels.images.duck_nddata import is_nddata
+from galstep.datamodels.input.missing_filter import ONLY_FILTER
 from galstep.exceptions import InputError
 from galstep.notebook.field_result import FieldResult
 from galstep.notebook.images import as_images, is_array
@@ -19,7 +19,7 @@ from galstep.notebook.keywords import pipeline_parameters
 from galstep.notebook.messages import kept_messages
 from galstep.notebook.psfs import as_psfs
 from galstep.pipeline import FieldPipeline
-from galstep.steps.validation import suggestion
+from galstep.steps.framework.validation import suggestion
 
 __all__ = ["fit_field"]
 

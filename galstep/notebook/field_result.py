@@ -10,22 +10,22 @@ import numpy as np
 from astropy import units as u
 from astropy.table import QTable
 
-from galstep.datamodels.field_products import product_table
-from galstep.datamodels.safe_name import safe_name
+from galstep.datamodels.field.field_products import product_table
+from galstep.datamodels.files.safe_name import safe_name
 from galstep.exceptions import InputError, ParameterError
 from galstep.flags import FieldFlag, decode
 from galstep.notebook.saving import check_absent, make_folder, messages_html, shown
-from galstep.steps.field_products import write_field_products
-from galstep.steps.field_render import binned_images, rendered
-from galstep.steps.image_step import needs_package
-from galstep.steps.validation import suggestion
+from galstep.steps.field.field_products import write_field_products
+from galstep.steps.field.field_render import binned_images, rendered
+from galstep.steps.framework.validation import suggestion
+from galstep.steps.images.image_step import needs_package
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from matplotlib.figure import Figure
 
-    from galstep.datamodels.field_model import FieldModel
+    from galstep.datamodels.field.field_model import FieldModel
     from galstep.hints import PathLike
 
 __all__ = ["FieldResult"]
@@ -39,7 +39,7 @@ class FieldResult:
 
     Parameters
     ----------
-    model : `galstep.datamodels.field_model.FieldModel`
+    model : `galstep.datamodels.field.field_model.FieldModel`
     messages : sequence of str, optional
         The warnings of the run.
     """

@@ -9,7 +9,7 @@ from galstep.batch.nested import merged, nested
 from galstep.batch.parameters import SAID_OTHERWISE
 from galstep.exceptions import ParameterError
 from galstep.pipeline import GalPipeline
-from galstep.steps.validation import suggestion
+from galstep.steps.framework.validation import suggestion
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

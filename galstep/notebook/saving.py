@@ -8,7 +8,7 @@ from html import escape
 from typing import TYPE_CHECKING
 
 from galstep.exceptions import GalstepError
-from galstep.steps.products import save_figure
+from galstep.steps.galaxy.products import save_figure
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

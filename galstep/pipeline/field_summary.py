@@ -8,7 +8,7 @@ from galstep.datamodels.field_text import field_counts, field_flags, field_table
 from galstep.execution.duration import duration
 
 if TYPE_CHECKING:
-    from galstep.datamodels.field_model import FieldModel
+    from galstep.datamodels.field.field_model import FieldModel
 
 __all__ = ["field_summary_lines"]
 

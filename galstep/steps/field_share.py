@@ -12,7 +12,7 @@ _OF_THE_REST = {"start_tile": 0.1, "fit_block": 0.5, "search_tile": 0.15}
 
 
 class FitShare:
-    """Adds up what `galstep.steps.field_tasks.TaskRunner` tells of its calls.
+    """Adds up what `galstep.steps.field.field_tasks.TaskRunner` tells of its calls.
 
     Parameters
     ----------

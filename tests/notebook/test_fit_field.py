@@ -10,7 +10,7 @@ from astropy.nddata import CCDData, NDData
 from astropy.table import QTable, Table
 
 import galstep
-from galstep.datamodels.field_model import FieldModel
+from galstep.datamodels.field.field_model import FieldModel
 from galstep.exceptions import GalstepError, InputError, ParameterError
 from galstep.notebook import FieldResult
 from galstep.testing.fields import make_field

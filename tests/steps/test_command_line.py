@@ -6,7 +6,7 @@ import pytest
 
 from galstep.exceptions import ParameterError
 from galstep.pipeline import GalPipeline
-from galstep.steps.command_line import check_not_cut, check_options
+from galstep.steps.framework.command_line import check_not_cut, check_options
 
 
 class Given(str):
