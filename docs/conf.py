@@ -21,7 +21,11 @@ extensions = [
 ]
 exclude_patterns = ["_build", "_ext"]
 html_theme = "alabaster"
-html_theme_options = {"description": "Galaxies measured through crowded star fields"}
+html_theme_options = {
+    "description": "Galaxies measured through crowded star fields",
+    # lines of code are up to 128 characters long
+    "page_width": "1240px",
+}
 default_role = "py:obj"
 numpydoc_show_class_members = False
 autodoc_member_order = "bysource"
@@ -31,5 +35,8 @@ autodoc_typehints = "none"
 # pages can be built without a network
 nitpick_ignore_regex = [
     (r"py:.*", r"(asdf|astropy|concurrent|configobj|dataclasses|logging|np|numpy|pathlib)\..*"),
-    (r"py:.*", r"(photutils|regions|scipy|stpipe|types|tweakwcs|gwcs|distributed)(\..*)?"),
+    (
+        r"py:.*",
+        r"(matplotlib|photutils|regions|scipy|stpipe|types|tweakwcs|gwcs|distributed)(\..*)?",
+    ),
 ]

@@ -13,11 +13,12 @@ In a notebook::
 
 ==================  =====================================================
 ``galstep.fit``     a galaxy, from arrays to tables; ``galstep.fit_stars`` a
-                    star field, ``galstep.read`` what was saved
+                    star field, ``galstep.fit_field`` stars and galaxies of a
+                    field in several bands, ``galstep.read`` what was saved
 ``galstep.core``    how it is computed: arrays and records in and out
 ``galstep.datamodels``  what travels: `GalaxyModel`, its readers and writers
 ``galstep.steps``   the stages as ``stpipe`` Steps
-``galstep.pipeline``    ``GalPipeline``: the stages composed
+``galstep.pipeline``    ``GalPipeline``, ``FieldPipeline``: the stages composed
 ``galstep.plotting``    one function per figure
 ``galstep.testing``     synthetic galaxies with known truth
 ==================  =====================================================
@@ -35,12 +36,14 @@ except PackageNotFoundError:  # a source tree that was never installed
 # imported when they are asked for: stpipe and scipy take a second or two
 _LAZY = {
     "fit": "galstep.notebook",
+    "fit_field": "galstep.notebook",
     "fit_stars": "galstep.notebook",
     "read": "galstep.notebook",
+    "FieldModel": "galstep.datamodels.field.field_model",
     "GalaxyModel": "galstep.datamodels",
 }
 
-__all__ = ["GalaxyModel", "__version__", "fit", "fit_stars", "read"]
+__all__ = ["FieldModel", "GalaxyModel", "__version__", "fit", "fit_field", "fit_stars", "read"]
 
 
 def __getattr__(name: str) -> Any:

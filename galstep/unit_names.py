@@ -77,7 +77,10 @@ def parse_unit(text: Any, what: str) -> UnitBase:
         check_unit_text(str(text), what)
     unit = text if isinstance(text, u.UnitBase) else _parsed(str(text).strip(), what)
     if unit is None:
-        raise InputError(f"{what}: unit must be one that astropy knows, got {str(text)!r}")
+        raise InputError(
+            f"{what}: unit must be one that astropy knows, got {str(text)!r}: such as MJy/sr, "
+            "nJy/pixel, electron/s"
+        )
     if {u.mag, u.dex, u.dB} & set(unit.bases):
         raise InputError(f"{what}: unit must be linear in the light, got {unit.to_string()!r}")
     check_unit_scale(unit, what)

@@ -43,5 +43,6 @@ def test_notebook_runs(path, elsewhere):
     with contextlib.redirect_stdout(said):
         for number, (source, _) in enumerate(cells(path)):
             exec(compile(source, f"{path.name}[{number}]", "exec"), names)
-    assert "half_light_AB" in said.getvalue()
-    assert names["result"].meta.fit_step == "jointfit"
+    assert "off by" in said.getvalue()
+    assert names["result"].model.meta.fit_step == "jointfit"
+    assert names["field"].model.meta.fit_step == "fieldfit"

@@ -115,7 +115,7 @@ class SummaryColumns(_Table):
 
 def _code(text):
     """Names of parameters and columns in a sentence as code."""
-    return re.sub(r"(?<![`\w])(\w+\.\w+|\w*_\w+)(?![`\w])", r"``\1``", text)
+    return re.sub(r"(?<![`\w])(\w+\.\w+(?:=\w+)?|\w*_\w+(?:=\w+)?)(?![`\w])", r"``\1``", text)
 
 
 def spec_rows(spec):

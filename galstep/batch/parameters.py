@@ -174,10 +174,7 @@ def make_pipeline(config_file: PathLike | None, parameters: dict) -> GalPipeline
     GalstepError
         If the pipeline refuses the parameters.
     """
-    given = {"config_file": os.fspath(config_file)} if config_file else {}
-    config, path = GalPipeline.build_config(None, **given, **parameters)
-    config.pop("class", None)
-    return GalPipeline.from_config_section(config, config_file=path)
+    return GalPipeline.from_parameters(parameters, config_file)
 
 
 def _content(values, spec, file_hash):

@@ -78,7 +78,7 @@ class BatchOptions:
         ``ecsv``, ``fits`` or ``both``: of the galaxies' tables. With the last two the
         summary is written as ``summary.fits`` as well, at the end.
     report : bool, optional
-        Write ``report.html``, the page of all galaxies; see `galstep.report`.
+        Write ``report.html``, the page of all galaxies; see ``galstep.report``.
     """
 
     config_file: str | None = None

@@ -1,4 +1,4 @@
-"""A configuration of tract7dt as a parameter file of `galstep.pipeline.FieldPipeline`."""
+"""A configuration of tract7dt as a parameter file of ``galstep.pipeline.FieldPipeline``."""
 
 from __future__ import annotations
 

@@ -3,7 +3,10 @@
 ==================  =====================================================
 ``galaxy``          `fit`: one galaxy, in one filter or several
 ``star_field``      `fit_stars`: the stars of an image
+``field``           `fit_field`: all sources of a field, in several bands
 ``results``         what they return
+``field_result``    what `fit_field` returns
+``saving``          what the results share
 ``images``          arrays and what belongs to them, as the one door takes them
 ``psfs``            PSFs with their sampling
 ``keywords``        parameters of steps as keywords
@@ -11,12 +14,14 @@
 ==================  =====================================================
 
 All that is here is shorthand: images are read by `galstep.datamodels.input.open`, PSFs by
-`galstep.datamodels.psf.psf_input`, the work is that of `galstep.pipeline.GalPipeline` and
-`galstep.steps.StarPhot`, with their parameters.
+`galstep.datamodels.psf.psf_input`, the work is that of `galstep.pipeline.GalPipeline`,
+``FieldPipeline`` and ``galstep.steps.StarPhot``, with their parameters.
 """
 
+from galstep.notebook.field import fit_field
+from galstep.notebook.field_result import FieldResult
 from galstep.notebook.galaxy import fit, read
 from galstep.notebook.results import FitResult, StarFieldResult
 from galstep.notebook.star_field import fit_stars
 
-__all__ = ["FitResult", "StarFieldResult", "fit", "fit_stars", "read"]
+__all__ = ["FieldResult", "FitResult", "StarFieldResult", "fit", "fit_field", "fit_stars", "read"]

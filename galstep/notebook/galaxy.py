@@ -11,8 +11,11 @@ from galstep.batch.nested import merged
 from galstep.batch.parameters import make_pipeline
 from galstep.datamodels import GalaxyModel
 from galstep.datamodels.catalogs.angles import sky_place
+from galstep.datamodels.field.field_io import is_field_product
+from galstep.datamodels.field.field_model import FieldModel
 from galstep.datamodels.files.safe_name import safe_name
 from galstep.exceptions import InputError
+from galstep.notebook.field_result import FieldResult
 from galstep.notebook.images import as_images, is_array, what_is_assumed
 from galstep.notebook.keywords import pipeline_parameters
 from galstep.notebook.messages import kept_messages
@@ -23,6 +26,11 @@ if TYPE_CHECKING:
     from galstep.hints import PathLike
 
 __all__ = ["fit", "read"]
+
+_ARGUMENTS = (
+    "image", "psf", "oversample", "err", "mask", "wcs", "filter", "position", "xy", "name", "steps",
+    "verbose",
+)  # fmt: skip
 
 
 def fit(
@@ -89,7 +97,7 @@ def fit(
     ParameterError
         If a parameter is unknown or out of range.
     """
-    own = pipeline_parameters(steps, parameters)
+    own = pipeline_parameters(steps, parameters, arguments=_ARGUMENTS)
     own = merged(own, _place(position, xy))
     with kept_messages(verbose) as messages:
         pipeline = make_pipeline(None, own)
@@ -106,19 +114,21 @@ def fit(
         return FitResult(pipeline.run(model), messages)
 
 
-def read(path: PathLike) -> FitResult:
-    """A galaxy that was measured and saved before.
+def read(path: PathLike) -> FitResult | FieldResult:
+    """A galaxy or a field that was measured and saved before.
 
     Parameters
     ----------
     path : path-like
-        ``<name>_gal.asdf``, or the same as HDF5.
+        ``<name>_gal.asdf``, or the same as HDF5; ``<name>_field.asdf``.
 
     Returns
     -------
-    FitResult
+    FitResult or FieldResult
     """
     with kept_messages() as messages:
+        if is_field_product(path):
+            return FieldResult(FieldModel.open(path), messages)
         return FitResult(GalaxyModel.open(path), messages)
 
 

@@ -11,6 +11,7 @@ from astropy.nddata import NDData, NDUncertainty, StdDevUncertainty
 from astropy.units import Quantity, UnitConversionError
 
 from galstep.datamodels import GalaxyModel
+from galstep.datamodels.files.messages import other_shape
 from galstep.datamodels.images.duck_nddata import array_source, is_nddata
 from galstep.datamodels.input.missing_filter import ONLY_FILTER
 from galstep.exceptions import InputError
@@ -222,7 +223,5 @@ def _uncertainty(err, shape, unit, where):
     values = values.value if isinstance(values, Quantity) else values
     values = np.ma.filled(np.ma.asarray(values, dtype=float), np.nan)
     if values.shape not in ((), shape):
-        raise InputError(
-            f"{where}: err must have the shape of the image {shape}, got {values.shape}"
-        )
+        raise InputError(f"{where}: err {other_shape(shape, values.shape)}")
     return StdDevUncertainty(np.broadcast_to(values, shape).copy(), unit=own_unit)

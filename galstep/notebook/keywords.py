@@ -3,20 +3,28 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from galstep.batch.nested import merged, nested
 from galstep.batch.parameters import SAID_OTHERWISE
 from galstep.exceptions import ParameterError
 from galstep.pipeline import GalPipeline
-from galstep.steps import LoadCrop
 from galstep.steps.framework.validation import suggestion
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from galstep.pipeline.base import GalPipelineBase
 
 __all__ = ["pipeline_parameters"]
 
 
 def pipeline_parameters(
-    steps: Mapping[str, Any] | None, keywords: Mapping[str, Any]
+    steps: Mapping[str, Any] | None,
+    keywords: Mapping[str, Any],
+    pipeline: type[GalPipelineBase] = GalPipeline,
+    loading: str = "loadcrop",
+    arguments: Sequence[str] = (),
 ) -> dict[str, Any]:
     """Parameters as `galstep.pipeline.GalPipeline.call` takes them.
 
@@ -26,7 +34,13 @@ def pipeline_parameters(
         ``{"basefit": {"iter_basefit": 5}}`` or ``{"basefit.iter_basefit": 5}``.
     keywords : mapping
         ``basefit={"iter_basefit": 5}``, ``**{"basefit.iter_basefit": 5}``, and bare names
-        of the pipeline's own parameters and of LoadCrop's.
+        of the pipeline's own parameters and of the step that loads.
+    pipeline : type, optional
+        Whose parameters they are.
+    loading : str, optional
+        Key of the step that loads.
+    arguments : sequence of str, optional
+        Names of the caller's own arguments, for who has misspelt one.
 
     Returns
     -------
@@ -45,35 +59,35 @@ def pipeline_parameters(
     for name, value in (steps or {}).items():
         result = merged(result, nested({("steps", *str(name).split(".")): value}))
     for name, value in keywords.items():
-        result = merged(result, nested({_place(name): value}))
+        result = merged(result, nested({_place(name, pipeline, loading, arguments): value}))
     for key, parameters in result.get("steps", {}).items():
-        _check_step(key)
+        _check_step(key, pipeline)
         if not isinstance(parameters, Mapping):
             raise ParameterError(f"{key} is a step: give its parameters as a dict")
         _check_files(f"{key}.", parameters)
     return result
 
 
-def _place(name):
+def _place(name, pipeline, loading, arguments):
     """Where a keyword stands among the parameters of the pipeline."""
     parts = tuple(name.removeprefix("steps.").split("."))
-    if len(parts) > 1 or parts[0] in GalPipeline.step_defs:
+    if len(parts) > 1 or parts[0] in pipeline.step_defs:
         return ("steps", *parts)
     _check_files("", parts)
-    own, loading = GalPipeline.load_spec_file().scalars, LoadCrop.load_spec_file().scalars
+    own = pipeline.load_spec_file().scalars
+    of_loading = pipeline.step_defs[loading].load_spec_file().scalars
     if name in own:
         return parts
-    if name in loading:
-        return ("steps", "loadcrop", name)
-    raise ParameterError(
-        f"unknown argument {name}{_of_steps(name) or suggestion(name, [*own, *loading])}"
-    )
+    if name in of_loading:
+        return ("steps", loading, name)
+    near = suggestion(name, [*arguments, *own, *of_loading])
+    raise ParameterError(f"unknown argument {name}{_of_steps(name, pipeline) or near}")
 
 
-def _of_steps(name):
+def _of_steps(name, pipeline):
     """Where a bare name belongs, if steps have a parameter of it."""
     found = [
-        f"{key}.{name}" for key, step in GalPipeline.step_defs.items()
+        f"{key}.{name}" for key, step in pipeline.step_defs.items()
         if name in step.load_spec_file().scalars
     ]  # fmt: skip
     if not found:
@@ -82,9 +96,9 @@ def _of_steps(name):
     return f" (it belongs to a step: {' or '.join(found)}; give {example}={{{name!r}: ...}})"
 
 
-def _check_step(key):
-    if key not in GalPipeline.step_defs:
-        raise ParameterError(f"{key!r} is not a step{suggestion(key, GalPipeline.step_defs)}")
+def _check_step(key, pipeline):
+    if key not in pipeline.step_defs:
+        raise ParameterError(f"{key!r} is not a step{suggestion(key, pipeline.step_defs)}")
 
 
 def _check_files(before, names):

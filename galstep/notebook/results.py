@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import io
-from functools import partial
 from html import escape
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -14,10 +12,11 @@ from galstep.datamodels.files.safe_name import safe_name
 from galstep.datamodels.tables.drawn_names import with_plain_names
 from galstep.datamodels.tables.main_numbers import main_numbers
 from galstep.datamodels.tables.model_text import model_html
-from galstep.exceptions import GalstepError, InputError, ParameterError
+from galstep.exceptions import InputError, ParameterError
+from galstep.notebook.saving import check_absent, make_folder, messages_html, shown
 from galstep.steps.framework.base import MODEL_EXTENSIONS
 from galstep.steps.framework.validation import suggestion
-from galstep.steps.galaxy.products import PICTURES, save_figure, write_beside
+from galstep.steps.galaxy.products import PICTURES, write_beside
 from galstep.steps.images.image_step import needs_package
 
 if TYPE_CHECKING:
@@ -55,7 +54,7 @@ class FitResult:
         return "\n".join([text, *(f"! {message}" for message in self.messages)])
 
     def _repr_html_(self) -> str:
-        return model_html(self.model) + _messages_html(self.messages)
+        return model_html(self.model) + messages_html(self.messages)
 
     @property
     def galaxy(self) -> QTable:
@@ -125,7 +124,7 @@ class FitResult:
         needs_package("matplotlib", "plot", "plot")
         from galstep.plotting import FIGURES
 
-        return _shown(FIGURES[picture](with_plain_names(self.model), **options), path)
+        return shown(FIGURES[picture](with_plain_names(self.model), **options), path)
 
     def save(self, path: PathLike, overwrite: bool = False, pictures: Sequence[str] = ("qa",),
              table_format: str = "ecsv") -> str:  # fmt: skip
@@ -156,12 +155,12 @@ class FitResult:
         """
         path = Path(path)
         if path.suffix.lower() in MODEL_EXTENSIONS:
-            _check_absent(path, overwrite)
+            check_absent(path, overwrite)
             return self.model.save(path)
         name = safe_name(self.model.meta.name)
         file = path / f"{name}_gal.asdf"
-        _check_absent(file, overwrite)
-        _make_folder(path)
+        check_absent(file, overwrite)
+        make_folder(path)
         self.model.save(file)
         write_beside(self.model, str(file), "gal", pictures, table_format=table_format)
         return str(file)
@@ -190,7 +189,7 @@ class StarFieldResult:
 
     def _repr_html_(self) -> str:
         table = self._first()._repr_html_()
-        return f"<p><b>{escape(self._title())}</b></p>{table}{_messages_html(self.messages)}"
+        return f"<p><b>{escape(self._title())}</b></p>{table}{messages_html(self.messages)}"
 
     def _title(self):
         flagged = int(np.count_nonzero(np.asarray(self.model.rows.flags)))
@@ -231,7 +230,7 @@ class StarFieldResult:
         needs_package("matplotlib", "plot", "plot")
         from galstep.plotting.star_field import star_field_figure
 
-        return _shown(star_field_figure(self.model), path)
+        return shown(star_field_figure(self.model), path)
 
     def save(self, path: PathLike, overwrite: bool = False) -> str:
         """Write the catalogue, and beside it residual and regions.
@@ -260,41 +259,7 @@ class StarFieldResult:
                     f"save: {path.name} must end in .ecsv, or be a folder; result.stars.write "
                     "writes other formats"
                 )
-            _make_folder(path)
+            make_folder(path)
             path = path / f"{safe_name(self.model.image.name)}_starphot.ecsv"
-        _check_absent(path, overwrite)
+        check_absent(path, overwrite)
         return self.model.save(path)
-
-
-def _messages_html(messages):
-    if not messages:
-        return ""
-    items = "".join(f"<li>{escape(message)}</li>" for message in messages)
-    return f"<p>warnings:</p><ul>{items}</ul>"
-
-
-def _check_absent(path, overwrite):
-    if path.exists() and not overwrite:
-        raise GalstepError(f"{path} is there already: overwrite=True replaces it")
-
-
-def _make_folder(path):
-    try:
-        path.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise GalstepError(f"folder {str(path)!r} cannot be made: {error.strerror}") from error
-
-
-def _shown(figure, path):
-    """The figure, written if asked, and known to notebooks: it has no pyplot behind it."""
-    if path is not None:
-        save_figure(lambda: figure, path)
-    if not hasattr(figure, "_repr_png_"):
-        figure._repr_png_ = partial(_png, figure)
-    return figure
-
-
-def _png(figure):
-    stream = io.BytesIO()
-    figure.savefig(stream, format="png")
-    return stream.getvalue()

@@ -47,7 +47,7 @@ def fit_stars(
     verbose : bool, optional
         Show the log.
     **parameters
-        Of `galstep.steps.StarPhot`: ``threshold=4``, ``background="local"``.
+        Of ``galstep.steps.StarPhot``: ``threshold=4``, ``background="local"``.
 
     Returns
     -------

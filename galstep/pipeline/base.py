@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gc
+import io
 import logging
 import os
 import time
@@ -14,6 +15,7 @@ from stpipe import Pipeline, Step, config_parser, utilities
 
 from galstep.exceptions import GalstepError, ParameterError
 from galstep.integration import get_steps
+from galstep.pipeline.progress import progress_over
 from galstep.steps.framework import parameter_files, validation
 from galstep.steps.framework.base import GalStep
 
@@ -43,6 +45,9 @@ class GalPipelineBase(GalStep, Pipeline):
     #: What the steps hand on, and the attribute by which a Step says that it takes and returns it.
     works_on = "works_on_galaxy_model"
     derive_from = "galstep.steps.GalStep"
+    #: Whether a bar is shown on a terminal.
+    shows_progress = True
+    _part_done: Any = None
     # of a pipeline with replaced steps: the pipeline as defined, and key -> class
     _as_defined = None
     _replaced = MappingProxyType({})
@@ -179,6 +184,47 @@ class GalPipelineBase(GalStep, Pipeline):
         return super(GalPipelineBase, used).from_config_section(
             config, parent=parent, name=name, config_file=config_file
         )
+
+    @classmethod
+    def from_parameters(cls, parameters: Mapping, config_file: PathLike | None = None) -> Self:
+        """A pipeline with these parameters.
+
+        Parameters
+        ----------
+        parameters : mapping
+            Nested; they win over the file's.
+        config_file : path-like, optional
+            A parameter file.
+
+        Raises
+        ------
+        ParameterError
+            If a parameter is unknown or out of range.
+        """
+        given = {"config_file": os.fspath(config_file)} if config_file else {}
+        config, path = cls.build_config(None, **given, **parameters)
+        config.pop("class", None)
+        return cls.from_config_section(config, config_file=path)
+
+    @contextmanager
+    def _progress(self, keys):
+        """How far the run is, for who watches a terminal, unless the caller wants none.
+
+        Yields what is to be called when a step is done, see `progress_over`. Steps tell of what
+        is done of their own work meanwhile.
+        """
+        stream = None if self.shows_progress else io.StringIO()
+        with progress_over(keys, self.get_stpipe_loggers(), stream) as done:
+            self._part_done = done.part
+            try:
+                yield done
+            finally:
+                self._part_done = None
+
+    def part_done(self, key: str, share: float) -> None:
+        """Hear from a step what share of its work is done, 0 to 1."""
+        if self._part_done is not None:
+            self._part_done(key, share)
 
     def run(self, *args: Any) -> Any:
         """Run the pipeline; see `GalStep.run`."""

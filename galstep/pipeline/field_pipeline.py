@@ -13,11 +13,11 @@ from galstep.datamodels.files.kept_results import KeptResults
 from galstep.exceptions import GalstepError
 from galstep.pipeline.base import GalPipelineBase
 from galstep.pipeline.field_summary import field_summary_lines
-from galstep.pipeline.progress import progress_over
 from galstep.steps import FieldFit, FieldPSF, LoadField, MaskField, ZeroPoint
 from galstep.steps.field.field_products import write_field_products
 from galstep.steps.field.field_step import FieldStep
 from galstep.steps.field.field_tasks import EXECUTION_SPEC, RECORDS
+from galstep.steps.galaxy.products import table_spec
 
 __all__ = ["FieldPipeline"]
 
@@ -53,8 +53,7 @@ class FieldPipeline(GalPipelineBase, FieldStep):
 {EXECUTION_SPEC}
     save_fits = boolean(default=False)          # Write the residual and the model of each band as <name>_field_<band>.fits
     qa_figure = boolean(default=True)           # Write the picture <name>_field.png (needs matplotlib)
-    table_fits = boolean(default=True)          # Write the catalogue as <name>_field.fits beside <name>_field.ecsv
-    keep_blocks = boolean(default=False)        # Keep the folder <name>_field_blocks of finished blocks after a run in which none failed
+{table_spec("both")}    keep_blocks = boolean(default=False)        # Keep the folder <name>_field_blocks of finished blocks after a run in which none failed
     suffix = string(default='field')            # Suffix of the products
     """
 
@@ -111,12 +110,12 @@ class FieldPipeline(GalPipelineBase, FieldStep):
             model = self.prepare_output(input)
         with (
             self._passed_on(),
-            progress_over(list(self.step_defs), self.get_stpipe_loggers()) as done,
+            self._progress([k for k in self.step_defs if not getattr(self, k).skip]) as done,
         ):
             for key in self.step_defs:
                 started = time.perf_counter()
                 model = self.run_step(key, model)
-                done(key, time.perf_counter() - started)
+                done(key, time.perf_counter() - started, len(model.bands))
         self.complete(model)
         for line in field_summary_lines(model):
             log.info("%s", line)
@@ -149,7 +148,11 @@ class FieldPipeline(GalPipelineBase, FieldStep):
             return path
         stem = os.path.splitext(path)[0]
         write_field_products(
-            model, stem, fits_table=self.table_fits, picture=self.qa_figure, images=self.save_fits
+            model,
+            stem,
+            table_format=self.table_format,
+            picture=self.qa_figure,
+            images=self.save_fits,
         )
         self.export_config(f"{stem}_parameters.asdf")
         log.info("Saved %s_parameters.asdf", stem)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import io
 import logging
 import sys
 import time
@@ -15,7 +14,6 @@ from galstep.exceptions import InputError
 from galstep.execution.duration import duration
 from galstep.pipeline.base import GalPipelineBase
 from galstep.pipeline.main_loop import MAIN_LOOP, main_loop
-from galstep.pipeline.progress import progress_over
 from galstep.pipeline.summary import flag_lines, summary_lines
 from galstep.steps import (
     AperPhot,
@@ -56,7 +54,6 @@ class GalPipeline(GalPipelineBase):
     """
 
     class_alias = "gal_pipeline"
-    shows_progress = True
 
     spec = (
         """
@@ -98,7 +95,7 @@ class GalPipeline(GalPipelineBase):
         self._magnitudes()
         with (
             self._filters_passed_on(),
-            self._progress() as done,
+            self._progress(self._working_keys()) as done,
         ):
             model = self._first_input(input)
             for key in self._keys():
@@ -111,11 +108,6 @@ class GalPipeline(GalPipelineBase):
         for line in (*summary_lines(model), *flag_lines(model)):
             say_always(log, line)
         return model
-
-    def _progress(self):
-        """A bar on a terminal, unless the caller wants none."""
-        stream = None if self.shows_progress else io.StringIO()
-        return progress_over(self._working_keys(), self.get_stpipe_loggers(), stream)
 
     def _keys(self):
         """The steps to call: all but TweakReg where it is skipped, which has no model to note it in."""

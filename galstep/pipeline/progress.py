@@ -13,7 +13,7 @@ from galstep.execution.duration import duration
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
 
-__all__ = ["Progress", "progress_over"]
+__all__ = ["Progress", "Watch", "progress_over"]
 
 # Cost of a step: a part that each galaxy has, and one for each filter. Measured: medians of the
 # ``timings`` of 24 synthetic galaxies and one real one in six filters, in per cent of the run;
@@ -27,9 +27,16 @@ COST = {
     "jointfit": (0.0, 6.0),
     "inject": (0.0, 60.0),
     "aperphot": (0.0, 0.6),
+    # of a field with all its sources: the packaged one
+    "loadfield": (0.0, 0.3),
+    "maskfield": (0.0, 0.3),
+    "fieldpsf": (0.0, 12.0),
+    "fieldfit": (0.0, 20.0),
+    "zeropoint": (0.0, 0.1),
 }
 _UNKNOWN = (1.0, 0.0)  # forcedscalefit, if any; steps of the user's own
 _FILTERS = 6  # until the data are read
+_REDRAWN_AFTER = 0.2  # seconds: a bar is drawn at most so often within a step
 
 
 class Progress:
@@ -46,6 +53,7 @@ class Progress:
     def __init__(self, keys: Sequence[str], clock: Callable[[], float] = time.perf_counter) -> None:
         self._keys, self._clock = list(keys), clock
         self._done: list[str] = []
+        self._part = 0.0
         self._filters = _FILTERS
         self._started = clock()
 
@@ -53,11 +61,12 @@ class Progress:
     def share(self) -> float:
         """What is done of all the work, 0 to 1."""
         whole = sum(map(self._cost, self._keys))
-        return sum(map(self._cost, self._done)) / whole if whole > 0 else 1.0
+        done = sum(map(self._cost, self._done)) + self._part
+        return min(done / whole, 1.0) if whole > 0 else 1.0
 
     @property
     def left(self) -> float:
-        """Seconds left at the rate so far; NaN before the first step is done."""
+        """Seconds left at the rate so far; NaN before anything is done."""
         if not self.share > 0:
             return float("nan")
         return (self._clock() - self._started) * (1 - self.share) / self.share
@@ -65,8 +74,14 @@ class Progress:
     def step_done(self, key: str, n_filters: int | None = None) -> None:
         """Count a step; the number of filters is known once they are read."""
         self._filters = n_filters or self._filters
+        self._part = 0.0
         if key in self._keys:
             self._done.append(key)
+
+    def part_done(self, key: str, share: float) -> None:
+        """Count a share (0 to 1) of the step that runs; it never goes back."""
+        if key in self._keys and key not in self._done:
+            self._part = max(self._part, self._cost(key) * min(max(share, 0.0), 1.0))
 
     def _cost(self, key):
         once, each = COST.get(key, _UNKNOWN)
@@ -76,7 +91,7 @@ class Progress:
 @contextmanager
 def progress_over(
     keys: Sequence[str], loggers: Sequence[str], stream: TextIO | None = None
-) -> Iterator[Callable]:
+) -> Iterator[Watch]:
     """Show how far a run has come, if ``stream`` is a terminal.
 
     Parameters
@@ -90,20 +105,18 @@ def progress_over(
 
     Yields
     ------
-    callable
-        To be called with a step's key, the seconds it took and the number of
-        filters, when it is done. Returns the `Progress`.
+    Watch
     """
     stream = stream or sys.stderr
     progress = Progress(keys)
     if not stream.isatty():
-        yield _counting(progress, lambda key, seconds: None)
+        yield Watch(progress)
         return
     try:
         from tqdm import tqdm
         from tqdm.contrib.logging import logging_redirect_tqdm
     except ImportError:
-        yield _counting(progress, _Lines(progress, len(keys), stream))
+        yield Watch(progress, _Lines(progress, len(keys), stream))
         return
     names = [logging.getLogger(name) for name in loggers]
     form = "{percentage:3.0f}%|{bar}| {elapsed}{postfix}"
@@ -111,23 +124,58 @@ def progress_over(
         logging_redirect_tqdm(names),
         tqdm(total=100, bar_format=form, file=stream) as bar,
     ):
-
-        def show(key, seconds):
-            left = f", about {duration(progress.left)} left" if progress.share < 1 else ""
-            bar.set_postfix_str(f"{key} {duration(seconds)}{left}", refresh=False)
-            bar.n = 100 * progress.share
-            bar.refresh()
-
-        yield _counting(progress, show)
+        yield Watch(progress, _Bar(progress, bar), _Bar(progress, bar, _REDRAWN_AFTER))
 
 
-def _counting(progress, show):
-    def done(key, seconds, n_filters=None):
-        progress.step_done(key, n_filters)
-        show(key, seconds)
-        return progress
+class Watch:
+    """What a pipeline tells of its steps.
 
-    return done
+    Parameters
+    ----------
+    progress : Progress
+    show, show_part : callable, optional
+        Called with a step's key and the seconds that it took, when it is done; and with its key
+        and None while it runs.
+    """
+
+    def __init__(
+        self,
+        progress: Progress,
+        show: Callable[[str, float | None], None] | None = None,
+        show_part: Callable[[str, float | None], None] | None = None,
+    ) -> None:
+        self._progress, self._show, self._show_part = progress, show, show_part
+
+    def __call__(self, key: str, seconds: float, n_filters: int | None = None) -> Progress:
+        """Count a step that is done: its key, the seconds it took, the number of filters."""
+        self._progress.step_done(key, n_filters)
+        if self._show is not None:
+            self._show(key, seconds)
+        return self._progress
+
+    def part(self, key: str, share: float) -> None:
+        """Count a share, 0 to 1, of a step that runs."""
+        self._progress.part_done(key, share)
+        if self._show_part is not None:
+            self._show_part(key, None)
+
+
+class _Bar:
+    """The bar on a terminal, drawn at most every so many seconds."""
+
+    def __init__(self, progress, bar, every=0.0, clock=time.perf_counter):
+        self.progress, self.bar, self.every, self.clock = progress, bar, every, clock
+        self.drawn = -float("inf")
+
+    def __call__(self, key, seconds):
+        now = self.clock()
+        if now - self.drawn < self.every:
+            return
+        self.drawn = now
+        took = "" if seconds is None else f" {duration(seconds)}"
+        self.bar.set_postfix_str(f"{key}{took}{_left(self.progress)}", refresh=False)
+        self.bar.n = 100 * self.progress.share
+        self.bar.refresh()
 
 
 class _Lines:
@@ -139,9 +187,12 @@ class _Lines:
 
     def __call__(self, key, seconds):
         self.count += 1
-        left = f", about {duration(self.progress.left)} left" if self.progress.share < 1 else ""
         print(
-            f"[{self.count}/{self.total}] {key} {duration(seconds)}{left}",
+            f"[{self.count}/{self.total}] {key} {duration(seconds)}{_left(self.progress)}",
             file=self.stream,
             flush=True,
         )
+
+
+def _left(progress):
+    return f", about {duration(progress.left)} left" if 0 < progress.share < 1 else ""

@@ -10,6 +10,7 @@ import numpy as np
 from galstep.datamodels.tables.flag_words import flag_words
 from galstep.datamodels.tables.galaxy_tables import phot_table, sersic_table
 from galstep.datamodels.tables.main_magnitudes import main_fluxes, main_magnitudes
+from galstep.filters import by_wavelength
 from galstep.flags import decode
 from galstep.units import ab_magnitude
 
@@ -26,7 +27,7 @@ _AFTER = ("color", "r_eff", "n", "stars", "chi2", "flags")
 
 
 def summary_lines(model: GalaxyModel) -> list[str]:
-    """A table of the main results, one line per filter and what it consists of.
+    """A table of the main results, one line per filter, by wavelength, and what it consists of.
 
     The numbers are those of the products ``_sersic`` and ``_phot``. Brightness is an AB
     magnitude (``_AB``), or a flux in image unit x pixel (``_flux``) where no filter has a
@@ -49,7 +50,9 @@ def summary_lines(model: GalaxyModel) -> list[str]:
     calibrated = _is_calibrated(model)
     headers = [f"{name}_{'AB' if calibrated else 'flux'}" for name, _ in _BRIGHTNESS]
     sersic, rows = sersic_table(model), [("filter", *headers, *_AFTER)]
-    for phot in phot_table(model):
+    phots = {phot["filter"]: phot for phot in phot_table(model)}
+    for name in by_wavelength(phots):
+        phot = phots[name]
         band = model.bands[phot["filter"]]
         own = sersic[sersic["filter"] == phot["filter"]]
         target = own[own["galaxy_id"] == 0]

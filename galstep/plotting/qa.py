@@ -32,6 +32,7 @@ _WIDTH, _ROW, _FOOTER = 13.8, 2.15, 0.95  # inches
 _TOP, _LINE, _GAP = 0.72, 0.19, 0.42  # of the header: above the text, a line of it, below it
 _SHAPE_LINES = 7  # at most, of `shape_lines`
 _SED_LABELS = 0.33  # inches below the SED
+_SED_NAMES = 0.42  # inches: the names of the filters above it
 _LEFT, _STRIP, _PROFILE = 0.062, 0.665, 0.213  # of the width
 _CAPTION = (
     "Axes: pixels of the input frame. Brightness: sky subtracted, one stretch per filter. "
@@ -124,7 +125,8 @@ def _draw_first_row(figure, model, images, top, height):
         )  # fmt: skip
     # its numbers and their name stand above the first profile
     left, bottom, width, size = sed.get_position().bounds
-    sed.set_position((left, bottom + _SED_LABELS / height, width, size - _SED_LABELS / height))
+    size -= (_SED_LABELS + _SED_NAMES) / height
+    sed.set_position((left, bottom + _SED_LABELS / height, width, size))
     draw_sed(sed, model)
     sed.tick_params(labelsize=7.5)
     if sed.get_legend() is not None:

@@ -19,8 +19,9 @@ if TYPE_CHECKING:
 
     from galstep.datamodels import GalaxyModel
 
-__all__ = ["draw_sed", "sed_figure", "sed_points"]
+__all__ = ["draw_sed", "sed_figure", "sed_points", "spread"]
 
+_NAME_SIZE = 7.5  # of the filters' names, points
 KINDS = ("total", "half", "kron", "aperture")
 _STYLES = {
     "total": dict(fmt="o", ms=6, color="#d55e00", label="total (model)"),
@@ -55,11 +56,11 @@ def sed_figure(
         If a table lacks a column.
     """
     figure = Figure(figsize=(7, 5), dpi=110)
-    axes = figure.add_axes((0.11, 0.12, 0.86, 0.78))
+    axes = figure.add_axes((0.11, 0.12, 0.86, 0.7))
     if hasattr(magnitudes, "colnames"):
         magnitudes = magnitudes_by_filter(magnitudes, model.meta.name)
     draw_sed(axes, model, magnitudes, label)
-    axes.set_title(f"{model.meta.name}: AB magnitudes", fontsize=12, loc="left")
+    figure.text(0.11, 0.94, f"{model.meta.name}: AB magnitudes", fontsize=12, parse_math=False)
     return figure
 
 
@@ -113,14 +114,14 @@ def draw_sed(
     for kind, values in points.items():
         style = _STYLES[kind] | ({"label": label} if kind == "given" else {})
         _draw_points(axes, place, values, style)
-    _name_points(axes, names, place, points)
     axes.invert_yaxis()
-    axes.margins(x=0.08, y=0.25)
+    axes.margins(x=0.08, y=0.12)
     axes.set_ylabel("AB magnitude", fontsize=9)
     axes.legend(fontsize=8, loc="best", frameon=False)
     axes.tick_params(labelsize=8)
     if by_wavelength:
         axes.set_xlabel("wavelength (µm)", fontsize=9)
+        _name_filters(axes, names, place)
     else:
         axes.set_xticks(place, names)
 
@@ -137,20 +138,54 @@ def _draw_points(axes, place, values, style):
         axes.plot(place[below], limit[below], **arrow)
 
 
-def _name_points(axes, names, place, points):
-    """Write the filters' names, by turns above and below their points."""
-    above = True
-    for index in np.argsort(place):
-        known = np.concatenate([values[index, ::2] for values in points.values()])
-        known = known[np.isfinite(known)]
-        if not known.size:
-            continue
+def _name_filters(axes, names, place):
+    """Write the filters' names upright above the panel, apart where filters are close."""
+    figure = axes.get_figure()
+    width = axes.get_position().width * figure.get_figwidth() * 72.0
+    left, right = axes.get_xlim()
+    order = np.argsort(place, kind="stable")
+    exact = (place[order] - left) / (right - left)
+    where = spread(exact, 1.15 * _NAME_SIZE / width)
+    for index, x, beside in zip(order, exact, where, strict=True):
         axes.annotate(
-            names[index],
-            (place[index], known.min() if above else known.max()),
-            (0, 8 if above else -15),
-            textcoords="offset points",
-            ha="center",
-            fontsize=8,
-        )
-        above = not above
+            names[index], (x, 1.0), (beside, _NAME_SIZE / 72.0 / _height(axes) + 1.0),
+            xycoords="axes fraction", textcoords="axes fraction", rotation=90, ha="center",
+            va="bottom", fontsize=_NAME_SIZE, parse_math=False, annotation_clip=False,
+            arrowprops=dict(arrowstyle="-", lw=0.6, color="0.5", shrinkA=0, shrinkB=0),
+        )  # fmt: skip
+
+
+def _height(axes):
+    return axes.get_position().height * axes.get_figure().get_figheight()
+
+
+def spread(places: np.ndarray, least: float) -> np.ndarray:
+    """Places in rising order, moved so little that neighbours are at least so far apart.
+
+    Parameters
+    ----------
+    places : (n,) array
+        Rising.
+    least : float
+
+    Returns
+    -------
+    (n,) array
+        Groups that are too close are spread about their mean.
+    """
+    groups: list[list[float]] = []
+    for place in places:
+        groups.append([float(place)])
+        while len(groups) > 1 and _end(groups[-2], least) + least > _begin(groups[-1], least):
+            last = groups.pop()
+            groups[-1] += last
+    spaced = [_begin(group, least) + least * np.arange(len(group)) for group in groups]
+    return np.concatenate(spaced) if spaced else np.zeros(0)
+
+
+def _begin(group, least):
+    return np.mean(group) - 0.5 * least * (len(group) - 1)
+
+
+def _end(group, least):
+    return np.mean(group) + 0.5 * least * (len(group) - 1)

@@ -32,6 +32,17 @@ def directions(band: BandData) -> tuple[tuple[float, float], tuple[float, float]
     north, east : tuple of (float, float)
         dx, dy. None without a WCS.
     """
+    jacobian = _jacobian(band)
+    if jacobian is None:
+        return None
+    # columns: the displacement in pixels for a step to the east, and to the north
+    to_east, to_north = np.linalg.inv(jacobian).T
+    north, east = (v / np.hypot(*v) for v in (to_north, to_east))
+    return (float(north[0]), float(north[1])), (float(east[0]), float(east[1]))
+
+
+def _jacobian(band):
+    """Degrees to the east and to the north for a pixel in x and in y; None where unknown."""
     if band.wcs is None:
         return None
     ny, nx = band.shape
@@ -41,23 +52,27 @@ def directions(band: BandData) -> tuple[tuple[float, float], tuple[float, float]
     jacobian = np.array([east, dec[1:] - dec[0]])
     if not np.isfinite(jacobian).all() or np.linalg.det(jacobian) == 0:
         return None
-    # columns: the displacement in pixels for a step to the east, and to the north
-    to_east, to_north = np.linalg.inv(jacobian).T
-    north, east = (v / np.hypot(*v) for v in (to_north, to_east))
-    return (float(north[0]), float(north[1])), (float(east[0]), float(east[1]))
+    return jacobian
+
+
+def _pixel_along_x(band):
+    """Arcsec of a pixel along x, which is how a bar lies: pixels need not be square."""
+    jacobian = _jacobian(band)
+    return band.pixel_scale if jacobian is None else 3600.0 * float(np.hypot(*jacobian[:, 0]))
 
 
 def scale_length(band: BandData) -> tuple[float, str] | None:
-    """A round length that fits the frame: pixels and its name; None for an odd scale."""
-    longest = _LONGEST * band.shape[1] * band.pixel_scale
+    """A round length that fits the frame: pixels along x and its name; None for an odd scale."""
+    side = _pixel_along_x(band)
+    longest = _LONGEST * band.shape[1] * side
     if not 1e-6 < longest < 1e9:
         return None
     power = 10.0 ** np.floor(np.log10(longest))
     arcsec = max(m * power for m in _ROUND if m * power <= longest * (1 + 1e-9))
     if arcsec >= 60:
         minutes = max(n for n in (1, 2, 5, 10, 20, 60, 600) if n * 60 <= longest)
-        return 60 * minutes / band.pixel_scale, f"{minutes}'"
-    return arcsec / band.pixel_scale, f'{arcsec:g}"'
+        return 60 * minutes / side, f"{minutes}'"
+    return arcsec / side, f'{arcsec:g}"'
 
 
 def draw_scale(axes: Axes, band: BandData, x0: float = 0.0) -> None:

@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING, Any, Self
 
 from galstep.datamodels.tables.galaxy_tables import phot_table
 from galstep.datamodels.tables.main_numbers import KINDS, FilterNumbers, Magnitude, main_numbers
-from galstep.filters import filter_wavelength
 
 if TYPE_CHECKING:
     from galstep.datamodels import GalaxyModel
@@ -74,7 +73,7 @@ class Card:
         -------
         Card
         """
-        filters = sorted(main_numbers(model), key=_wavelength)
+        filters = main_numbers(model)
         base = model.bands.get(model.meta.base_filter or "")
         ra, dec = _place(base)
         own = [numbers for numbers in filters if base is not None and numbers.filter == base.name]
@@ -118,12 +117,6 @@ class Card:
 
 def _numbers(values):
     return FilterNumbers(**{k: Magnitude(**v) if k in KINDS else v for k, v in values.items()})
-
-
-def _wavelength(numbers):
-    """Filters whose names tell no wavelength stay in their order, behind the others."""
-    found = filter_wavelength(numbers.filter)
-    return math.inf if found is None else found
 
 
 def _place(band):

@@ -38,6 +38,9 @@ ELSEWHERE = (
 )
 
 # the colours of stars need several filters
+# fits of the scene that a galaxy mostly takes: 18 in the packaged one
+_FITS = 20
+
 STARS = LadderParameters(
     OptionSet(Thresholds()), OptionSet(LadderOptions(), without=["star_colour_prior"])
 )
@@ -145,7 +148,7 @@ class BaseFit(GalStep):
         in_parts = self.PSFPhotometry_fit_shape_in_fwhm or any(self.final_refit_fit_shape)
         if in_parts or not self.final_joint_refit:
             return fitter
-        return Passes(self).each_fit(fitter)
+        return Passes(self, about=_FITS).each_fit(fitter)
 
     def _report(self, model, base):
         galaxy = base.fit.sersic[0]

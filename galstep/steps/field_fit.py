@@ -13,6 +13,7 @@ from galstep.exceptions import InputError
 from galstep.flags import FieldFlag
 from galstep.steps.field.field_bands import core_bands, core_sources
 from galstep.steps.field.field_results import put_joint, put_single
+from galstep.steps.field.field_share import FitShare
 from galstep.steps.field.field_step import FieldStep
 from galstep.steps.field.field_tasks import EXECUTION_SPEC, TaskOptions, task_runner
 from galstep.steps.framework.option_spec import OptionSet
@@ -71,15 +72,17 @@ class FieldFit(FieldStep):
             raise InputError(
                 "there is no source to be fitted: give a catalogue, or let MaskField detect"
             )
-        with task_runner(self._execution(options)) as run:
+        share = FitShare(self.tell_share, 1 if self.joint else len(model.bands))
+        with task_runner(self._execution(options, share)) as run:
             if self.joint:
                 result = self._fitted(model, list(model.bands), options, priors, run)
                 put_joint(model, result)
                 failed = result.failed
             else:
-                results = {
-                    name: self._fitted(model, [name], options, priors, run) for name in model.bands
-                }
+                results = {}
+                for name in model.bands:
+                    results[name] = self._fitted(model, [name], options, priors, run)
+                    share.next_fit()
                 put_single(model, results)
                 failed = any(result.failed for result in results.values())
         model.meta.fit_step, model.meta.joint = self.key, bool(self.joint)
@@ -114,11 +117,11 @@ class FieldFit(FieldStep):
         for reason in record.not_searched:
             self._logger.warning("light without a source could not be looked for: %s", reason)
 
-    def _execution(self, options):
+    def _execution(self, options, share):
         limit = options.time_limit
         limit = None if not np.isfinite(limit) else _KILL_FACTOR * limit + _KILL_AFTER
         given = [self.search_attr(name) for name in ("executor", "workers", "scheduler")]
-        return TaskOptions(*given, time_limit=limit, keep_in=self.kept_folder())
+        return TaskOptions(*given, time_limit=limit, keep_in=self.kept_folder(), tell=share)
 
     def kept_folder(self) -> str | None:
         """Where blocks that are done are kept; None if they are not."""

@@ -100,7 +100,8 @@ class FieldPSF(FieldStep):
         others = self._places(model, np.ones(len(model), dtype=bool))
         tasks = [EpsfTask(band, x, y, *others, options) for band in bands]
         execution = TaskOptions(
-            *(self.search_attr(name) for name in ("executor", "workers", "scheduler"))
+            *(self.search_attr(name) for name in ("executor", "workers", "scheduler")),
+            tell=lambda _, share: self.tell_share(share),
         )
         with task_runner(execution) as run:
             results = run(epsf_of_band, tasks)

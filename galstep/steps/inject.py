@@ -31,6 +31,7 @@ from galstep.datamodels.tables.totals import total_flux
 from galstep.exceptions import ParameterError
 from galstep.records import StarList
 from galstep.steps.framework.base import GalStep
+from galstep.steps.galaxy.passes import Passes
 from galstep.steps.galaxy.scenes import effective_psf, fitted_base
 from galstep.steps.refit import refit, with_exact_psf
 
@@ -123,11 +124,12 @@ class Inject(GalStep):
 
     def _galaxies(self, model, bands, base, rng):
         truths = self._copies(bands, base, rng) if self.n_galaxies else []
-        rows = []
+        rows, passes = [], Passes(self, of=len(truths) + bool(self.n_stars))
         for number, truth in enumerate(truths, 1):
             boxes = [self._box(band, truth, i) for i, band in enumerate(bands)]
             fitted = self._refit(model, boxes, base)
             rows += self._galaxy_rows(number, bands, truth, fitted)
+            passes.tell(f"copy {number} of {len(truths)} measured")
         return rows
 
     def _copies(self, bands, base, rng):

@@ -23,6 +23,9 @@ if TYPE_CHECKING:
 __all__ = ["JointFit"]
 
 # what the filters have shown alone is known: see `galstep.core.detection.ladder_options.ONE_PASS`
+# fits of the scene that a galaxy mostly takes: 7 in the packaged one
+_FITS = 8
+
 STARS = LadderParameters(
     OptionSet(
         Thresholds(),
@@ -155,7 +158,9 @@ class JointFit(GalStep):
 
     def _ladder_options(self, base_parameters):
         cuts = cuts_of(base_parameters) if self.star_cuts == "basefit" else NO_CUTS
-        return STARS.options_of(self, cuts=cuts, fitter=Passes(self).each_fit(fit_scene))
+        return STARS.options_of(
+            self, cuts=cuts, fitter=Passes(self, about=_FITS).each_fit(fit_scene)
+        )
 
     def _report(self, model, fit):
         galaxy = fit.sersic[0]

@@ -113,7 +113,7 @@ class PSFCalibrate(GalStep):
             for name, band in model.bands.items()
         }
         known, results = None, {}
-        passes = Passes(self)
+        passes = Passes(self, of=len(model.bands))
         for name in [base, *(name for name in model.bands if name != base)]:
             band = model.bands[name]
             seen = (None, None) if known is None else _seen_in(band, *known)

@@ -105,7 +105,13 @@ class ScaleFit(GalStep):
 
         names = self.filters or self._others(model)
         fitted = fit_others(
-            self.key, "scalefit", model, names, fit, self.raise_error, Passes(self).tell
+            self.key,
+            "scalefit",
+            model,
+            names,
+            fit,
+            self.raise_error,
+            Passes(self, of=len(names)).tell,
         )
         self.complete(model, fitted=fitted)
         return model

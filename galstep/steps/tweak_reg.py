@@ -15,7 +15,7 @@ from galstep.datamodels import GalaxyModel
 from galstep.datamodels.catalogs.reference_catalog import read_sky_catalog
 from galstep.datamodels.images.association import is_association
 from galstep.datamodels.sky.exposures import is_library, open_exposures
-from galstep.datamodels.sky.image_list import ImageList, write_table
+from galstep.datamodels.sky.image_list import ImageList, write_catalog
 from galstep.datamodels.sky.image_writer import corrected_model
 from galstep.datamodels.sky.sky_image import SkyImage
 from galstep.exceptions import InputError, ParameterError
@@ -24,6 +24,7 @@ from galstep.records import Registration
 from galstep.steps.framework.given_tables import GivenTable, table_of
 from galstep.steps.framework.option_spec import OptionSet
 from galstep.steps.galaxy.base_filter import choose_base_filter
+from galstep.steps.galaxy.products import TABLE_SPEC
 from galstep.steps.galaxy.scenes import effective_psf
 from galstep.steps.images.image_step import ImageStep, needs_package
 from galstep.steps.images.tweak_reg_catalogs import custom_catalogs, user_positions
@@ -92,7 +93,7 @@ class TweakReg(ImageStep):
     skip = boolean(default=True)                # Skip this step in a pipeline; on its own it runs
     save_catalogs = boolean(default=False)      # Write out catalogs: <image>_cat with the stars found in each image, also without save_results
     use_custom_catalogs = boolean(default=False)  # Use the catalogs named in catfile, in the association or by the images; where none is named stars are found
-    catalog_format = string(default='ecsv')     # Format of catalogs, read and written: a name that astropy.table knows
+    catalog_format = string(default=None)       # Format of catalogs, read and written: a name that astropy.table knows (default: read as ecsv where the file's name does not tell, written as table_format says)
     catfile = string(default='')                # Name of a file with, in each line, an image and its catalog (columns x, y in 0-based pixels; flux if known); an image alone: its stars are found
 {FINDER.spec}    enforce_user_order = boolean(default=False)  # Align images in the order in which they are given; else, with expand_refcat, those that overlap most come first
     expand_refcat = boolean(default=False)      # Add the stars of each aligned image that the reference catalog lacks to it
@@ -101,7 +102,7 @@ class TweakReg(ImageStep):
 {ABSOLUTE.spec}    output_use_model = boolean(default=True)    # Name the output after the file name that the model knows
     images = force_list(default=None)           # Further images to align with the one given
     base_filter = string(default='F150W')       # Filter of a galaxy to which the others are aligned, unless an earlier step has chosen one; not in the data: the filter with the most signal
-    """
+{TABLE_SPEC}    """
 
     def process(self, *inputs: Any) -> GalaxyModel | ImageList:
         """Align.
@@ -190,6 +191,7 @@ class TweakReg(ImageStep):
         result.meta.filename = Path(first).name if is_file else f"{images[0].name}.fits"
         result.alignments = list(zip(relative, absolute, strict=True))
         result.summary = summary_table(images, relative, absolute)
+        result.table_format = self.table_format
         self._add_tables(result, entries, own, catalog)
         self._report(result, relative, absolute, len(groups_of(entries)))
         return result
@@ -221,7 +223,7 @@ class TweakReg(ImageStep):
         options = options or [self._finder_options()] * len(images)
         for image, path, finder in zip(images, own, options, strict=True):
             if path is not None:
-                stars = user_positions(path, self.catalog_format)
+                stars = user_positions(path, self.catalog_format or "ecsv")
             else:
                 data = np.asarray(image.data, dtype=float)
                 stars = find_positions(data, _bad_pixels(image), finder)
@@ -232,14 +234,15 @@ class TweakReg(ImageStep):
             for image, entry, path in zip(result, entries, own, strict=True):
                 if path is None:  # the user has his own
                     table = catalog_table(entry.stars, image.wcs)
-                    result.tables[f"{image.name}_cat"] = (table, self.catalog_format)
+                    form = self.catalog_format or self.table_format
+                    result.tables[f"{image.name}_cat"] = (table, form)
         if self.save_abs_catalog and catalog is not None:
             given = isinstance(self.abs_refcat, GivenTable)
             stem = "given" if given else Path(self.abs_refcat).stem
-            result.tables[f"fit_{stem}_ref"] = (catalog, "ecsv")
+            result.tables[f"fit_{stem}_ref"] = (catalog, self.table_format)
         if not self.save_results:  # which writes them as well
             for stem, (table, table_format) in result.tables.items():
-                write_table(table, self._output_folder / stem, table_format)
+                write_catalog(table, self._output_folder / stem, table_format)
 
     @property
     def _output_folder(self):

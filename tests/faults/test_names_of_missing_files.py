@@ -27,6 +27,7 @@ def test_products_of_inputs_of_one_name(folder):
 
 @pytest.mark.parametrize(("name", "told"), [
     ("exp_cal_tweakreg.ecs", " (did you mean 'exp_cal_tweakreg.ecsv'?)"), ("quite else", ""),
+    ("EXP_CAL_TWEAKREG.ECSV", " (did you mean 'exp_cal_tweakreg.ecsv'?)"),
     ("no folder/x.fits", ""),
 ])  # fmt: skip
 def test_other_names(folder, name, told):

@@ -139,7 +139,7 @@ CASES = {
     "no oversample": (
         no_oversample,
         USUAL,
-        r"psf_file .*psf\.h5: the root attribute 'oversample' .* is missing",
+        r"psf_file .*psf\.h5: F150W: the oversampling is not told .* give psf_oversample",
         2,
     ),
     "PSF cube": (

@@ -5,11 +5,13 @@ from dataclasses import replace
 import numpy as np
 import pytest
 from astropy.table import Table
+from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
+from matplotlib.text import Text
 
 from galstep.filters import by_wavelength, filter_wavelength
 from galstep.flags import BandFlag
-from galstep.plotting.sed import draw_sed, sed_figure, sed_points
+from galstep.plotting.sed import draw_sed, sed_figure, sed_points, spread
 
 
 @pytest.mark.parametrize(
@@ -101,3 +103,26 @@ def test_a_galaxy_that_is_not_detected_has_an_arrow(model):
     draw_sed(axes, model)
     arrows = [line for line in axes.lines if "arrow" in str(line.get_marker())]
     np.testing.assert_allclose([line.get_ydata()[0] for line in arrows], [limit])
+
+
+def test_names_that_are_close_are_spread():
+    places = np.array([0.1, 0.11, 0.12, 0.5, 0.9, 0.905])
+    moved = spread(places, 0.05)
+    assert np.diff(moved).min() >= 0.05 - 1e-12
+    np.testing.assert_allclose(moved[:3].mean(), 0.11)
+    assert moved[3] == 0.5
+    np.testing.assert_allclose(spread(np.array([0.2, 0.8]), 0.1), [0.2, 0.8])
+    assert len(spread(np.zeros(0), 0.1)) == 0
+
+
+def test_every_filter_is_named_and_no_name_lies_on_another(model):
+    figure = sed_figure(model)
+    axes = figure.axes[0]
+    canvas = FigureCanvasAgg(figure)
+    canvas.draw()
+    renderer = canvas.get_renderer()
+    named = {text.get_text(): Text.get_window_extent(text, renderer) for text in axes.texts}
+    assert set(named) == set(model.bands)
+    boxes = list(named.values())
+    assert not any(a.overlaps(b) for i, a in enumerate(boxes) for b in boxes[:i])
+    assert not any(box.overlaps(axes.get_window_extent(renderer)) for box in boxes)

@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+from astropy.coordinates import SkyCoord
 from astropy.wcs import WCS
 from matplotlib.figure import Figure
 
@@ -76,3 +77,16 @@ def test_the_bar_has_a_round_length(model, scale, pixels, name):
         assert (length, said) == (pytest.approx(pixels), name)
     else:
         assert said.endswith("'") and length * scale % 60 == pytest.approx(0)
+
+
+def test_the_bar_is_right_along_x_where_pixels_are_not_square(model):
+    band = with_wcs(model.bands["F150W"], 0.0)
+    for shear in (np.diag([2.0, 1.0]), np.array([[1.0, 0.0], [0.6, 1.0]])):
+        own = with_wcs(band, 30.0)
+        own.wcs.wcs.cd = own.wcs.wcs.cd @ shear
+        length, name = scale_length(own)
+        ny, nx = own.shape
+        x, y = (nx - 1) / 2 - length / 2, (ny - 1) / 2
+        ends = SkyCoord(*own.sky_position(np.array([x, x + length]), np.array([y, y])), unit="deg")
+        apart = ends[0].separation(ends[1]).arcsec
+        assert apart == pytest.approx(float(name.rstrip('"')), rel=1e-3)

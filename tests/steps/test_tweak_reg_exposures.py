@@ -375,6 +375,24 @@ def test_catalogs_without_results(models, tmp_path, elsewhere, table_format):
     assert {"id", "x", "y", "flux", "ra", "dec"} <= set(table.colnames)
 
 
+@pytest.mark.parametrize(
+    ("table_format", "endings"), [("fits", ["fits"]), ("both", ["ecsv", "fits"])]
+)
+def test_all_tables_in_the_format_that_is_asked_for(models, tmp_path, table_format, endings):
+    options = {"save_catalogs": True, "save_results": True, "output_dir": str(tmp_path)}
+    step = TweakReg(table_format=table_format, **options, **OPTIONS)
+    step.run(models)
+    written = {p.name for p in tmp_path.iterdir()}
+    expected = {f"{n}_cal_cat.{ending}" for n in "ab" for ending in endings}
+    assert expected <= written
+    summaries = {"ecsv": "a_cal_tweakreg.ecsv", "fits": "a_cal_tweakreg_summary.fits"}
+    tables = [QTable.read(tmp_path / summaries[ending]) for ending in endings]
+    assert ("a_cal_tweakreg.ecsv" in written) == ("ecsv" in endings)
+    for table in tables:
+        assert list(table["status"]) == ["reference", "aligned"]
+        assert table["shift_east"].unit == "arcsec"
+
+
 def test_catalog_of_one_image(models, elsewhere, caplog):
     result = TweakReg(save_catalogs=True, **OPTIONS).run(models[0])
     assert [p.name for p in elsewhere.iterdir()] == ["a_cal_cat.ecsv"]

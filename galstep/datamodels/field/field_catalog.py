@@ -166,7 +166,7 @@ def read_field_catalog(
     start["x"], start["y"] = positions.first, positions.second
     used = _used_of_positions(table)
     used |= _put_types(start, table)
-    is_ours = str(table.meta.get(PRODUCT_KEY, "")) != ""
+    is_ours = _is_product(table)
     for name in _SHAPE:
         used |= _put_shape(start, table, name, pixel_side, priors=not is_ours)
     used |= _put_fluxes(start, table, bands, zp_ref, priors=not is_ours)
@@ -175,6 +175,14 @@ def read_field_catalog(
     found = tuple(_bands_of(table))
     others = table[[name for name in table.colnames if name not in used]]
     return FieldCatalog(start, found, others if len(others.colnames) else QTable())
+
+
+def _is_product(table):
+    """Whether a table is one of ours: FITS has what a table says of itself in HISTORY."""
+    said = [str(line) for line in table.meta.get("HISTORY", ())]
+    return bool(table.meta.get(PRODUCT_KEY)) or any(
+        line.startswith(f"{PRODUCT_KEY}:") for line in said
+    )
 
 
 def _check_ids(ids):

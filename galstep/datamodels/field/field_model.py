@@ -25,6 +25,16 @@ class FieldModel(FieldData):
 
     crds_observatory = None
 
+    def __str__(self) -> str:
+        from galstep.datamodels.field.field_text import field_text
+
+        return field_text(self)
+
+    def _repr_html_(self) -> str:
+        from galstep.datamodels.field.field_text import field_html
+
+        return field_html(self)
+
     def __enter__(self) -> Self:
         return self
 

@@ -1,10 +1,8 @@
-"""The files of a field beside the model: its table, as ECSV and FITS, and its regions."""
+"""What is written of a field beside the model: its table and its regions."""
 
 from __future__ import annotations
 
 import logging
-import warnings
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -17,7 +15,7 @@ if TYPE_CHECKING:
     from galstep.datamodels.field.field_data import FieldData
     from galstep.hints import PathLike
 
-__all__ = ["product_table", "write_field_regions", "write_field_tables"]
+__all__ = ["product_table", "write_field_regions"]
 
 log = logging.getLogger(__name__)
 
@@ -66,55 +64,6 @@ def product_table(model: FieldData) -> QTable:
         "version": meta.version,
     }
     return table
-
-
-def write_field_tables(model: FieldData, stem: PathLike, fits_table: bool = True) -> list[str]:
-    """Write ``<stem>.ecsv`` and ``<stem>.fits``; each whole or not at all.
-
-    Parameters
-    ----------
-    model : FieldData
-    stem : path-like
-        Such as ``out/x_field``.
-    fits_table : bool, optional
-
-    Returns
-    -------
-    list of str
-        The files written.
-    """
-    table = product_table(model)
-    written = [Path(f"{stem}.ecsv")]
-    with replacing(written[0]) as temporary:
-        table.write(temporary, format="ascii.ecsv")
-    if fits_table:
-        written.append(Path(f"{stem}.fits"))
-        with replacing(written[1]) as temporary, warnings.catch_warnings():
-            # the meta of ECSV is no header of FITS: descriptions and units are kept
-            warnings.simplefilter("ignore")
-            _plain_meta(table).write(temporary, format="fits")
-    return [str(path) for path in written]
-
-
-def _plain_meta(table):
-    """The table with what a FITS header can hold: numbers and short text."""
-    own = QTable(table, copy=False)
-    bands = own.meta.pop("bands", {})
-    own.meta = {k: v for k, v in own.meta.items() if isinstance(v, str | int | float)}
-    own.meta.pop("comments", None)
-    for number, (name, values) in enumerate(bands.items(), 1):
-        own.meta |= {f"BAND{number}": name}
-        if np.isfinite(values["zero_point"]):
-            own.meta[f"ZP{number}"] = values["zero_point"]
-            own.meta[f"ZPERR{number}"] = values["zero_point_err"]
-    own.meta = {str(k).upper()[:8]: v for k, v in own.meta.items() if _fits_value(v)}
-    return own
-
-
-def _fits_value(value):
-    if isinstance(value, float):
-        return bool(np.isfinite(value))
-    return not isinstance(value, str) or value.isascii()
 
 
 def write_field_regions(model: FieldData, path: PathLike, radius: float = 4.0) -> str | None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 import io
 from contextlib import contextmanager
 from pathlib import Path
@@ -14,7 +13,7 @@ import numpy as np
 from galstep.datamodels.files.atomic import replacing
 from galstep.datamodels.files.hdf5_bounds import check_objects
 from galstep.datamodels.files.image_bounds import check_pixels
-from galstep.datamodels.files.regular_file import check_regular, printable
+from galstep.datamodels.files.regular_file import alike, check_regular, printable
 from galstep.exceptions import GalstepError, InputError
 
 if TYPE_CHECKING:
@@ -139,9 +138,7 @@ def not_there(name: str, available: Sequence[str], where: str) -> str:
     listed = ", ".join(available[:_MOST_NAMES_LISTED])
     if len(available) > _MOST_NAMES_LISTED:
         listed += f" and {len(available) - _MOST_NAMES_LISTED} more"
-    by_capitals = {other.upper(): other for other in available}
-    nearest = difflib.get_close_matches(name.upper(), by_capitals, n=1)
-    suggestion = f" (did you mean {by_capitals[nearest[0]]!r}?)" if nearest else ""
+    suggestion = "".join(f" (did you mean {other!r}?)" for other in alike(name, available))
     return f"{where}: filter {name!r} is not there; it has {listed}{suggestion}"
 
 

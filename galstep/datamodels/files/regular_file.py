@@ -11,9 +11,11 @@ from typing import TYPE_CHECKING
 from galstep.exceptions import InputError
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
+
     from galstep.hints import PathLike
 
-__all__ = ["alike_beside", "check_regular", "printable", "what_it_is"]
+__all__ = ["alike", "alike_beside", "check_regular", "printable", "what_it_is"]
 
 # of the folder of a file that is missing: so many names are looked at, so many told
 MOST_NAMES, MOST_TOLD = 2000, 4
@@ -53,6 +55,23 @@ def check_regular(path: PathLike, what: str) -> None:
         raise InputError(f"{what} {printable(path)}: a file is needed, this is {kind}")
 
 
+def alike(name: object, names: Iterable[str]) -> list[str]:
+    """The one of ``names`` that is nearest to a name, capitals or not; empty if none is near.
+
+    Parameters
+    ----------
+    name : object
+    names : iterable of str
+
+    Returns
+    -------
+    list of str
+        One or none.
+    """
+    folded = {str(own).casefold(): str(own) for own in reversed(list(names))}
+    return [folded[own] for own in difflib.get_close_matches(str(name).casefold(), folded, 1)]
+
+
 def alike_beside(path: PathLike) -> str:
     """`` (did you mean 'x'?)`` with what is called alike in its folder, or ``""``.
 
@@ -74,7 +93,7 @@ def alike_beside(path: PathLike) -> str:
     except (OSError, ValueError, TypeError):
         return ""
     found = [other for other in names if other.endswith(f"_{name}")]
-    found = (found or difflib.get_close_matches(str(name), names, 1))[:MOST_TOLD]
+    found = (found or alike(name, names))[:MOST_TOLD]
     return (
         f" (did you mean {' or '.join(repr(printable(other)) for other in found)}?)"
         if found

@@ -32,7 +32,7 @@ from astropy.utils.exceptions import AstropyUserWarning, AstropyWarning
 from astropy.wcs import WCS
 
 from galstep.datamodels.files.fits_bounds import check_header_end, warn_of_checksums
-from galstep.datamodels.files.messages import one_line
+from galstep.datamodels.files.messages import one_line, other_shape
 from galstep.datamodels.files.regular_file import check_regular
 from galstep.datamodels.files.wcs_bounds import check_wcs_header
 from galstep.datamodels.images.fits_header import (
@@ -232,8 +232,7 @@ def _source(group, key, hdus, where):
         for plane, other in zip(found, group[role], strict=True):
             if plane.shape != planes["data"][0].shape:
                 raise InputError(
-                    f"{where}[{_label(other)}] must have the shape of the image "
-                    f"{planes['data'][0].shape}, got {plane.shape}"
+                    f"{where}[{_label(other)}] {other_shape(planes['data'][0].shape, plane.shape)}"
                 )
     single = {role: found[0] for role, found in planes.items() if role not in ("data", "variances")}
     return ImageSource(

@@ -25,6 +25,7 @@ import h5py
 import numpy as np
 
 from galstep.datamodels.files.hdf5_access import choose_filters, image_names, read_image
+from galstep.datamodels.files.messages import other_shape
 from galstep.datamodels.files.psf_bounds import check_psf
 from galstep.datamodels.files.wcs_text import wcs_from_text
 from galstep.datamodels.images.image_source import ImageSource
@@ -103,10 +104,7 @@ def _read_planes(file, name, where):
             what = f"{where}: {group}/{name}"
             planes[role] = read_image(dataset, what)
             if planes[role].shape != data.shape:
-                raise InputError(
-                    f"{what} must have the shape of the image {data.shape}, "
-                    f"got {planes[role].shape}"
-                )
+                raise InputError(f"{what} {other_shape(data.shape, planes[role].shape)}")
     return planes
 
 

@@ -24,6 +24,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import numpy as np
 
 from galstep.datamodels.files.hdf5_access import choose_filters
+from galstep.datamodels.files.messages import other_shape
 from galstep.datamodels.files.regular_file import check_regular
 from galstep.datamodels.images.duck_models import is_image_model, model_source
 from galstep.datamodels.images.fits_header import filter_in_text
@@ -261,9 +262,7 @@ def _attach(plane, role, images):
         )
     image = images[0]
     if plane.shape != image.shape:
-        raise InputError(
-            f"{plane.where} must have the shape of the image {image.shape}, got {plane.shape}"
-        )
+        raise InputError(f"{plane.where} {other_shape(image.shape, plane.shape)}")
     setattr(image, role, (plane.data,) if role == "variances" else plane.data)
     image.zero_is_no_data = image.zero_is_no_data and role not in ("weight", "dq")
 

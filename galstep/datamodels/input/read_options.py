@@ -102,7 +102,10 @@ class ReadOptions:
         if (self.ra is None) != (self.dec is None):
             raise ParameterError(f"ra and dec must be given together, got {self.ra} and {self.dec}")
         if self.size is not None and self.ra is None:
-            raise ParameterError(f"size {self.size:g} arcsec needs ra and dec to be cut out about")
+            raise ParameterError(
+                f"size {self.size:g} arcsec needs ra and dec to be cut out about; without a WCS "
+                "custom_initial_crop keeps a part of the frame"
+            )
         if self.ra is not None and not (isfinite(self.ra) and -90 <= self.dec <= 90):
             raise ParameterError(
                 f"ra and dec must be degrees, dec in [-90, 90], got {self.ra} and {self.dec}"

@@ -7,13 +7,15 @@ from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
+from astropy import units as u
 from astropy.units import Unit
 
 from galstep.datamodels.images.calibration import surface_brightness_factor
 from galstep.datamodels.images.image_source import Calibration
 from galstep.sky_frame import pixel_side
+from galstep.units import jansky_per_flux
 
-__all__ = ["ImageData", "brightness_of", "pixel_area", "pixel_side_of"]
+__all__ = ["ImageData", "ab_zero_point_of", "brightness_of", "pixel_area", "pixel_side_of"]
 
 
 @dataclass(eq=False)
@@ -117,3 +119,24 @@ def brightness_of(image: ImageData) -> float | None:
     if area is None or not image.unit:
         return None
     return surface_brightness_factor(Unit(image.unit), area, image.calibration)[0]
+
+
+def ab_zero_point_of(image: ImageData) -> float | None:
+    """AB magnitude of one image unit in a pixel; None where unit and keywords do not tell.
+
+    Parameters
+    ----------
+    image : ImageData
+        A brightness (``MJy/sr``) or counts need the size of its pixels, a flux density per
+        pixel (``nJy``) does not.
+    """
+    if not image.unit:
+        return None
+    area, brightness = pixel_area(image), brightness_of(image)
+    if area is not None and brightness is not None:
+        jansky = 1e6 * brightness * area
+    else:
+        jansky = jansky_per_flux(image.unit, np.nan)
+    if not (np.isfinite(jansky) and jansky > 0):
+        return None
+    return float((jansky * u.Jy).to_value(u.ABmag))

@@ -95,8 +95,8 @@ def psf_at(
         array, oversample = source.array, source.oversample or default_oversample
     if oversample is None:
         raise InputError(
-            f"{source.where}: the oversampling is not told (DET_SAMP or OVERSAMP): "
-            "give psf_oversample"
+            f"{source.where}: the oversampling is not told (HDF5: the root attribute 'oversample', "
+            "FITS: DET_SAMP or OVERSAMP): give psf_oversample, samples per image pixel"
         )
     oversample = whole_oversample(oversample, source.where)
     check_psf_size(np.shape(array), source.where)

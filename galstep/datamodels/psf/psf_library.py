@@ -8,7 +8,6 @@ import numpy as np
 
 from galstep.datamodels.files.hdf5_access import choose_filters, image_names, open_hdf5, read_image
 from galstep.datamodels.files.psf_bounds import check_psf, check_psf_size
-from galstep.exceptions import InputError
 from galstep.psf_array import whole_oversample
 
 if TYPE_CHECKING:
@@ -21,7 +20,7 @@ __all__ = ["read_psfs"]
 
 def read_psfs(
     path: PathLike, filters: Sequence[str] | None = None
-) -> dict[str, tuple[np.ndarray, int]]:
+) -> dict[str, tuple[np.ndarray, int | None]]:
     """The PSF of each filter.
 
     Parameters
@@ -35,14 +34,13 @@ def read_psfs(
 
     Returns
     -------
-    dict of str to (2-D float64 array, int)
-        The PSF, sum 1, and its oversampling.
+    dict of str to (2-D float64 array, int or None)
+        The PSF, sum 1, and its oversampling; None where the file does not tell.
 
     Raises
     ------
     InputError
-        If the file, a filter or ``oversample`` is missing, or an array cannot
-        be a PSF (`check_psf`).
+        If the file or a filter is missing, or an array cannot be a PSF (`check_psf`).
     """
     where = f"psf_file {path}"
     psfs = {}
@@ -55,10 +53,8 @@ def read_psfs(
 
 
 def _oversample(file, name, where):
-    """The attribute of the dataset, or else of the file, as a positive int."""
+    """The attribute of the dataset, or else of the file, as a positive int; None without one."""
     value = file[name].attrs.get("oversample", file.attrs.get("oversample"))
     if value is None:
-        raise InputError(
-            f"{where}: the root attribute 'oversample' (samples per image pixel) is missing"
-        )
+        return None
     return whole_oversample(np.ravel(value), where)

@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from astropy import units as u
 
+from galstep.datamodels.files.messages import other_shape
 from galstep.datamodels.images.duck_models import is_image_model, model_source
 from galstep.datamodels.images.embedded_wcs import read_embedded_wcs
 from galstep.datamodels.images.fits_input import fits_sources, open_fits
@@ -323,7 +324,5 @@ def _given_error(error, shape, unit, where):
             raise InputError(f"{where}: error must convert to {unit}, got {own}") from failure
     error = np.ma.filled(np.ma.asarray(error, dtype=float), np.nan)
     if error.shape != shape:
-        raise InputError(
-            f"{where}: error must have the shape of the image {shape}, got {error.shape}"
-        )
+        raise InputError(f"{where}: error {other_shape(shape, error.shape)}")
     return error

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 from galstep import __version__
 from galstep.datamodels.files.atomic import replacing
 from galstep.datamodels.files.distinct_names import distinct_names, file_of
+from galstep.datamodels.files.table_writer import TABLE_FORMATS, table_endings, write_table
 from galstep.datamodels.sky.chips import file_of_chips, products_of
 from galstep.datamodels.sky.image_writer import corrected_model, is_model, save_chips
 
@@ -20,7 +21,7 @@ if TYPE_CHECKING:
     from galstep.datamodels.sky.sky_image import SkyImage
     from galstep.hints import PathLike
 
-__all__ = ["ImageList", "image_meta"]
+__all__ = ["ImageList", "image_meta", "write_catalog"]
 
 
 def image_meta(filename: str) -> SimpleNamespace:
@@ -55,6 +56,8 @@ class ImageList:
         `galstep.core.align.alignment.Alignment` or None.
     tables : dict of str to (`astropy.table.Table`, str)
         Stem of a file to table and its format: catalogues.
+    table_format : str
+        Of the summary: one of `galstep.datamodels.files.table_writer.TABLE_FORMATS`.
     """
 
     crds_observatory = None
@@ -68,6 +71,7 @@ class ImageList:
         self.summary: QTable | None = None
         self.alignments: list[tuple] = []
         self.tables: dict[str, tuple] = {}
+        self.table_format = "ecsv"
 
     def __len__(self) -> int:
         return len(self.images)
@@ -98,8 +102,8 @@ class ImageList:
         Parameters
         ----------
         path : str, path-like or callable
-            Of the summary. The other files go beside it:
-            ``<image>_<suffix>.fits`` and the tables.
+            Of the summary; as FITS its name ends in ``_summary``. The other files go
+            beside it: ``<image>_<suffix>.fits`` and the tables.
         dir_path : path-like, optional
             Folder that replaces the one in ``path``.
         *args, **kwargs
@@ -112,9 +116,7 @@ class ImageList:
         """
         path = Path(path(self.meta.filename) if callable(path) else path)
         folder = path.parent if dir_path is None else Path(dir_path)
-        path = (folder / path.name).with_suffix(".ecsv")
-        with replacing(path) as temporary:
-            self.summary.write(temporary, format="ascii.ecsv")
+        written = self._write_summary((folder / path.name).with_suffix(""))
         products = products_of(self.images)
         names = [file_of_chips(c[0].name) if len(c) > 1 else c[0].name for c in products]
         # exposures of one file name in two folders are two images
@@ -126,14 +128,37 @@ class ImageList:
             else:
                 save_chips(chips, path_of_image)
         for stem, (table, table_format) in self.tables.items():
-            write_table(table, folder / stem, table_format)
-        return str(path)
+            write_catalog(table, folder / stem, table_format)
+        return written[0]
+
+    def _write_summary(self, stem):
+        written = []
+        for ending in table_endings(self.table_format):
+            # <first>_<suffix>.fits is an image
+            own = f"{stem}_summary" if ending == ".fits" else stem
+            written += write_table(self.summary, own, ending.removeprefix("."))
+        return written
 
 
-def write_table(table: QTable, stem: PathLike, table_format: str) -> str:
-    """Write a table in a format that astropy knows by this name or extension."""
-    known = {"ecsv": "ascii.ecsv", "csv": "ascii.csv", "txt": "ascii.basic"}
+def write_catalog(table: QTable, stem: PathLike, table_format: str) -> list[str]:
+    """Write a table as ``table_format`` says, or in a format that astropy knows by this name.
+
+    Parameters
+    ----------
+    table : `astropy.table.QTable`
+    stem : path-like
+        The file without its extension.
+    table_format : str
+
+    Returns
+    -------
+    list of str
+        The files.
+    """
+    if table_format in TABLE_FORMATS:
+        return write_table(table, stem, table_format)
+    known = {"csv": "ascii.csv", "txt": "ascii.basic"}
     path = Path(f"{stem}.{table_format.rpartition('.')[2]}")
     with replacing(path) as temporary:
         table.write(temporary, format=known.get(table_format, table_format))
-    return str(path)
+    return [str(path)]

@@ -14,6 +14,7 @@ import numpy as np
 from galstep.datamodels.tables.colors import total_color
 from galstep.datamodels.tables.frames import to_table_frame
 from galstep.datamodels.tables.main_magnitudes import main_magnitudes
+from galstep.filters import by_wavelength
 from galstep.flags import decode
 from galstep.mapped_records import mapped_sersic
 
@@ -98,7 +99,7 @@ class FilterNumbers:
 
 
 def main_numbers(model: GalaxyData) -> list[FilterNumbers]:
-    """The main numbers of every filter, in the model's order.
+    """The main numbers of every filter, by wavelength.
 
     Parameters
     ----------
@@ -108,7 +109,7 @@ def main_numbers(model: GalaxyData) -> list[FilterNumbers]:
     -------
     list of FilterNumbers
     """
-    return [_of_filter(model, band) for band in model.bands.values()]
+    return [_of_filter(model, model.bands[name]) for name in by_wavelength(model.bands)]
 
 
 def _of_filter(model, band):

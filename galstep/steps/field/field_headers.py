@@ -10,7 +10,7 @@ import numpy as np
 from galstep.core.field.sky_noise import sky_noise, typical_error
 from galstep.datamodels.field.field_band import FieldBand
 from galstep.datamodels.images.fits_header import filter_in_text, filter_of_header
-from galstep.datamodels.model.image_data import pixel_side_of
+from galstep.datamodels.model.image_data import ab_zero_point_of, pixel_side_of
 from galstep.datamodels.sky.sky_image import SkyImage
 from galstep.exceptions import InputError
 
@@ -22,7 +22,7 @@ __all__ = ["HeaderKeys", "band_of_image"]
 
 @dataclass(frozen=True)
 class HeaderKeys:
-    """Where the numbers stand; see the parameters of `galstep.steps.LoadField`."""
+    """Where the numbers stand; see the parameters of ``galstep.steps.LoadField``."""
 
     filter: str = "FILTER"
     zero_point: str = "ZP_AUTO"
@@ -79,7 +79,8 @@ def _filter(image, key):
     found = filter_of_header(image.header) or filter_in_text(image.image.name)
     if not found:
         raise InputError(
-            f"{image.where}: nothing tells its filter: keyword {key!r} is not there (filter_key)"
+            f"{image.where}: nothing tells its filter: keyword {key!r} is not there (filter_key names "
+            "another), and there is none in its name"
         )
     return found
 
@@ -107,9 +108,13 @@ def _zero_point(image, keys):
     if value is None:
         value = image.image.calibration.ab_zero_point
     if value is None:
+        value = ab_zero_point_of(image.image)
+    if value is None:
+        unit = image.image.unit
+        told = f"the unit {unit} does not tell" if unit else "no unit tells"
         raise InputError(
-            f"{image.where}: the zero point is needed: keyword {keys.zero_point!r} is not there "
-            "(zp_key names another keyword, or gives the number)"
+            f"{image.where}: the zero point is needed: keyword {keys.zero_point!r} is not there and "
+            f"{told} (zp_key names another keyword, or gives the number)"
         )
     return value
 

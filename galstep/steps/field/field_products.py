@@ -6,7 +6,8 @@ import importlib.util
 import logging
 from typing import TYPE_CHECKING
 
-from galstep.datamodels.field.field_products import write_field_regions, write_field_tables
+from galstep.datamodels.field.field_products import product_table, write_field_regions
+from galstep.datamodels.files.table_writer import write_table
 from galstep.steps.galaxy.products import save_figure
 
 if TYPE_CHECKING:
@@ -20,7 +21,7 @@ log = logging.getLogger("stpipe.galstep.products")
 def write_field_products(
     model: FieldModel,
     stem: str,
-    fits_table: bool = True,
+    table_format: str = "both",
     picture: bool = True,
     images: bool = False,
 ) -> None:
@@ -31,14 +32,14 @@ def write_field_products(
     model : FieldModel
     stem : str
         Where it was saved, without the extension.
-    fits_table : bool, optional
-        Whether the table is written as FITS as well.
+    table_format : str, optional
+        ``ecsv``, ``fits`` or ``both``.
     picture : bool, optional
         Whether the picture is drawn, if matplotlib is installed.
     images : bool, optional
         Whether residual and model of each band are written.
     """
-    written = write_field_tables(model, stem, fits_table)
+    written = write_table(product_table(model), stem, table_format)
     regions = write_field_regions(model, f"{stem}.reg")
     written += [regions] if regions else []
     if images:

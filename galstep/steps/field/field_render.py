@@ -25,17 +25,20 @@ SIDE, STRIP = 900, 256
 _SHAPE = ("x", "y", "r_eff", "n", "ellip", "theta")
 
 
-def rendered(model: FieldModel, name: str, box: Box) -> PartImages:
-    """Sources, sky and residual of a part of a band.
+def rendered(model: FieldModel, name: str, box: Box | None = None) -> PartImages:
+    """Sources, sky and residual of a band or a part of it.
 
     Parameters
     ----------
     model : FieldModel
         Fitted; one that was saved and opened will do.
     name : str
-    box : `galstep.core.scene.box.Box`
-        Pixels of the band, inside the image.
+    box : `galstep.core.scene.box.Box`, optional
+        Pixels of the band, inside the image; by default all.
     """
+    if box is None:
+        ny, nx = model.bands[name].shape
+        box = Box(0, 0, nx, ny)
     return render_part(_task(model, name, box, _light(model, name)))
 
 

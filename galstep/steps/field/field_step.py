@@ -81,6 +81,20 @@ class FieldStep(GalStep):
         finally:
             self._objects = before
 
+    def give(self, **objects: Any) -> None:
+        """Give this step tables, models or mappings for parameters of ``takes_objects``.
+
+        Parameters
+        ----------
+        **objects
+            By the names of the parameters; None leaves one as it is.
+        """
+        for name, value in objects.items():
+            if isinstance(value, str | os.PathLike):
+                setattr(self, name, os.fspath(value))
+            elif value is not None:
+                self._objects = _Objects(self._objects | {name: value})
+
     def given(self, name: str) -> Any:
         """What a parameter of ``takes_objects`` has: an object, a path, or None."""
         return self._objects.get(name, getattr(self, name))

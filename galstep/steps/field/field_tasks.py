@@ -58,6 +58,8 @@ class TaskOptions:
         ended by it.
     keep_in : path-like, optional
         Folder for results to resume from.
+    tell : callable, optional
+        See `TaskRunner`.
     """
 
     executor: str | None = None
@@ -65,6 +67,7 @@ class TaskOptions:
     scheduler: str | None = None
     time_limit: float | None = None
     keep_in: PathLike | None = None
+    tell: Callable[[str, float], None] | None = None
 
     @property
     def kind(self) -> str:
@@ -85,12 +88,20 @@ class TaskRunner:
     lost : callable
         Why no call will end any more, "" as long as some will.
     kept : KeptResults, optional
+    tell : callable, optional
+        Called with the function's name and the share of a call's work that is done, 0 to 1, by
+        the cost of its tasks; with 1 when the call ends.
     """
 
     def __init__(
-        self, executor: Executor, lost: Callable[[], str] = str, kept: KeptResults | None = None
+        self,
+        executor: Executor,
+        lost: Callable[[], str] = str,
+        kept: KeptResults | None = None,
+        tell: Callable[[str, float], None] | None = None,
     ) -> None:
         self._executor, self._lost, self._kept = executor, lost, kept
+        self._tell = tell
         self.used_keys: set[str] = set()
         self.n_done = self.n_failed = 0
         self._said = time.monotonic()
@@ -125,6 +136,8 @@ class TaskRunner:
                     results[number] = GalstepError(reason)
                     self.n_failed += 1
                 break
+        if self._tell is not None:
+            self._tell(_name(function), 1.0)
         return results
 
     def _take(self, future, number, function, tasks, results):
@@ -156,6 +169,8 @@ class TaskRunner:
         return self._kept.read(key)
 
     def _say(self, function, done, total, started):
+        if self._tell is not None and 0 < done < total:
+            self._tell(_name(function), done / total)
         now = time.monotonic()
         if now - self._said < _SAID_AFTER or not 0 < done < total:
             return
@@ -197,7 +212,7 @@ def task_runner(options: TaskOptions) -> Iterator[TaskRunner]:
         if not options.scheduler:
             raise ParameterError("executor dask needs scheduler, such as tcp://host:8786")
         with dask_executor(options.scheduler) as (executor, lost):
-            yield TaskRunner(executor, lost, kept)
+            yield TaskRunner(executor, lost, kept, options.tell)
         return
     if options.scheduler:
         raise ParameterError(f"scheduler is for executor dask, not for {options.kind}")
@@ -206,8 +221,8 @@ def task_runner(options: TaskOptions) -> Iterator[TaskRunner]:
         limit = options.time_limit
         limit = limit if limit is not None and math.isfinite(limit) else None
         with process_executor(workers, limit) as executor:
-            yield TaskRunner(executor, str, kept)
+            yield TaskRunner(executor, str, kept, options.tell)
         return
     if options.workers is not None and options.workers > 1:
         raise ParameterError(f"executor serial has one worker, got workers {options.workers}")
-    yield TaskRunner(SerialExecutor(), str, kept)
+    yield TaskRunner(SerialExecutor(), str, kept, options.tell)

@@ -253,6 +253,18 @@ class GalStep(ConfigurableStep):
             said = ", ".join(f"{name} {_short(value)}" for name, value in numbers.items())
             self._logger.info("%s: %s (%s)", self.key, said, self._time_taken())
 
+    def tell_share(self, share: float) -> None:
+        """Tell the pipeline, if the step runs in one, what share of its work is done.
+
+        Parameters
+        ----------
+        share : float
+            0 to 1.
+        """
+        told = getattr(self.parent, "part_done", None)
+        if told is not None:
+            told(self.key, share)
+
     def _time_taken(self):
         return duration(time.perf_counter() - self._started)
 

@@ -19,10 +19,10 @@ from stpipe import Step, config_parser
 from galstep.datamodels.files.atomic import replacing
 from galstep.exceptions import InputError, ParameterFileError
 from galstep.steps.framework import parameter_files, validation
-from galstep.steps.framework.command_line import check_not_cut
+from galstep.steps.framework.command_line import check_not_cut, check_options
 from galstep.steps.framework.given_tables import as_text
 from galstep.steps.framework.run_log import framework_lines_demoted
-from galstep.steps.framework.short_help import asks_for_help, shortened
+from galstep.steps.framework.short_help import asks_for_help, is_run, shortened
 from galstep.steps.framework.spelling import respelled, without_marks
 
 if TYPE_CHECKING:
@@ -67,7 +67,12 @@ class ConfigurableStep(Step):
     def load_spec_file(cls, *args: Any, **kwargs: Any) -> ConfigObj:
         """All parameters; those one touches where ``strun`` is asked for help."""
         spec = super().load_spec_file(*args, **kwargs)
-        return shortened(spec, cls.class_alias) if asks_for_help(cls) else spec
+        if asks_for_help(cls):
+            return shortened(spec, cls.class_alias)
+        if is_run(cls):
+            with validation.reported():
+                check_options(spec)
+        return spec
 
     @classmethod
     def _get_config_from_parameters(cls, crds_parameters, crds_observatory):

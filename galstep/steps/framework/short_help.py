@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
     from stpipe import Step
 
-__all__ = ["MOST_USED", "asks_for_help", "shortened"]
+__all__ = ["MOST_USED", "asks_for_help", "is_run", "shortened"]
 
 _COMMON = ("output_dir", "output_file", "save_results")
 _FITS = ("sky_order", "th_min", "find_stars", "model_structure")
@@ -131,10 +131,26 @@ def asks_for_help(step_class: type[Step], arguments: Sequence[str] | None = None
     -------
     bool
     """
+    options = (sys.argv if arguments is None else arguments)[1:]
+    return bool({"-h", "--help"} & set(options)) and is_run(step_class, arguments)
+
+
+def is_run(step_class: type[Step], arguments: Sequence[str] | None = None) -> bool:
+    """Whether the command line is ``strun``'s, and of this class.
+
+    Parameters
+    ----------
+    step_class : type
+        A Step.
+    arguments : sequence of str, optional
+        By default those of the process, the program first.
+
+    Returns
+    -------
+    bool
+    """
     program, *options = sys.argv if arguments is None else arguments
     if not os.path.basename(program).startswith("strun"):
-        return False
-    if not {"-h", "--help"} & set(options):
         return False
     asked = next((option for option in options if not option.startswith("-")), "")
     dotted = f"{step_class.__module__}.{step_class.__name__}"

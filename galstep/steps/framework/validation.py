@@ -7,7 +7,6 @@ mapping where a single value is needed. Both are looked for here beforehand.
 
 from __future__ import annotations
 
-import difflib
 import logging
 import math
 import re
@@ -17,6 +16,7 @@ from typing import TYPE_CHECKING
 from configobj import ConfigObjError
 from stpipe.exceptions import ValidationError
 
+from galstep.datamodels.files.regular_file import alike
 from galstep.exceptions import GalstepError, ParameterError
 
 if TYPE_CHECKING:
@@ -109,7 +109,7 @@ def _paths_of(key, spec, where):
 
 def suggestion(name: object, known: Iterable[str]) -> str:
     """`` (did you mean 'x'?)`` with the name in ``known`` nearest to ``name``, or ``""``."""
-    near = difflib.get_close_matches(str(name), [k for k in known if k != "__many__"], 1)
+    near = alike(name, [k for k in known if k != "__many__"])
     return f" (did you mean {near[0]!r}?)" if near else ""
 
 

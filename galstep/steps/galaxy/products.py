@@ -22,17 +22,24 @@ if TYPE_CHECKING:
     from galstep.datamodels import GalaxyModel
     from galstep.hints import PathLike
 
-__all__ = ["PICTURES", "TABLE_SPEC", "chosen_pictures", "save_figure", "write_beside"]
+__all__ = [
+    "PICTURES", "TABLE_SPEC", "chosen_pictures", "save_figure", "table_spec", "write_beside",
+]  # fmt: skip
 
 log = logging.getLogger("stpipe.galstep.products")
 
 #: The pictures of `galstep.plotting.FIGURES`, by name.
 PICTURES = ("qa", "profiles", "sed", "stars", "growth", "convergence", "completeness")
 
-#: The parameter of every step that writes tables.
-TABLE_SPEC = """
-    table_format = option('ecsv', 'fits', 'both', default='ecsv')  # Format of the tables: ECSV (text), FITS, or both
+
+def table_spec(default: str = "ecsv") -> str:
+    """The parameter of every step that writes tables, as a line of its spec."""
+    return f"""
+    table_format = option('ecsv', 'fits', 'both', default='{default}')  # Format of the tables: ECSV (text), FITS, or both
 """
+
+
+TABLE_SPEC = table_spec()
 
 
 def chosen_pictures(names: Sequence[str] | None) -> list[str]:
