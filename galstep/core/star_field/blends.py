@@ -51,7 +51,7 @@ def moved_in_blends(state: StarState, fwhm: float) -> np.ndarray:
     way = np.hypot(*(last - first).T)
     moved = np.zeros(len(state), dtype=bool)
     for places in (first, last):
-        pairs = pairs_within(*places.T, BLEND * fwhm)
+        pairs = pairs_within(places[:, 0], places[:, 1], BLEND * fwhm)
         one, two = pairs.T
         apart = np.hypot(*(places[one] - places[two]).T)
         far = np.maximum(way[one], way[two]) > LEAST_WAY * apart
