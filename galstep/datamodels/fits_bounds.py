@@ -10,7 +10,7 @@ import math
 import os
 import re
 import zlib
-from typing import IO, TYPE_CHECKING
+from typing import IO, TYPE_CHECKING, Any
 
 from galstep.datamodels.image_bounds import MOST_PIXELS
 from galstep.exceptions import InputError
@@ -29,7 +29,7 @@ _END = b"END".ljust(_CARD)
 _SIZE_CARD = re.compile(rb"(BITPIX|NAXIS\d{0,3}|PCOUNT|GCOUNT) *= +([+-]?\d{1,18}) *(?:/|$)")
 # Ramps of many groups come with a few dozen extensions.
 _MOST_EXTENSIONS = 10_000
-_PACKED = {b"\x1f\x8b": gzip.open, b"BZh": bz2.open, b"\xfd7zXZ": lzma.open}
+_PACKED: dict[bytes, Any] = {b"\x1f\x8b": gzip.open, b"BZh": bz2.open, b"\xfd7zXZ": lzma.open}
 # Bytes: images of the largest size in double precision, with error and bits.
 _MOST_UNPACKED = 20 * MOST_PIXELS
 
@@ -84,7 +84,7 @@ def _ordinal(number):
 
 def _header(stream, what):
     """The cards up to END; None at the end of the file, or where that is in a header."""
-    cards: list[bytes] = []
+    cards = []
     for _ in range(_MOST_BLOCKS):
         block = stream.read(_BLOCK)
         # a block that is cut off is for astropy to tell

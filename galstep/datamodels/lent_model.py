@@ -104,7 +104,10 @@ def lent_image(image: SkyImage, source: LentModel) -> SkyImage:
     SkyImage
     """
     planes = {name: getattr(image, name) for name in _PLANES}
-    lent = {n: None if p is None else LentPlane(source, n, p) for n, p in planes.items()}
+    lent: dict[str, Any] = {
+        name: None if plane is None else LentPlane(source, name, plane)
+        for name, plane in planes.items()
+    }
     return replace(image, source=source, **lent)
 
 
