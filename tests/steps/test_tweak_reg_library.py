@@ -13,8 +13,8 @@ pytest.importorskip("tweakwcs")
 from exposures import Library, Model
 from stpipe import Step
 
-from galstep.datamodels.exposures import open_exposures
-from galstep.datamodels.lent_model import LentPlane, in_memory
+from galstep.datamodels.sky.exposures import open_exposures
+from galstep.datamodels.sky.lent_model import LentPlane, in_memory
 from galstep.steps import TweakReg
 from galstep.testing.gwcs_models import exposure_gwcs
 from galstep.testing.psfs import default_psf
