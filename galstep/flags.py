@@ -188,6 +188,11 @@ class BandFlag(_DescribedFlag):
         "the model leaves a tenth of the light in the aperture, or has too much; see aper_flux",
         "take aper_flux; jointfit.shape_freedom=all lets the shape change with wavelength",
     )
+    ROUNDED = (
+        268435456,
+        "numbers rounded to steps wider than the noise: light fainter than a step is lost",
+        "the error has it for the model as fitted; an image that was not rounded",
+    )
 
 
 class StarFlag(_DescribedFlag):

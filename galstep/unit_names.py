@@ -81,7 +81,8 @@ def parse_unit(text: Any, what: str) -> UnitBase:
             f"{what}: unit must be one that astropy knows, got {str(text)!r}: such as MJy/sr, "
             "nJy/pixel, electron/s"
         )
-    if {u.mag, u.dex, u.dB} & set(unit.bases):
+    # mag(AB), dex(Jy), a pair of units: none of them a number times a unit
+    if not isinstance(unit, u.UnitBase) or {u.mag, u.dex, u.dB} & set(unit.bases):
         raise InputError(f"{what}: unit must be linear in the light, got {unit.to_string()!r}")
     check_unit_scale(unit, what)
     return unit

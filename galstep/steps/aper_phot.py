@@ -165,6 +165,8 @@ class AperPhot(GalStep):
         )
         if chosen.reason:
             self._logger.warning("%s: %s", base.name, chosen.reason)
+        if chosen.blur:
+            self._logger.info("%s: %s", base.name, chosen.blur)
         return chosen
 
     def _ellipses(self, chosen, base):
@@ -207,7 +209,7 @@ class AperPhot(GalStep):
             fitted[name].aperture = replace(
                 first,
                 petrosian_radius=bands[name].pixel_map.scale * chosen.petrosian_radius,
-                reason="; ".join(filter(None, [first.reason, chosen.reason])),
+                reason="; ".join(filter(None, [first.reason, chosen.reason, chosen.blur])),
                 others=tuple(others),
             )
 

@@ -14,7 +14,7 @@ from galstep.core.imaging.stars import StarRenderer
 from galstep.datamodels import GalaxyModel
 from galstep.datamodels.catalogs.region_files import read_regions, region_mask, region_place
 from galstep.datamodels.input.read_options import ReadOptions
-from galstep.exceptions import InputError
+from galstep.exceptions import InputError, ParameterError
 from galstep.flags import BandFlag
 from galstep.steps.framework.base import GalStep
 from galstep.steps.framework.option_spec import OptionSet
@@ -108,6 +108,8 @@ class LoadCrop(GalStep):
         """Where the galaxy is, by the names of the parameters."""
         if self.galaxy_region is not None:
             return region_place(self.galaxy_region)
+        if (self.ra is None) != (self.dec is None):
+            raise ParameterError(f"ra and dec must be given together, got {self.ra} and {self.dec}")
         return {name: getattr(self, name) for name in ("ra", "dec", "x_guess", "y_guess")}
 
     def _mask_regions(self, model, base):

@@ -17,6 +17,7 @@ from galstep.datamodels.images.association import is_association
 from galstep.datamodels.sky.exposures import is_library, open_exposures
 from galstep.datamodels.sky.image_list import ImageList, write_catalog
 from galstep.datamodels.sky.image_writer import corrected_model
+from galstep.datamodels.sky.lent_model import in_memory
 from galstep.datamodels.sky.sky_image import SkyImage
 from galstep.exceptions import InputError, ParameterError
 from galstep.flags import BandFlag
@@ -225,8 +226,10 @@ class TweakReg(ImageStep):
             if path is not None:
                 stars = user_positions(path, self.catalog_format or "ecsv")
             else:
-                data = np.asarray(image.data, dtype=float)
-                stars = find_positions(data, _bad_pixels(image), finder)
+                whole = in_memory(image)
+                data = np.asarray(whole.data, dtype=float)
+                stars = find_positions(data, _bad_pixels(whole), finder)
+                del whole, data  # before the next image comes
             yield stars.select(_in_bounding_box(stars, image.wcs))
 
     def _add_tables(self, result, entries, own, catalog):
@@ -402,6 +405,7 @@ def _given_back(library, result):
         for index, image in enumerate(result):
             model = library.borrow(index)
             library.shelve(corrected_model(image, model), index)
+            del model  # a library on disk has it again: one at a time
     return library
 
 

@@ -1,6 +1,10 @@
 """What is refused before memory or time is spent on it: units, headers, texts, tables, PSFs."""
 
+import bz2
+import gzip
+import io
 import logging
+import lzma
 
 import numpy as np
 import pytest
@@ -13,6 +17,7 @@ from galstep.datamodels.files.table_bounds import bounded_positions, check_rows,
 from galstep.datamodels.files.wcs_bounds import check_wcs_header
 from galstep.datamodels.files.wcs_text import wcs_from_text
 from galstep.datamodels.images.fits_input import open_fits
+from galstep.datamodels.sky.image_door import open_image
 from galstep.exceptions import InputError
 from galstep.psf_array import whole_oversample
 from galstep.units import check_unit
@@ -25,7 +30,8 @@ BAD_UNITS = [
     "10**999999999 Jy", "10^999999999 Jy", "10+999999999 Jy", "10-999999999 Jy",
     "10**(999999999) Jy", "10** 999999999 Jy", "10**+999999999 Jy", "2**99999999 Jy", "-1 Jy",
     "-1e-3 MJy/sr", "0 Jy", "1e999 Jy", "1e-320 Jy", "Jy " * 1000, "(" * 500 + "Jy" + ")" * 500,
-    "10**400 Jy", "mJy**99", "nan Jy", "nonsense", "mag",
+    "10**400 Jy", "mJy**99", "nan Jy", "nonsense", "mag", "mag(AB)", "dex(Jy)", "dB(Jy)", "mag(Jy)",
+    "(Jy, m)", "2 mag(AB)",
 ]  # fmt: skip
 
 
@@ -182,9 +188,52 @@ def test_header_without_an_end(tmp_path):
     (tmp_path / "x.fits").write_bytes(card + b"COMMENT y".ljust(80) * 50_000)
     with (
         open(tmp_path / "x.fits", "rb") as stream,
-        pytest.raises(InputError, match="x: its header has no END within 1000 blocks"),
+        pytest.raises(InputError, match="x: its primary header has no END within 1000 blocks"),
     ):
         check_header_end(stream, "x")
+
+
+_OPENERS = {"gz": gzip.open, "bz2": bz2.open, "xz": lzma.open, "plain": open}
+
+
+@pytest.mark.parametrize("kind", _OPENERS)
+@pytest.mark.parametrize("what", ["blanks", "zeros"])
+def test_what_follows_the_pixels_is_no_header(kind, what, tmp_path):
+    """3 MB or 30 GB of anything behind a good image: no more of it is unpacked than a header."""
+    path, stream = tmp_path / f"x.fits.{kind}", io.BytesIO()
+    fits.HDUList([fits.PrimaryHDU(), fits.ImageHDU(np.ones((30, 31)))]).writeto(stream)
+    rest = {"blanks": b" ", "zeros": b"\0"}[what] * 3_000_000
+    with _OPENERS[kind](path, "wb") as file:
+        file.write(stream.getvalue() + rest)
+    with (
+        open(path, "rb") as stream,
+        pytest.raises(InputError, match="x: its 2. extension's header has no END within 1000"),
+    ):
+        check_header_end(stream, "x")
+    if kind in ("gz", "plain"):
+        with pytest.raises(InputError, match="has no END"):
+            open_image(path)
+
+
+@pytest.mark.parametrize("kind", ["gz", "plain"])
+def test_packed_files_are_read(kind, tmp_path):
+    path, stream = tmp_path / f"x.fits.{kind}", io.BytesIO()
+    data = np.arange(930.0).reshape(30, 31)
+    fits.HDUList([fits.PrimaryHDU(), fits.ImageHDU(data)]).writeto(stream)
+    with _OPENERS[kind](path, "wb") as file:
+        file.write(stream.getvalue())
+    assert np.array_equal(open_image(path).data, data)
+
+
+def test_a_packed_file_is_not_unpacked_beyond_a_size(tmp_path, monkeypatch):
+    monkeypatch.setattr("galstep.datamodels.files.fits_bounds._MOST_UNPACKED", 50_000)
+    images = [fits.ImageHDU(np.ones((50, 50)), name=name) for name in ("SCI", "ERR", "WHT")]
+    hdus = fits.HDUList([fits.PrimaryHDU(), *images])
+    hdus.writeto(tmp_path / "x.fits.gz")
+    with pytest.raises(InputError, match="x.fits.gz: unpacked it has more than 5e-05 GB"):
+        open_image(tmp_path / "x.fits.gz")
+    hdus.writeto(tmp_path / "x.fits")
+    assert open_image(tmp_path / "x.fits").shape == (50, 50)
 
 
 @pytest.mark.parametrize("damage", [None, "data", "sum"])

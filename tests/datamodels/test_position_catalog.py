@@ -126,3 +126,23 @@ class TestErrors:
             CatalogColumns(dec="dec")
         with pytest.raises(ParameterError, match="give catalog_x and catalog_y, or catalog_ra and"):
             CatalogColumns(x="x", y="y", ra="ra", dec="dec")
+
+
+@pytest.mark.parametrize("names", [("ra", "dec"), ("RAJ2000", "DEJ2000"), ("glon", "glat")])
+@pytest.mark.parametrize("latitude", [95.0, -999.0, -90.0001])
+def test_a_latitude_that_is_none_is_a_row_without_a_position(names, latitude, caplog):
+    table = Table({names[0]: [10.0, 10.0], names[1]: [20.0, latitude]})
+    found = read_position_catalog(table, what="init_params")
+    assert np.isnan(found.second[1]) and np.isfinite(found.second[0])
+    assert f"column '{names[1]}' is not in [-90, 90] degrees in 1 row" in caplog.text
+    assert f"{latitude:g}" in caplog.text
+
+
+@pytest.mark.parametrize(
+    ("dtype", "text"), [("f4", "32 bits: its angles are good to 0.064"), ("f8", ""), ("i4", "")]
+)
+def test_angles_in_single_precision_are_told(dtype, text, caplog):
+    table = Table({"ra": np.array([150.1, 150.2], dtype), "dec": np.array([1e-3, 2e-3])})
+    found = read_position_catalog(table, what="abs_refcat")
+    assert len(found.first) == 2
+    assert text in caplog.text if text else "good to" not in caplog.text

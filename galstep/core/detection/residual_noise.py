@@ -13,6 +13,9 @@ pixels would make it.
 The galaxy's core takes no part in the measurement: what a profile leaves there
 is not noise, and taking it for noise would give the core no weight, leave more
 of it, and so on.
+
+Of rounded numbers the residuals are made continuous before anything is measured on
+them, and no variance is below that of the rounding (`galstep.core.imaging.rounding`).
 """
 
 from __future__ import annotations
@@ -31,6 +34,7 @@ from galstep.core.detection.detect import (
     thinned,
 )
 from galstep.core.imaging.medians import mad_std, median, quantile
+from galstep.core.imaging.rounding import dither
 
 if TYPE_CHECKING:
     from galstep.core.engine.scene import SceneBand
@@ -92,6 +96,7 @@ def variance_model(
     mask: np.ndarray,
     core: np.ndarray,
     base: np.ndarray | None = None,
+    step: float = 0.0,
 ) -> np.ndarray:
     """Pixel variance from the residuals of a fit.
 
@@ -106,12 +111,25 @@ def variance_model(
     base : (ny, nx) array, optional
         Variance from an error plane; it is kept, and only what the PSF's
         errors add is measured.
+    step : float, optional
+        Of the numbers that the image was rounded to; 0 if it was not.
 
     Returns
     -------
     (ny, nx) array
         Variance, positive on all good pixels.
     """
+    if not step > 0:
+        return _variance_model(residual, light, stars, mask, core, base)
+    rounding = step**2 / 12
+    # a dither is a rounding's equal: there, and off again
+    own = None if base is None else base + rounding
+    continuous = residual + dither(residual.shape, step)
+    variance = _variance_model(continuous, light, stars, mask, core, own) - rounding
+    return np.where(mask, 1.0, np.maximum(variance, rounding))
+
+
+def _variance_model(residual, light, stars, mask, core, base):
     good = ~mask & ~core
     if good.sum() < MIN_BIN_PIXELS:
         good = ~mask
@@ -185,7 +203,7 @@ def update_noise(
         The matched filter of the residual with these weights, on the scene's
         frame.
     """
-    variance = variance_model(residual, light, stars, band.mask, core, base)
+    variance = variance_model(residual, light, stars, band.mask, core, base, band.step)
     weight = np.where(band.mask, 0.0, 1.0 / variance)
     fresh = replace(band, weight=weight, noise_scale=1.0, robust=1.0)
     snr, flux, information = matched_filter(fresh, residual, shift)

@@ -78,6 +78,9 @@ class SceneBand:
         `galstep.core.engine.robust`.
     structure : `galstep.core.imaging.structure_modes.BandStructure`, optional
         Light of the target that no profile has. It has been taken off the data.
+    step : float
+        Of the numbers that the pixels were rounded to, 0 if they were not
+        (`galstep.core.imaging.rounding`).
     """
 
     name: str
@@ -96,6 +99,7 @@ class SceneBand:
     robust: float | np.ndarray = 1.0
     scene_shape: tuple = None
     structure: BandStructure | None = None
+    step: float = 0.0
 
     def __post_init__(self):
         if self.scene_shape is None:
@@ -196,6 +200,7 @@ def make_band(
     log_wavelength: float = 0.0,
     displaced_psfs: Sequence[EffectivePSF] = (),
     scene_shape: tuple[int, int] | None = None,
+    step: float = 0.0,
 ) -> SceneBand:
     """A `SceneBand` from plain arrays.
 
@@ -224,6 +229,8 @@ def make_band(
         See `SceneBand`.
     scene_shape : (ny, nx), optional
         The scene's own frame, by default that of the band.
+    step : float, optional
+        See `SceneBand`.
 
     Returns
     -------
@@ -248,6 +255,7 @@ def make_band(
         log_wavelength=float(log_wavelength),
         displaced_psfs=tuple(displaced_psfs),
         scene_shape=scene_shape,
+        step=float(step),
     )
 
 

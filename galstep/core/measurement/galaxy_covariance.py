@@ -11,6 +11,7 @@ from galstep.core.noise.errors import not_below_white, pixel_sigma, quantity_cov
 from galstep.core.noise.large_scales import continued_power
 from galstep.core.noise.projection import restored_power
 from galstep.core.noise.psf_error import psf_covariance
+from galstep.core.noise.rounding_error import scene_rounding_covariance
 from galstep.core.noise.scene_noise import measure_scene_noise
 
 if TYPE_CHECKING:
@@ -71,7 +72,7 @@ def galaxy_covariance(
     """Covariance of shapes, fluxes and sky levels of a fit.
 
     In the noise that the residuals show (`measured_noise`), with the errors of the
-    PSFs added.
+    PSFs and of rounded numbers added.
 
     Parameters
     ----------
@@ -112,4 +113,5 @@ def rows_covariance(
     noise = measured_noise(bands, solution, covariance)
     matrix, white = quantity_covariance(bands, solution, covariance, rows, noise)
     matrix = not_below_white(matrix, white)
+    matrix = matrix + scene_rounding_covariance(bands, solution, covariance, rows)
     return matrix + psf_covariance(bands, solution, covariance, rows), white

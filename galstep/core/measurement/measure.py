@@ -17,6 +17,7 @@ from galstep.core.measurement.near_companions import near_companions
 from galstep.core.measurement.pairs import stars_in_pairs
 from galstep.core.measurement.wing_error import wing_covariance
 from galstep.core.noise.psf_error import relative_star_errors
+from galstep.core.noise.rounding_error import lost_in_steps, star_rounding_errors
 from galstep.flags import BandFlag, decode
 from galstep.records import BandFit, SkyModel
 
@@ -106,8 +107,9 @@ def _star_share(state, index):
     return float(stars / galaxy) if stars > 0 else 0.0
 
 
-def _band_flags(state, index, fit, core_masked, at_bound, converged, limited):
+def _band_flags(state, index, fit, band, own, at_bound, converged, limited):
     reasons, flags = [], 0
+    core_masked = _masked_share(band, own)
     crowded = _star_share(state, index)
     if crowded > CROWDED_SHARE:
         flags |= BandFlag.CORE_CROWDED
@@ -128,6 +130,9 @@ def _band_flags(state, index, fit, core_masked, at_bound, converged, limited):
     if core_masked > 0.1:
         flags |= BandFlag.GALAXY_MASKED
         reasons.append(f"{100 * core_masked:.0f} % of the pixels inside 2 r_eff masked")
+    if lost_in_steps(band):
+        flags |= BandFlag.ROUNDED
+        reasons.append(f"steps of {band.step:.3g}, noise {fit.noise_sigma:.2g} with theirs")
     if limited:
         flags |= BandFlag.STARS_LIMITED
         reasons.append("star list at its density bound")
@@ -254,7 +259,7 @@ def measure_scene(
         fit = _with_structure(fit, band, structure_errors[i])
         at_bound = _at_bound(bounds, state, band) if any(freedom.shape) else []
         flags, reason = _band_flags(
-            state, i, fit, _masked_share(band, own), at_bound, solution.converged, result.limited
+            state, i, fit, band, own, at_bound, solution.converged, result.limited
         )
         fits.append(replace(fit, flags=flags, reason=reason))
     return SceneMeasurement(
@@ -332,8 +337,12 @@ def _noise_correlation(quantities, band, matrix, white):
 
 
 def _star_flux_errors(bands, state, covariance):
-    """Formal errors and the PSF's, added in quadrature; (n_bands, n_stars)."""
+    """Formal errors, the PSF's and those of wide steps, in quadrature; (n_bands, n_stars)."""
     errors = covariance.star_flux_errors(bands)
+    rounding = [
+        star_rounding_errors(band, flux) for band, flux in zip(bands, state.star_flux, strict=True)
+    ]
+    errors = np.hypot(errors, np.reshape(rounding, errors.shape))
     relative = np.array([relative_star_errors(band) for band in bands])
     return np.hypot(errors, relative[:, None] * state.star_flux)
 

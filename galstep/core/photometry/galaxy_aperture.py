@@ -14,6 +14,11 @@ from galstep.core.imaging.sersic import sersic_bn
 from galstep.core.imaging.stars import StarRenderer
 from galstep.core.photometry.aperture_light import component_weights
 from galstep.core.photometry.apertures import aperture_sum
+from galstep.core.photometry.blurred_radii import (
+    blur_text,
+    own_kron_radius,
+    own_petrosian_radius,
+)
 from galstep.core.photometry.isophotes import Isophotes, data_isophotes, model_isophotes
 from galstep.core.photometry.kron import kron_radius, sersic_beyond
 from galstep.core.photometry.petrosian import petrosian_radius
@@ -47,6 +52,9 @@ class GalaxyAperture:
     kron_radius : float
         Semi-major axis (pixels), of all the light: the model's profile goes on
         beyond the last isophote. NaN where the light has none.
+    blur : str
+        What the PSF has done to the two radii, "" if next to nothing
+        (`galstep.core.photometry.blurred_radii`).
     """
 
     isophotes: Isophotes
@@ -54,6 +62,7 @@ class GalaxyAperture:
     petrosian_radius: float
     reason: str = ""
     kron_radius: float = np.nan
+    blur: str = ""
 
 
 def define_aperture(
@@ -103,6 +112,7 @@ def define_aperture(
     fractions = np.linspace(frac_min, frac_max, N_LEVELS)
     isophotes = model_isophotes(image, x, y, fractions, total=1.0)
     held = aperture_sum(image, isophotes.at(isophotes.a[-1]))[0]
+    blur = _blur(image, isophotes, components, eta, held)
     image = _with_knots(image, components, knots, psf, (x, y))
     centre, reasons, total = components[0].params, [], 1.0
     if data is not None:
@@ -119,14 +129,34 @@ def define_aperture(
     except GalstepError as error:
         radius = np.nan
         reasons.append(f"aperture is the outermost isophote: {error}")
-    try:
-        beyond = total * np.array(_light_beyond(components, isophotes.a[-1], held))
-        kron = kron_radius(image, isophotes, beyond=tuple(beyond))
-    except GalstepError:
-        kron = np.nan
+    kron = _kron(image, isophotes, components, held, total)
     isophotes = _on_frame(isophotes, centre)
     chosen = isophotes.at(radius if np.isfinite(radius) else isophotes.a[-1])
-    return GalaxyAperture(isophotes, chosen, radius, "; ".join(reasons), kron)
+    return GalaxyAperture(isophotes, chosen, radius, "; ".join(reasons), kron, blur)
+
+
+def _kron(image, isophotes, components, held, total=1.0):
+    try:
+        beyond = total * np.array(_light_beyond(components, isophotes.a[-1], held))
+        return kron_radius(image, isophotes, beyond=tuple(beyond))
+    except GalstepError:
+        return np.nan
+
+
+def _blur(image, isophotes, components, eta, held):
+    """What the PSF does to the radii of the profiles."""
+    seen = {"Petrosian": np.nan, "Kron": _kron(image, isophotes, components, held)}
+    try:
+        seen["Petrosian"] = petrosian_radius(image, isophotes, eta)
+    except ParameterError:
+        raise
+    except GalstepError:
+        pass  # as it will be told of the light that is measured
+    own = {
+        "Petrosian": own_petrosian_radius(components, eta),
+        "Kron": own_kron_radius(components),
+    }
+    return blur_text(seen, own)
 
 
 def growth_radii(isophotes: Isophotes, shape: tuple[int, int], number: int) -> np.ndarray:

@@ -158,6 +158,20 @@ class EffectivePSF:
         """
         return float(1 / (self.oversample**2 * np.sum(self.array**2)))
 
+    @cached_property
+    def at_places(self) -> np.ndarray:
+        """A star of unit flux on native pixels, at up to four places in a pixel.
+
+        (n_places, n_pixels), without the pixels' order.
+        """
+        factor = self.oversample
+        ny, nx = (size // factor * factor for size in self.array.shape)
+        fine = self.array[:ny, :nx].reshape(ny // factor, factor, nx // factor, factor)
+        half = max(1, factor // 2)
+        return factor**2 * np.moveaxis(
+            fine[:, ::half, :, ::half][:, :2, :, :2], (1, 3), (0, 1)
+        ).reshape(min(2, factor) ** 2, -1)
+
     def convolved(self, kernel: PsfKernel) -> EffectivePSF:
         """This PSF convolved with a kernel, its correction added.
 

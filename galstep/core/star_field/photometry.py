@@ -462,7 +462,7 @@ class _FieldRun:
         # those of the steps lack neighbours that stood still
         equations, self.state = self._equations()
         errors, state = self._with_blends(star_errors(equations)), self.state
-        lost = lost_in_a_step(self.model.image) * self.model.psfs.mean.noise_area
+        lost = lost_in_a_step(self.model.image, self.model.psfs.mean, state.flux)
         errors[:, 0] = np.hypot(errors[:, 0], lost)
         measured = ~equations.unseen
         n_free = np.where(self._held, 1, 3)

@@ -11,10 +11,11 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from galstep.core.imaging.neighbours import groups_of
-from galstep.core.imaging.rounding import level_error
+from galstep.core.imaging.rounding import light_error
 from galstep.core.star_field.boxes import boxes_are_cheaper, look_at_boxes
 
 if TYPE_CHECKING:
+    from galstep.core.psf.effective import EffectivePSF
     from galstep.core.scene.star_system import StarSystem
     from galstep.core.star_field.model import FieldModel, StarState
     from galstep.core.star_field.tiles import FieldImage
@@ -35,28 +36,24 @@ MAX_NEIGHBOURS = 8
 BATCH = 4096
 
 
-# Of the flux that a sky off by a whole level error would have: rounding takes it from star and
-# sky alike. From 600 stars of S/N 60 to 6000 in images rounded to 5 to 30 sigma.
-LOST_IN_A_STEP = 0.8
+def lost_in_a_step(image: FieldImage, psf: EffectivePSF, flux: np.ndarray) -> np.ndarray:
+    """1-sigma errors of stars' light from wide steps of rounded numbers.
 
-
-def lost_in_a_step(image: FieldImage) -> float:
-    """1-sigma error of a star's light per pixel of its noise area, from rounded numbers.
-
-    Where the sky lies within a wide step no pixel tells; see `galstep.core.imaging.rounding`.
+    Where sky and wings lie within a step no pixel tells; see `galstep.core.imaging.rounding`.
 
     Parameters
     ----------
     image : `galstep.core.star_field.tiles.FieldImage`
+    psf : `galstep.core.psf.effective.EffectivePSF`
+    flux : (N,) array
 
     Returns
     -------
-    float
-        0 where an error plane says what the pixels are good for.
+    (N,) array
+        0 of an image that is not rounded.
     """
-    if image.err is not None:
-        return 0.0
-    return LOST_IN_A_STEP * level_error(image.step, image.sigma)
+    scatter = image.sigma if image.err is None else image.typical_error()
+    return light_error(psf.at_places, flux, image.step, scatter)
 
 
 def group_sizes(group_id: np.ndarray) -> np.ndarray:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import logging
 import os
 from collections.abc import Mapping
 from pathlib import Path
@@ -23,6 +24,10 @@ if TYPE_CHECKING:
 
 __all__ = ["angles", "found_column", "needed_column", "numbers", "open_table"]
 
+log = logging.getLogger("stpipe.galstep.catalog")
+
+# arcsec: a hundredth of a small pixel. What the last digit of an angle is worth.
+FEW_DIGITS = 5e-4
 _FORMATS = {"ecsv": "ascii.ecsv", "csv": "ascii.csv"}
 # what astropy's readers raise on what is no table
 _UNREADABLE = (ValueError, OSError, TypeError, LookupError, AttributeError, csv.Error)
@@ -186,6 +191,20 @@ def _factor(unit, units, name, where):
     )
 
 
+def _warn_of_few_digits(column, degrees, name, where):
+    """Right ascensions in single precision are good to 0.05 arcsec, which is a pixel."""
+    kind = np.asarray(np.ma.getdata(column)).dtype
+    known = np.isfinite(degrees)
+    if kind.kind != "f" or kind.itemsize >= 8 or not known.any():
+        return
+    digit = 3600 * np.abs(degrees[known]).max() * np.finfo(kind).eps
+    if digit > FEW_DIGITS:
+        log.warning(
+            "%s: column %r is in numbers of %d bits: its angles are good to %.2g arcsec",
+            where, name, 8 * kind.itemsize, digit,
+        )  # fmt: skip
+
+
 def angles(table: QTable, name: str, hours: bool, where: str) -> np.ndarray:
     """Degrees of a column of angles.
 
@@ -211,7 +230,9 @@ def angles(table: QTable, name: str, hours: bool, where: str) -> np.ndarray:
     column = table[name]
     kind = np.asarray(np.ma.getdata(column)).dtype.kind
     if kind not in "USO":
-        return numbers(table, name, where, u.deg)
+        values = numbers(table, name, where, u.deg)
+        _warn_of_few_digits(column, values, name, where)
+        return values
     mask = np.ma.getmaskarray(column)
     values = np.full(len(column), np.nan)
     try:

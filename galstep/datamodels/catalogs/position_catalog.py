@@ -264,7 +264,19 @@ def _sky(table, columns, where):
     if None in names:
         return _galactic(table, where)
     ra, dec = (angles(table, name, hours, where) for name, hours in zip(names, (1, 0), strict=True))
+    dec = _latitudes(dec, names[1], where)
     return ra, dec, True, f"sky {names[0]}, {names[1]}"
+
+
+def _latitudes(values, name, where):
+    """NaN is a row without a position; -999 and 95 degrees are no position either."""
+    beyond = np.abs(values) > 90
+    if beyond.any():
+        log.warning(
+            "%s: column %r is not in [-90, 90] degrees in %d rows: they have no position, "
+            "the first has %g", where, name, beyond.sum(), values[beyond][0],
+        )  # fmt: skip
+    return np.where(beyond, np.nan, values)
 
 
 def _galactic(table, where):
@@ -274,7 +286,7 @@ def _galactic(table, where):
     if None in names:
         return None
     lon, lat = (angles(table, name, False, where) for name in names)
-    lat = np.where(np.abs(lat) <= 90, lat, np.nan)
+    lat = _latitudes(lat, names[1], where)
     sky = SkyCoord(lon, lat, unit="deg", frame="galactic")
     return *_icrs(sky), True, f"sky {names[0]}, {names[1]}"
 

@@ -34,6 +34,7 @@ from galstep.datamodels.images.fits_input import open_fits
 from galstep.datamodels.input.open import kind_of_file
 from galstep.datamodels.sky.chips import open_chips
 from galstep.datamodels.sky.image_door import open_image
+from galstep.datamodels.sky.lent_model import LentModel, lent_image
 from galstep.datamodels.sky.sky_image import SkyImage
 from galstep.exceptions import InputError
 
@@ -129,16 +130,22 @@ def _from_library(library):
     folder = getattr(library, "asn_dir", None)
     folder = None if folder in (None, "None") else folder
     members = members_of(library.asn, "library")
-    with library:
-        for index, member in enumerate(members):
+    for index, member in enumerate(members):
+        # others may want it between two images
+        with library:
             model = library.borrow(index)
-            library.shelve(model, index, modify=False)
-            image = _with_exposure(open_image(model))
-            if image.group_id is None and member.get("group_id") is not None:
-                image = replace(image, group_id=str(member["group_id"]))
-            if "tweakreg_catalog" in member:
-                image = replace(image, catalog=catalog_of(member, folder))
-            yield image
+            try:
+                image = _with_exposure(open_image(model))
+                image = lent_image(image, LentModel(library, index, model))
+            finally:
+                library.shelve(model, index, modify=False)
+        # or it stays until the next one is there as well
+        del model
+        if image.group_id is None and member.get("group_id") is not None:
+            image = replace(image, group_id=str(member["group_id"]))
+        if "tweakreg_catalog" in member:
+            image = replace(image, catalog=catalog_of(member, folder))
+        yield image
 
 
 def _with_exposure(image):

@@ -14,6 +14,7 @@ from galstep.core.fitting.galaxy_first import scale_galaxy
 from galstep.core.fitting.sky_order import frame_sky_order
 from galstep.core.imaging.affine import referred_to_base
 from galstep.core.imaging.background import pixel_noise
+from galstep.core.imaging.rounding import rounding_step
 from galstep.core.psf.cache import effective_psf as core_psf
 from galstep.datamodels.model.band import MODEL_IMAGES
 from galstep.exceptions import GalstepError, PrerequisiteError
@@ -80,6 +81,7 @@ def scene_band(band: BandData, sky_order: int = 1, base: BandData | None = None)
         error_or_noise(band),
         sky_order=sky_order,
         displaced_psfs=displaced(band),
+        step=rounding_step(band.data[~band.mask]),
         **place,
     )
 

@@ -7,6 +7,8 @@ freedom and non-centrality (r / s)^2. An ellipse seen through a PSF of its own a
 ratio and angle is that circle stretched.
 """
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from scipy.integrate import quad
@@ -14,6 +16,7 @@ from scipy.optimize import brentq
 from scipy.special import gamma, gammainc, gammaincinv
 from scipy.stats import ncx2
 
+from galstep.core.photometry.blurred_radii import own_kron_radius, own_petrosian_radius
 from galstep.core.photometry.galaxy_aperture import define_aperture
 from galstep.core.psf.effective import EffectivePSF
 from galstep.records import SersicFit, SersicParams
@@ -87,3 +90,54 @@ def test_of_a_galaxy_behind_a_psf(eta, n, q, theta, r_eff, sigma):
     assert found.petrosian_radius == pytest.approx(truth.petrosian(eta), rel=0.01)
     assert found.aperture.b / found.aperture.a == pytest.approx(q, rel=0.01)
     assert found.kron_radius == pytest.approx(truth.kron(), rel=0.01)
+
+
+def pixels_alone():
+    """The effective PSF of a telescope without diffraction: the pixel."""
+    array = np.zeros((9, 9))
+    array[3:6, 3:6] = 1.0
+    return EffectivePSF.from_array(array, 3)
+
+
+@pytest.mark.parametrize("eta", [0.2, 0.5])
+@pytest.mark.parametrize("n", [0.5, 0.6, 1.0, 1.5, 2.5, 4.0])
+@pytest.mark.parametrize("q", [1.0, 0.5])
+@pytest.mark.parametrize(
+    "r_eff", [3.0, 8.0, pytest.param(20.0, marks=pytest.mark.slow)]
+)  # fmt: skip
+def test_of_a_galaxy_without_a_psf(eta, n, q, r_eff):
+    """Within a per cent of the profile's own, or it is said what the pixels do to it."""
+    size = min(701, int(2 * (3 + 1.5 * n) * r_eff) * 2 + 61)
+    params = SersicParams(size // 2 + 0.3, size // 2 - 0.4, r_eff, n, 1 - q, 0.8)
+    found = define_aperture([SersicFit(params, 7.0)], pixels_alone(), (size, size), eta)
+    truth = TrueProfile(r_eff, n)
+    pairs = {
+        "Petrosian": (found.petrosian_radius, truth.petrosian(eta)),
+        "Kron": (found.kron_radius, truth.kron()),
+    }
+    for name, (seen, own) in pairs.items():
+        if f"{name} radius" not in found.blur:
+            assert seen == pytest.approx(own, rel=0.0101)
+        else:
+            # only where the pixel has a part in it: in a radius of a few pixels along
+            # the minor axis, and in a mean radius that is as small
+            assert own * q < (9 if name == "Petrosian" else 18)
+            assert f"by {100 * (seen / own - 1):+.0f} %" in found.blur
+
+
+def test_radii_of_components_without_a_psf():
+    """Two profiles of one kind are that profile; a disc and a bulge lie between the two."""
+    disc = SersicParams(50, 50, 12.0, 1.0, 0.3, 0.2)
+    bulge = SersicParams(50, 50, 4.0, 4.0, 0.3, 0.2)
+    twice = [SersicFit(disc, 3.0), SersicFit(disc, 5.0)]
+    for eta in (0.2, 0.5):
+        expected = TrueProfile(12.0, 1.0).petrosian(eta)
+        assert own_petrosian_radius(twice, eta) == pytest.approx(expected, rel=1e-4)
+    assert own_kron_radius(twice) == pytest.approx(TrueProfile(12.0, 1.0).kron(), rel=1e-6)
+    both = [SersicFit(disc, 3.0), SersicFit(bulge, 1.0)]
+    radii = [own_petrosian_radius(c, 0.2) for c in ([both[1]], both, [both[0]])]
+    assert radii == sorted(radii)
+    kron = (3 * TrueProfile(12.0, 1.0).kron() + TrueProfile(4.0, 4.0).kron()) / 4
+    assert own_kron_radius(both) == pytest.approx(kron, rel=1e-6)
+    # a ratio that is only reached at the very middle
+    assert np.isnan(own_petrosian_radius([SersicFit(replace(bulge, n=8.0), 1.0)], 0.999))
