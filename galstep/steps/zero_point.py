@@ -10,6 +10,7 @@ from galstep.core.field.zero_points import calibrated, zero_point
 from galstep.datamodels.field_model import FieldModel
 from galstep.exceptions import PrerequisiteError
 from galstep.steps.field_step import FieldStep
+from galstep.units import MAG_PER_LN
 
 __all__ = ["ZeroPoint"]
 
@@ -65,6 +66,9 @@ class ZeroPoint(FieldStep):
                 by_scatter = self.error == "scatter" and np.isfinite(found.scatter)
                 band.zp = found.value
                 band.zp_err = found.scatter if by_scatter else found.error
+                # what is wrong with all stars alike is in none of their scatters
+                shared = band.psf.flux_errors[0] if band.psf is not None else 0.0
+                band.zp_err = float(np.hypot(band.zp_err, MAG_PER_LN * np.nan_to_num(shared)))
                 band.zp_scatter = found.scatter
                 band.zp_n_stars = int(np.count_nonzero(found.kept))
                 self._logger.info(
@@ -85,7 +89,7 @@ class ZeroPoint(FieldStep):
         table = model.catalog
         return zero_point(
             table[f"flux_{name}"].value,
-            table[f"flux_{name}_err"].value,
+            self._own_error(table, name),
             magnitude,
             np.array(start[f"reference_mag_{name}_err"]),
             np.asarray(table["reliable"]),
@@ -93,6 +97,12 @@ class ZeroPoint(FieldStep):
             self.clip_sigma,
             self.clip_iterations,
         )
+
+    @staticmethod
+    def _own_error(table, name):
+        """Errors of fluxes without what all stars share."""
+        whole, common = (table[f"flux_{name}_{end}"].value for end in ("err", "psf_err"))
+        return np.sqrt(np.maximum(whole**2 - np.nan_to_num(common) ** 2, 0.0))
 
     def _calibrate(self, model, name, band):
         table = model.catalog
