@@ -24,8 +24,8 @@ __all__ = ["FieldPipeline"]
 log = logging.getLogger("stpipe.galstep.pipeline")
 
 SUFFIX = "field"
-# Of a fit that only the next PSF needs: light that a poor PSF leaves would pass for sources.
-_FIRST_ROUNDS = 2
+# Of a fit that only the next PSF needs; after the second, light that no source has is found.
+_FIRST_ROUNDS = 3
 
 
 @contextmanager
@@ -149,7 +149,7 @@ class FieldPipeline(GalPipelineBase, FieldStep):
             return model
         for number in range(1, self.psf_passes):
             log.info("PSF %d of %d: a first fit of the sources", number + 1, self.psf_passes)
-            with _held(self.fieldfit, rounds=_FIRST_ROUNDS, detect=False):
+            with _held(self.fieldfit, rounds=_FIRST_ROUNDS):
                 model = self.run_step("fieldfit", model)
             model = self.run_step("fieldpsf", model)
         return model

@@ -21,6 +21,7 @@ from scipy.fft import rfft2
 
 from galstep.core.field.frames import band_box, beside, read_frames
 from galstep.core.field.keys import content_key
+from galstep.core.imaging.stars import StarRenderer
 from galstep.core.noise.noise_power import NoiseMeter
 from galstep.core.scene.box import Box
 
@@ -164,8 +165,6 @@ def measure_noise(task: NoiseTask) -> tuple[np.ndarray, np.ndarray]:
 def _pixels(psf):
     """The PSF of a star in the middle of its pixel."""
     half = (psf.array.shape[0] // psf.oversample) // 2
-    from galstep.core.imaging.stars import StarRenderer
-
     renderer = psf.derived("star renderer", lambda: StarRenderer(psf))
     zero = np.zeros(1)
     return renderer.stamps(zero, zero, half, (zero.astype(int), zero.astype(int)))[0][0][0]

@@ -26,7 +26,7 @@ from galstep.core.field.noise_factors import (
 from galstep.core.field.records import SourceType
 from galstep.core.field.residual_light import joined_light, residual_tasks, search_tile
 from galstep.core.field.results import RoundRecord
-from galstep.core.field.scene_sources import shape_vectors
+from galstep.core.field.scene_sources import shape_vectors, typed
 from galstep.core.field.sky_mesh import SkyKnowledge, SkyMesh
 from galstep.core.field.start import HALO, TILE, StartTask, start_tile
 from galstep.core.field.state import FieldState
@@ -178,9 +178,13 @@ class _Field:
             raise InputError(f"known must have {len(state)} rows, got {len(known)}")
         z = shape_vectors(known, self.options)
         own = state.sources.fit & np.isfinite(known.x) & np.isfinite(known.y)
-        state.z[own, :2] = z[own, :2]
+        # what is held stays where it is held
+        place = own & ~state.sources.fixed_position & (self.options.forced == "none")
+        state.z[place, :2] = z[place, :2]
         profile = own & (known.kind != SourceType.STAR) & (known.r_eff > 0)
-        state.z[profile, 2:] = z[profile, 2:]
+        profile &= ~state.sources.fixed_shape & (self.options.forced != "shape")
+        for row in np.flatnonzero(profile):
+            state.z[row, 2:] = typed(z[row], state.kind[row])[2:]
         choose = own & (state.kind == SourceType.AUTO)
         state.point[choose] = known.kind[choose] == SourceType.STAR
         lit = own[:, None] & np.isfinite(known.flux)
