@@ -94,7 +94,7 @@ def _band(model, band: FieldBand, need_psf):
 def _psf_errors(psf):
     if psf is None or not np.any(psf.flux_errors):
         return None
-    from galstep.core.field.epsf_errors import PsfFluxErrors
+    from galstep.core.field.psf_flux_errors import PsfFluxErrors
 
     return PsfFluxErrors(psf.error_sizes, psf.flux_errors)
 

@@ -11,11 +11,12 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from galstep.core.field.epsf_errors import PsfFluxErrors, jackknifed_errors
+from galstep.core.field.epsf_errors import jackknifed_errors
 from galstep.core.field.epsf_fit import EpsfFit
 from galstep.core.field.epsf_law import PolynomialLaw
 from galstep.core.field.epsf_stars import read_stars
 from galstep.core.field.keys import content_key
+from galstep.core.field.psf_flux_errors import PsfFluxErrors
 from galstep.core.scene.psf_map import PsfMap
 from galstep.exceptions import InputError
 

@@ -14,7 +14,7 @@ alike: it does not average out.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -22,11 +22,12 @@ from scipy.signal import fftconvolve
 
 from galstep.core.field.epsf_fit import normalised, solved
 from galstep.core.field.epsf_law import profile_values
+from galstep.core.field.psf_flux_errors import PsfFluxErrors
 
 if TYPE_CHECKING:
     from galstep.core.field.epsf_fit import EpsfFit
 
-__all__ = ["PsfFluxErrors", "jackknifed_errors"]
+__all__ = ["jackknifed_errors"]
 
 # Groups of stars that are left out at a time.
 _GROUPS = 20
@@ -34,39 +35,6 @@ _GROUPS = 20
 _SIZES = (0.0, 1.0, 2.0, 4.0, 8.0)
 _HALF_LIGHT = 1.1774  # of a round Gaussian, in its sigma
 _SIZE_STEP = 0.05  # of the derivative, relative
-
-
-@dataclass(frozen=True, eq=False)
-class PsfFluxErrors:
-    """Relative errors of fluxes from what is not known of the PSF, by the size of the source.
-
-    Attributes
-    ----------
-    sizes : (k,) array
-        Half-light radii, pixels of the band, ascending from 0.
-    relative : (k,) array
-        1 sigma; NaN where it cannot be told (a single star).
-    """
-
-    sizes: np.ndarray
-    relative: np.ndarray
-
-    @classmethod
-    def none(cls) -> PsfFluxErrors:
-        """Of a PSF that is taken as exact."""
-        return cls(np.zeros(1), np.zeros(1))
-
-    def at(self, r_eff: np.ndarray, point: np.ndarray) -> np.ndarray:
-        """Relative errors of the fluxes of sources.
-
-        Parameters
-        ----------
-        r_eff : (n,) array
-            Half-light radii, pixels of the band.
-        point : (n,) bool array
-        """
-        size = np.where(point, 0.0, np.nan_to_num(r_eff, nan=0.0))
-        return np.interp(size, self.sizes, self.relative)
 
 
 def jackknifed_errors(fit: EpsfFit) -> PsfFluxErrors:

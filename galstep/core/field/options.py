@@ -105,7 +105,7 @@ class FieldOptions:
     noise: str = option(
         default="measured",
         help="Correlation of the noise: measured on what the fit leaves (errors are multiplied "
-        "with what it makes of a source of the same size), or stated (independent pixels)",
+        "with what it makes of a source of the same size), or stated (the band's noise_factor)",
         choices=("measured", "stated"),
     )
     time_limit: float = option(

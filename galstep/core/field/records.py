@@ -21,7 +21,7 @@ from galstep.exceptions import InputError
 from galstep.pixel_map import PixelMap
 
 if TYPE_CHECKING:
-    from galstep.core.field.epsf_errors import PsfFluxErrors
+    from galstep.core.field.psf_flux_errors import PsfFluxErrors
     from galstep.core.scene.psf_map import PsfMap
 
 __all__ = [
@@ -146,7 +146,7 @@ class FieldBand:
     noise_factor : float
         By how much correlated noise makes the error of a point source larger than that of
         white noise; 1: white. Not used where the fit measures it.
-    psf_errors : `galstep.core.field.epsf_errors.PsfFluxErrors`, optional
+    psf_errors : `galstep.core.field.psf_flux_errors.PsfFluxErrors`, optional
         What is not known of the PSF does to fluxes; None: nothing.
     """
 

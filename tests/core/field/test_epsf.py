@@ -4,10 +4,10 @@ import numpy as np
 import pytest
 
 from galstep.core.field.epsf import EpsfTask, epsf_of_band
-from galstep.core.field.epsf_errors import PsfFluxErrors
 from galstep.core.field.epsf_law import PolynomialLaw, RadialModes, place_terms, profile_values
 from galstep.core.field.epsf_light import FieldLight
 from galstep.core.field.epsf_options import EpsfOptions
+from galstep.core.field.psf_flux_errors import PsfFluxErrors
 from galstep.core.field.records import ArrayPixels, FieldBand
 from galstep.exceptions import InputError, ParameterError
 from galstep.testing.fields import field_psf
