@@ -24,6 +24,21 @@ __all__ = ["FieldPipeline"]
 log = logging.getLogger("stpipe.galstep.pipeline")
 
 SUFFIX = "field"
+# Of a fit that only the next PSF needs; after the second, light that no source has is found.
+_FIRST_ROUNDS = 3
+
+
+@contextmanager
+def _held(step, **values):
+    """A step with other parameters for a while, as far as it has them."""
+    before = {name: getattr(step, name) for name in values if hasattr(step, name)}
+    for name in before:
+        setattr(step, name, values[name])
+    try:
+        yield
+    finally:
+        for name, value in before.items():
+            setattr(step, name, value)
 
 
 class FieldPipeline(GalPipelineBase, FieldStep):
@@ -51,6 +66,7 @@ class FieldPipeline(GalPipelineBase, FieldStep):
     reference = input_file(default=None)        # Table of reference stars, as steps.maskfield.reference, which wins
     psf_file = input_file(default=None)         # PSFs, as steps.fieldpsf.psf_file, which wins
 {EXECUTION_SPEC}
+    psf_passes = integer(min=1, max=5, default=2)  # How often the PSF is measured on the stars: from the second time on beside the sources as they were fitted until then
     save_fits = boolean(default=False)          # Write the residual and the model of each band as <name>_field_<band>.fits
     qa_figure = boolean(default=True)           # Write the picture <name>_field.png (needs matplotlib)
 {table_spec("both")}    keep_blocks = boolean(default=False)        # Keep the folder <name>_field_blocks of finished blocks after a run in which none failed
@@ -114,11 +130,27 @@ class FieldPipeline(GalPipelineBase, FieldStep):
         ):
             for key in self.step_defs:
                 started = time.perf_counter()
+                if key == "fieldfit":
+                    model = self._psf_again(model)
                 model = self.run_step(key, model)
                 done(key, time.perf_counter() - started, len(model.bands))
         self.complete(model)
         for line in field_summary_lines(model):
             log.info("%s", line)
+        return model
+
+    def _psf_again(self, model):
+        """Measure the PSF beside fitted sources, as often as is asked for."""
+        measured = not self.fieldpsf.skip and not self.fieldfit.skip
+        for name in ("psf_order", "psf_file"):
+            measured &= hasattr(self.fieldpsf, name)  # another class has its own way
+        if not measured or self.fieldpsf.given("psf_file") is not None:
+            return model
+        for number in range(1, self.psf_passes):
+            log.info("PSF %d of %d: a first fit of the sources", number + 1, self.psf_passes)
+            with _held(self.fieldfit, rounds=_FIRST_ROUNDS):
+                model = self.run_step("fieldfit", model)
+            model = self.run_step("fieldpsf", model)
         return model
 
     @contextmanager

@@ -11,7 +11,7 @@ from galstep.core.field.options import FieldOptions
 from galstep.datamodels.field.field_model import FieldModel
 from galstep.exceptions import InputError
 from galstep.flags import FieldFlag
-from galstep.steps.field.field_bands import core_bands, core_sources
+from galstep.steps.field.field_bands import core_bands, core_sources, fitted_sources
 from galstep.steps.field.field_results import put_joint, put_single
 from galstep.steps.field.field_share import FitShare
 from galstep.steps.field.field_step import FieldStep
@@ -106,7 +106,8 @@ class FieldFit(FieldStep):
         from galstep.core.field.rounds import fit_field
 
         sources = core_sources(model.start, names, options.use_priors, priors)
-        return fit_field(core_bands(model, names), sources, options, run, self._report)
+        known = fitted_sources(model, names)
+        return fit_field(core_bands(model, names), sources, options, run, self._report, known)
 
     def _report(self, record):
         self._logger.info(

@@ -12,7 +12,7 @@ from galstep.datamodels.field.field_band import FieldPsf
 from galstep.datamodels.field.field_model import FieldModel
 from galstep.datamodels.psf.psf_field import open_psf_field
 from galstep.flags import FieldFlag
-from galstep.steps.field.field_bands import core_bands, law_to_tree
+from galstep.steps.field.field_bands import core_bands, fitted_light, law_to_tree
 from galstep.steps.field.field_step import FieldStep
 from galstep.steps.field.field_tasks import EXECUTION_SPEC, TaskOptions, task_runner
 from galstep.steps.framework.option_spec import OptionSet
@@ -31,6 +31,10 @@ class FieldPSF(FieldStep):
 
     Stars are the rows of type STAR and the reference stars; without any, the stellar locus of all
     rows. Where a band has too few stars a formula stands in, and its sources are flagged.
+
+    After FieldFit the step measures anew, the light of all other sources taken off as it was
+    fitted; another FieldFit then goes on from where the first has ended. The pipeline does that
+    by itself (``psf_passes``).
 
     ``galstep params fieldpsf --all`` lists every parameter.
     """
@@ -98,7 +102,9 @@ class FieldPSF(FieldStep):
         x, y = self._stars(model)
         bands = core_bands(model, need_psf=False)
         others = self._places(model, np.ones(len(model), dtype=bool))
-        tasks = [EpsfTask(band, x, y, *others, options) for band in bands]
+        tasks = [
+            EpsfTask(band, x, y, *others, options, self._known(model, band.name)) for band in bands
+        ]
         execution = TaskOptions(
             *(self.search_attr(name) for name in ("executor", "workers", "scheduler")),
             tell=lambda _, share: self.tell_share(share),
@@ -113,7 +119,13 @@ class FieldPSF(FieldStep):
                 bool(result.fallback),
                 f"a {options.psf_fallback} for lack of stars" if result.fallback else "of the stars",
                 float(result.chi2), np.asarray(result.stars, dtype=float).reshape(-1, 2),
+                np.asarray(result.errors.sizes), np.asarray(result.errors.relative),
             )  # fmt: skip
+
+    @staticmethod
+    def _known(model, name):
+        psf = model.bands[name].psf
+        return None if psf is None else fitted_light(model, name)
 
     def _stars(self, model):
         """Places of what may be stars: those that are called so, else all."""
@@ -125,7 +137,10 @@ class FieldPSF(FieldStep):
 
     @staticmethod
     def _places(model, chosen):
-        x, y = np.asarray(model.start["x"]), np.asarray(model.start["y"])
+        x, y = np.array(model.start["x"]), np.array(model.start["y"])
+        if model.meta.fit_step is not None:
+            fitted = np.isfinite(model.catalog["x"].value)
+            x[fitted], y[fitted] = (model.catalog[name].value[fitted] for name in ("x", "y"))
         own = np.asarray(chosen) & np.isfinite(x) & np.isfinite(y)
         return x[own], y[own]
 

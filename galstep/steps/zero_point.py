@@ -10,6 +10,7 @@ from galstep.core.field.zero_points import calibrated, zero_point
 from galstep.datamodels.field.field_model import FieldModel
 from galstep.exceptions import PrerequisiteError
 from galstep.steps.field.field_step import FieldStep
+from galstep.units import MAG_PER_LN
 
 __all__ = ["ZeroPoint"]
 
@@ -65,6 +66,9 @@ class ZeroPoint(FieldStep):
                 by_scatter = self.error == "scatter" and np.isfinite(found.scatter)
                 band.zp = found.value
                 band.zp_err = found.scatter if by_scatter else found.error
+                # what is wrong with all stars alike is in none of their scatters
+                shared = band.psf.flux_errors[0] if band.psf is not None else 0.0
+                band.zp_err = float(np.hypot(band.zp_err, MAG_PER_LN * np.nan_to_num(shared)))
                 band.zp_scatter = found.scatter
                 band.zp_n_stars = int(np.count_nonzero(found.kept))
                 self._logger.info(
@@ -85,7 +89,7 @@ class ZeroPoint(FieldStep):
         table = model.catalog
         return zero_point(
             table[f"flux_{name}"].value,
-            table[f"flux_{name}_err"].value,
+            self._own_error(table, name),
             magnitude,
             np.array(start[f"reference_mag_{name}_err"]),
             np.asarray(table["reliable"]),
@@ -94,13 +98,31 @@ class ZeroPoint(FieldStep):
             self.clip_iterations,
         )
 
+    @staticmethod
+    def _own_error(table, name):
+        """Errors of fluxes without what all stars share."""
+        whole, common = (table[f"flux_{name}_{end}"].value for end in ("err", "psf_err"))
+        return np.sqrt(np.maximum(whole**2 - np.nan_to_num(common) ** 2, 0.0))
+
+    def _calibrated_error(self, table, name, band):
+        """Errors of fluxes once the stars have set the zero point.
+
+        What the PSF does to all stars alike the zero point has taken up; a galaxy, which it does
+        less to, is left with the difference.
+        """
+        if np.isnan(band.zp) or band.psf is None:
+            return table[f"flux_{name}_err"].value
+        flux, psf = (np.abs(table[f"flux_{name}{end}"].value) for end in ("", "_psf_err"))
+        of_stars = flux * np.nan_to_num(band.psf.flux_errors[0])
+        return np.hypot(self._own_error(table, name), of_stars - np.nan_to_num(psf))
+
     def _calibrate(self, model, name, band):
         table = model.catalog
         zero = model.meta.zp_ref if np.isnan(band.zp) else band.zp
         error = band.zp_err if self.error_in_magnitudes and np.isfinite(band.zp_err) else 0.0
+        flux = table[f"flux_{name}"].value
         columns = calibrated(
-            table[f"flux_{name}"].value, table[f"flux_{name}_err"].value, zero, error,
-            self.limit_sigma,
-        )  # fmt: skip
+            flux, self._calibrated_error(table, name, band), zero, error, self.limit_sigma
+        )
         for end, values in zip(("", "_err", "_limit"), columns, strict=True):
             table[f"mag_{name}{end}"][:] = values * table[f"mag_{name}{end}"].unit

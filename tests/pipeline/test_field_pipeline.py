@@ -481,3 +481,44 @@ def test_a_parameter_file_that_names_the_data(field, tmp_path):
     Step.from_cmdline([str(tmp_path / "run.asdf")])
     table = QTable.read(tmp_path / "out" / "field_field.ecsv")
     assert len(table) == len(field.catalog) and table["reliable"].all()
+
+
+# ------------------------------------------------------- the PSF of the stars
+
+
+@pytest.mark.slow
+def test_the_psf_is_measured_again_beside_the_fit(tmp_path):
+    """By hand as by the pipeline; what is stated covers what is wrong with the fluxes."""
+    field = make_field(
+        seed=17, shape=(170, 170), n_stars=30, n_galaxies=8, subsample=3, bands=("g", "r")
+    )
+    field.write(tmp_path)
+    whole = run(tmp_path, None)
+    model = LoadField.call(
+        str(tmp_path / "field.txt"), catalog=str(tmp_path / "field_catalog.csv"),
+        configure_log=False,
+    )  # fmt: skip
+    reference = str(tmp_path / "field_reference.csv")
+    for step, parameters in (
+        (MaskField, {"reference": reference, **STARS}),
+        (FieldPSF, {}),
+        (FieldFit, SMALL | {"rounds": 3}),
+        (FieldPSF, {}),
+        (FieldFit, SMALL),
+        (ZeroPoint, {}),
+    ):
+        model = step.call(model, configure_log=False, **parameters)
+    equal(model.catalog, whole.catalog)
+    stars = np.asarray(field.truth["type"]) == "STAR"
+    for name, band in whole.bands.items():
+        flux, err = fluxes(whole.catalog, name)
+        psf_err = whole.catalog[f"flux_{name}_psf_err"].value
+        relative = (flux / field.truth[f"flux_{name}"] - 1)[stars]
+        shared = float(band.psf.flux_errors[0])
+        assert 5e-4 < shared < 0.01
+        np.testing.assert_allclose((psf_err / flux)[stars], shared)
+        assert np.all(err > psf_err)
+        weight = 1 / (err**2 - psf_err**2)[stars] * flux[stars] ** 2
+        assert abs(np.average(relative, weights=weight)) < 2.5 * shared
+        assert abs(band.zp - field.zero_points[name]) < 2.5 * band.zp_err
+        assert band.zp_err > shared

@@ -10,7 +10,7 @@ stays.
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from functools import cached_property
+from functools import cached_property, lru_cache
 
 import numpy as np
 
@@ -21,6 +21,9 @@ __all__ = ["PolynomialLaw", "RadialModes", "place_terms", "profile_values"]
 # Pixels in which the splines change from linear to logarithmic, their knots, and angular orders:
 # odd ones hold coma, 2 and 4 what an ellipse and a spider do.
 _INNER, N_RADIAL, M_MAX = 1.5, 9, 4
+# Radii (pixels) at which the radial parts are tabulated: linear between them they are right to
+# 1e-5.
+_TABLE_STEP = 0.02
 
 
 def profile_values(profile: np.ndarray, kind: str, dx: np.ndarray, dy: np.ndarray) -> np.ndarray:
@@ -84,6 +87,53 @@ class RadialModes:
             turns[m, 0] = softened**m * np.cos(m * angle)
             turns[m, 1] = softened**m * np.sin(m * angle)
         return np.array([splines[j] * turns[m, s] if m else splines[j] for j, m, s in self.terms])
+
+    @property
+    def round_ones(self) -> np.ndarray:
+        """(n_modes,) bool: which of `terms` do not turn; they add up to one."""
+        return np.array([m == 0 for _, m, _ in self.terms])
+
+    def summed(self, factors: np.ndarray, dx: np.ndarray, dy: np.ndarray) -> np.ndarray:
+        """``tensordot(factors, values(dx, dy), 1)``, from tables of the radial parts.
+
+        Parameters
+        ----------
+        factors : (n_modes,) array
+        dx, dy : arrays
+            Pixels.
+        """
+        table = _radial_sums(self, factors)
+        r = np.hypot(dx, dy)
+        place = np.minimum(r / _TABLE_STEP, table.shape[1] - 1.001)
+        low = place.astype(int)
+        share = place - low
+        parts = table[:, low]
+        parts += share * (table[:, low + 1] - parts)
+        turn = (dx + 1j * dy) / np.maximum(r, 1e-12)
+        total, power = parts[0], turn
+        for m in range(1, M_MAX + 1):
+            total = total + parts[2 * m - 1] * power.real + parts[2 * m] * power.imag
+            power = power * turn
+        return total
+
+
+@lru_cache(maxsize=8)
+def _radial_parts(modes):
+    """(n_modes, n_radii) radial parts, and to which of the sums over one angle each belongs."""
+    radii = np.arange(0.0, modes.reach * 2.0, _TABLE_STEP)
+    t = np.log1p(radii / _INNER)
+    step = np.log1p(modes.reach / _INNER) / (N_RADIAL - 1)
+    t = np.minimum(t / step, N_RADIAL - 1)
+    softened = radii / (radii + 1.0)
+    parts = np.array([_b_spline(t - j) * softened**m for j, m, _ in modes.terms])
+    row = np.array([2 * m - 1 + s if m else 0 for _, m, s in modes.terms])
+    return parts, (row[None, :] == np.arange(2 * M_MAX + 1)[:, None]).astype(float)
+
+
+def _radial_sums(modes, factors):
+    """(2 M_MAX + 1, n_radii): what cos and sin of each angle are multiplied with."""
+    parts, belongs = _radial_parts(modes)
+    return (belongs * factors) @ parts
 
 
 def _b_spline(t):
@@ -156,7 +206,7 @@ class PolynomialLaw:
         if not np.any(self.coefficients):
             return own
         factors = self.coefficients @ place_terms(x, y, tuple(self.shape), self.order)
-        return own * (1 + np.tensordot(factors, RadialModes(self.reach).values(dx, dy), 1))
+        return own * (1 + RadialModes(self.reach).summed(factors, dx, dy))
 
     def array(self, x: float, y: float) -> np.ndarray:
         """The oversampled effective PSF at a place of the image; no negative light."""

@@ -23,7 +23,7 @@ class EpsfOptions:
 
     psf_order: int = option(
         default=1,
-        help="Order of the polynomial by which the PSF changes with place",
+        help="Largest order of the polynomial by which the PSF changes with the place",
         least=0,
         most=3,
     )

@@ -10,6 +10,7 @@ import numpy as np
 from galstep.core.field.records import SourceType
 from galstep.core.field.results import BandSky, BlockRecord, FieldResult, SourceErrors
 from galstep.core.field.scene_sources import shape_columns
+from galstep.core.field.tasks import noise_scales, scaled_errors
 from galstep.flags import FieldFlag
 
 if TYPE_CHECKING:
@@ -39,6 +40,7 @@ def field_result(field: Any) -> FieldResult:
         if row in state.results:
             columns.fill(row, *state.results[row])
     sources = _sources(state)
+    columns.enlarge(field, sources)
     moved = state.moved
     fitted = np.isin(np.arange(n), list(state.results))
     failed = np.isin(np.arange(n), list(state.failed))
@@ -62,6 +64,8 @@ def field_result(field: Any) -> FieldResult:
         blend=blend,
         type_chi2=state.type_chi2,
         block=block,
+        flux_psf_err=columns.flux_psf_err,
+        noise=field.noise,
         skies=[BandSky(s.mesh.shape, s.mesh.scale, s.factors()) for s in field.skies],
         blocks=_blocks(field),
         rounds=field.rounds,
@@ -79,6 +83,29 @@ class _Columns:
         self.at_bound = [""] * n
         self.chi2, self.frac_masked = (np.full((n, n_bands), np.nan) for _ in range(2))
         self.seen = np.zeros((n, n_bands), dtype=bool)
+        self.flux_psf_err = np.full((n, n_bands), np.nan)
+
+    def enlarge(self, field, sources):
+        """Errors by correlated noise, then those of fluxes by what is not known of the PSF."""
+        point = sources.kind == SourceType.STAR
+        r_eff = np.where(point, 0.0, sources.r_eff * np.sqrt(1 - sources.ellip))
+        sizes = np.stack([r_eff * band.pixel_map.scale for band in field.bands], axis=1)
+        factors = noise_scales(field.noise.at(np.nan_to_num(sizes)), field.state.flux)
+        for b, band in enumerate(field.bands):
+            if band.psf_errors is None:
+                self.flux_psf_err[:, b] = 0.0
+            else:
+                relative = band.psf_errors.at(sizes[:, b], point)
+                self.flux_psf_err[:, b] = np.abs(field.state.flux[:, b]) * relative
+        for row, covariance in enumerate(self.covariance):
+            if not len(covariance):
+                self.flux_psf_err[row] = np.nan
+                continue
+            n_free = len(covariance) - len(field.bands)
+            scaled = scaled_errors(covariance, n_free, *factors[row])
+            own = np.arange(n_free, len(covariance))
+            scaled[own, own] += np.nan_to_num(self.flux_psf_err[row]) ** 2
+            self.covariance[row] = scaled
 
     def fill(self, row, result, k):
         """Take over what a block says of one of its own."""

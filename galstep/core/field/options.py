@@ -102,6 +102,12 @@ class FieldOptions:
         least=0.0,
         most=100.0,
     )
+    noise: str = option(
+        default="measured",
+        help="Correlation of the noise: measured on what the fit leaves (errors are multiplied "
+        "with what it makes of a source of the same size), or stated (the band's noise_factor)",
+        choices=("measured", "stated"),
+    )
     time_limit: float = option(
         default=None,
         help="Longest time for the fit of a block in a round (s)",

@@ -21,6 +21,7 @@ from galstep.exceptions import InputError
 from galstep.pixel_map import PixelMap
 
 if TYPE_CHECKING:
+    from galstep.core.field.psf_flux_errors import PsfFluxErrors
     from galstep.core.scene.psf_map import PsfMap
 
 __all__ = [
@@ -144,7 +145,9 @@ class FieldBand:
         From pixels of the reference grid to those of this band.
     noise_factor : float
         By how much correlated noise makes the error of a point source larger than that of
-        white noise; 1: white.
+        white noise; 1: white. Not used where the fit measures it.
+    psf_errors : `galstep.core.field.psf_flux_errors.PsfFluxErrors`, optional
+        What is not known of the PSF does to fluxes; None: nothing.
     """
 
     name: str
@@ -154,6 +157,7 @@ class FieldBand:
     psf: PsfMap
     pixel_map: PixelMap = field(default_factory=PixelMap)
     noise_factor: float = 1.0
+    psf_errors: PsfFluxErrors | None = None
 
     def __post_init__(self) -> None:
         if not (np.isfinite(self.sigma) and self.sigma > 0):

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 if TYPE_CHECKING:
+    from galstep.core.field.noise_factors import NoiseFactors
     from galstep.core.field.records import Box, FieldSources
 
 __all__ = ["SHAPE_NAMES", "BandSky", "BlockRecord", "FieldResult", "RoundRecord", "SourceErrors"]
@@ -19,6 +20,8 @@ SHAPE_NAMES = ("x", "y", "ln_r_eff", "e1", "e2", "ln_n")
 @dataclass(frozen=True, eq=False)
 class SourceErrors:
     """1-sigma errors, marginalised over everything in the source's block and its sky.
+
+    Correlated noise is in all of them, what is not known of the PSF in those of fluxes.
 
     All (N,) arrays but ``flux`` (N, n_bands); NaN where the parameter was held, or has no
     meaning for the type. Same units as `galstep.core.field.records.FieldSources`.
@@ -132,6 +135,10 @@ class FieldResult:
         chi2 less that of the type chosen, of STAR, EXP, DEV, SERSIC; NaN: not tried.
     block : (N,) int array
         Block of each source; -1 if not fitted.
+    flux_psf_err : (N, n_bands) array
+        The part of the fluxes' errors that is the PSF's: common to the sources of a band.
+    noise : `galstep.core.field.noise_factors.NoiseFactors`
+        What errors were multiplied with.
     skies : list of `BandSky`
         The sky of each band, whole.
     blocks : list of `BlockRecord`
@@ -152,6 +159,8 @@ class FieldResult:
     blend: np.ndarray
     type_chi2: np.ndarray
     block: np.ndarray
+    flux_psf_err: np.ndarray
+    noise: NoiseFactors
     skies: list = field(default_factory=list)
     blocks: list = field(default_factory=list)
     rounds: list = field(default_factory=list)

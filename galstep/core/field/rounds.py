@@ -17,9 +17,16 @@ from galstep.core.field.blocks import block_task, field_area, make_blocks
 from galstep.core.field.couplings import Links
 from galstep.core.field.finish import field_result
 from galstep.core.field.frames import band_box
+from galstep.core.field.noise_factors import (
+    NoiseFactors,
+    measure_noise,
+    noise_tasks,
+    summed_noise,
+)
 from galstep.core.field.records import SourceType
 from galstep.core.field.residual_light import joined_light, residual_tasks, search_tile
 from galstep.core.field.results import RoundRecord
+from galstep.core.field.scene_sources import shape_vectors, typed
 from galstep.core.field.sky_mesh import SkyKnowledge, SkyMesh
 from galstep.core.field.start import HALO, TILE, StartTask, start_tile
 from galstep.core.field.state import FieldState
@@ -74,6 +81,7 @@ def fit_field(
     options: FieldOptions,
     run: Runner = run_here,
     report: Callable[[RoundRecord], Any] | None = None,
+    known: FieldSources | None = None,
 ) -> FieldResult:
     """Fit all sources of a field in all bands together.
 
@@ -87,6 +95,9 @@ def fit_field(
         where a task raised one. Tasks have ``cost`` and ``key``.
     report : callable, optional
         Called with the `RoundRecord` of each round.
+    known : FieldSources, optional
+        The same rows as an earlier fit has found them, NaN where it has not: where the fit
+        begins. Priors, boxes and types that are to be chosen stay those of ``sources``.
 
     Returns
     -------
@@ -105,13 +116,17 @@ def fit_field(
         )
     field = _Field(list(bands), sources, options, run)
     field.begin(field.state.active)
+    if known is not None:
+        field.take_up(known)
     field.divide()
-    for number in range(options.rounds):
+    first = 0 if known is None else 1
+    for number in range(first, options.rounds + first):
         record = field.round(number)
         if report is not None:
             report(record)
         if number and not record.n_added and record.n_moving == 0:
             break
+    field.measure_noise()
     return field_result(field)
 
 
@@ -119,7 +134,11 @@ class _Field:
     """A field that is being fitted."""
 
     def __init__(self, bands, sources, options, run):
+        if options.noise == "measured":
+            bands = [replace(band, noise_factor=1.0) for band in bands]
         self.bands, self.options, self.run = bands, options, run
+        self.noise = NoiseFactors.white(len(bands))
+        self.warm = False
         self.state = FieldState(sources, options)
         self.area = field_area(bands)
         scale = {"mesh": options.sky_scale, "constant": np.inf, "none": 0.0}[options.sky]
@@ -151,6 +170,33 @@ class _Field:
                 getattr(state, name)[own[wanted[own]]] = values[wanted[own]]
             state.start[own[wanted[own]]] = result.z[wanted[own]]
         state.links = Links.joined(links)
+
+    def take_up(self, known):
+        """Begin where an earlier fit has ended."""
+        state = self.state
+        if len(known) != len(state):
+            raise InputError(f"known must have {len(state)} rows, got {len(known)}")
+        z = shape_vectors(known, self.options)
+        own = state.sources.fit & np.isfinite(known.x) & np.isfinite(known.y)
+        # what is held stays where it is held
+        place = own & ~state.sources.fixed_position & (self.options.forced == "none")
+        state.z[place, :2] = z[place, :2]
+        profile = own & (known.kind != SourceType.STAR) & (known.r_eff > 0)
+        profile &= ~state.sources.fixed_shape & (self.options.forced != "shape")
+        for row in np.flatnonzero(profile):
+            state.z[row, 2:] = typed(z[row], state.kind[row])[2:]
+        choose = own & (state.kind == SourceType.AUTO)
+        state.point[choose] = known.kind[choose] == SourceType.STAR
+        lit = own[:, None] & np.isfinite(known.flux)
+        state.flux[lit] = known.flux[lit]
+        self.warm = True
+
+    def measure_noise(self):
+        """By how much the noise's correlation makes errors larger."""
+        if self.options.noise != "measured":
+            return
+        tasks = noise_tasks(self.bands, self.area, self.state, self.skies)
+        self.noise = summed_noise(self.run(measure_noise, tasks), len(self.bands))
 
     def _start_task(self, tile, rows):
         state = self.state
@@ -188,7 +234,7 @@ class _Field:
             only = None if number <= 1 else self._disturbed(block, neighbours)
             if only is not None and not len(only):
                 continue
-            first = 0 if block.number not in self.records else number
+            first = 0 if block.number not in self.records and not self.warm else number
             task = block_task(
                 block, first, state, self.bands, self.skies, self.area, neighbours, only
             )
@@ -264,7 +310,7 @@ class _Field:
         """Light that the model lacks: how many sources were added, and what could not be seen."""
         if not self.options.detect or not _FIRST_SEARCH <= number <= _LAST_SEARCH:
             return 0, ()
-        if number + 1 >= self.options.rounds:
+        if number + 1 >= self.options.rounds + self.warm:
             return 0, ()
         tasks = residual_tasks(self.bands, self.area, self.state, self.skies, _tiles(self.area))
         found = self.run(search_tile, tasks)

@@ -24,7 +24,7 @@ from galstep.core.scene.stamps import stamp_halves
 if TYPE_CHECKING:
     pass
 
-__all__ = ["fit_block", "own_reach"]
+__all__ = ["fit_block", "noise_scales", "own_reach", "scaled_errors"]
 
 # Damping: of a fit that begins, and of one that goes on where another ended.
 _FIRST_DAMPING, _LATER_DAMPING = 1e-2, 1e-5
@@ -95,9 +95,11 @@ def _result(task, fit, kind, type_chi2, n_iterations, seconds):
     scene, state = evaluation.scene, evaluation.state
     equations = fit.equations()
     errors = scene_errors(equations)
-    factors = noise_factors(task.bands, state.flux)
+    given = np.array([band.noise_factor for band in task.bands])
+    factors = noise_scales(np.broadcast_to(given, state.flux.shape), state.flux)
     covariance = [
-        _scaled(errors.sources[i], scene.sources[i].n_free, *factors[i]) for i in range(task.n_own)
+        scaled_errors(errors.sources[i], scene.sources[i].n_free, *factors[i])
+        for i in range(task.n_own)
     ]
     sources = scene.sources[own]
     return BlockResult(
@@ -131,16 +133,23 @@ def _result(task, fit, kind, type_chi2, n_iterations, seconds):
     )
 
 
-def noise_factors(bands, flux):
-    """Per source: factors of errors of the shape and of each flux, for correlated noise."""
-    own = np.array([band.noise_factor for band in bands])
-    light = np.maximum(flux, 0.0) + 1e-12
+def noise_scales(factors: np.ndarray, flux: np.ndarray) -> list[tuple[float, np.ndarray]]:
+    """Per source: factors of errors of the shape and of each flux, for correlated noise.
+
+    Parameters
+    ----------
+    factors, flux : (n, n_bands) arrays
+    """
+    light = np.maximum(np.nan_to_num(flux), 0.0) + 1e-12
     # the shape is measured where the light is
-    shape = np.sqrt((light * own**2).sum(axis=1) / light.sum(axis=1))
-    return [(factor, own) for factor in shape]
+    shape = np.sqrt((light * factors**2).sum(axis=1) / light.sum(axis=1))
+    return list(zip(shape, factors, strict=True))
 
 
-def _scaled(covariance, n_free, shape, fluxes):
+def scaled_errors(
+    covariance: np.ndarray, n_free: int, shape: float, fluxes: np.ndarray
+) -> np.ndarray:
+    """A source's covariance, its shape's errors and those of its fluxes multiplied."""
     factors = np.concatenate([np.full(n_free, shape), fluxes])
     return covariance * factors[:, None] * factors
 

@@ -37,6 +37,9 @@ class FieldPsf:
         Reduced, over the stars' pixels; NaN if it was given.
     stars : (n, 2) array
         x and y of the stars it was made of, pixels of the band.
+    error_sizes, flux_errors : (k,) arrays
+        Half-light radii (pixels of the band) and the relative errors of the fluxes of such sources
+        from what is not known of the PSF; zeros if it was given.
     """
 
     law: dict
@@ -46,6 +49,8 @@ class FieldPsf:
     source: str = ""
     chi2: float = np.nan
     stars: np.ndarray = field(default_factory=lambda: np.zeros((0, 2)))
+    error_sizes: np.ndarray = field(default_factory=lambda: np.zeros(1))
+    flux_errors: np.ndarray = field(default_factory=lambda: np.zeros(1))
 
 
 @dataclass

@@ -215,6 +215,8 @@ def _band(tree):
     psf = tree["psf"]
     if psf is not None:
         psf = {own.name: _owned(psf[own.name]) for own in fields(FieldPsf)}
+        for name in ("error_sizes", "flux_errors"):
+            psf[name] = np.array(psf[name], dtype=float)
         psf["stars"] = np.array(psf["stars"], dtype=float).reshape(-1, 2)
         psf = FieldPsf(**psf)
     source = tree["path"] if tree["image"] is None else _image(tree["image"], wcs)

@@ -298,6 +298,11 @@ FIELD = (
 #: Columns of a field for each band; ``{band}`` stands for its name.
 FIELD_BAND = (
     *_with_error("flux_{band}", _FIELD_FLUX, "total flux at zero point zp_ref; may be negative"),
+    Column(
+        "flux_{band}_psf_err",
+        _FIELD_FLUX,
+        "part of flux_{band}_err that is the PSF's: common to all such sources of the band",
+    ),
     *_with_error("mag_{band}", "mag", _MAG_TEXT),
     Column("mag_{band}_limit", "mag", "of max(flux, 0) + 2 errors where flux < 2 errors, else NaN"),
     Column("chi2_reduced_{band}", "", "reduced chi-squared where the source's light counts"),

@@ -21,7 +21,14 @@ if TYPE_CHECKING:
     from galstep.datamodels.field.field_band import FieldBand
     from galstep.datamodels.field.field_model import FieldModel
 
-__all__ = ["core_bands", "core_sources", "law_from_tree", "law_to_tree"]
+__all__ = [
+    "core_bands",
+    "core_sources",
+    "fitted_light",
+    "fitted_sources",
+    "law_from_tree",
+    "law_to_tree",
+]
 
 
 @dataclass(frozen=True, eq=False)
@@ -80,7 +87,59 @@ def _band(model, band: FieldBand, need_psf):
         psf=None if law is None else psf_map.PsfMap(law),
         pixel_map=band.pixel_map,
         noise_factor=band.noise_factor,
+        psf_errors=_psf_errors(band.psf),
     )
+
+
+def _psf_errors(psf):
+    if psf is None or not np.any(psf.flux_errors):
+        return None
+    from galstep.core.field.psf_flux_errors import PsfFluxErrors
+
+    return PsfFluxErrors(psf.error_sizes, psf.flux_errors)
+
+
+def fitted_sources(model: FieldModel, names: Sequence[str]) -> records.FieldSources | None:
+    """The rows of a model as it was fitted, NaN where it was not; None before any fit.
+
+    Parameters
+    ----------
+    model : FieldModel
+    names : sequence of str
+        Bands.
+    """
+    if model.meta.fit_step is None:
+        return None
+    table = model.catalog
+    kinds = {kind.name: int(kind) for kind in records.SourceType}
+    shape = {name: np.array(table[name].value) for name in ("r_eff", "n", "ellip")}
+    return records.FieldSources.make(
+        np.array(table["x"].value),
+        np.array(table["y"].value),
+        len(names),
+        kind=np.array([kinds.get(str(own), 0) for own in table["type"]], dtype=int),
+        flux=np.column_stack([table[f"flux_{name}"].value for name in names]),
+        theta=np.radians(table["theta"].to_value("deg")),
+        **shape,
+    )
+
+
+def fitted_light(model: FieldModel, name: str) -> Any:
+    """Sources and sky of a band as they were fitted (`FieldLight`); None before any fit."""
+    from galstep.core.field.epsf_light import FieldLight
+    from galstep.core.field.options import FieldOptions
+    from galstep.core.field.scene_sources import shape_vectors
+
+    sources = fitted_sources(model, [name])
+    if sources is None:
+        return None
+    flux = np.where(np.isfinite(sources.x) & np.isfinite(sources.y), sources.flux[:, 0], 0.0)
+    sources = sources.with_columns(x=np.nan_to_num(sources.x), y=np.nan_to_num(sources.y))
+    band = model.bands[name]
+    return FieldLight(
+        shape_vectors(sources, FieldOptions()), np.nan_to_num(flux),
+        sources.kind == records.SourceType.STAR, band.sky_scale, np.array(band.sky_factors),
+    )  # fmt: skip
 
 
 def law_to_tree(law: Any) -> dict:

@@ -48,6 +48,8 @@ def put_joint(model: FieldModel, result: FieldResult) -> None:
     ]
     for own, sky in zip(model.bands.values(), result.skies, strict=True):
         own.sky_scale, own.sky_factors = float(sky.scale), np.array(sky.factors, dtype=float)
+    for index, own in enumerate(model.bands.values()):
+        own.noise_factor = float(result.noise.factors[index, 0])
     model.blocks = [_block(own) for own in result.blocks]
     model.meta.rounds = [_round(own, "") for own in result.rounds]
 
@@ -107,6 +109,7 @@ def put_single(model: FieldModel, results: dict[str, FieldResult]) -> None:
         (sky,) = result.skies
         own = model.bands[band]
         own.sky_scale, own.sky_factors = float(sky.scale), np.array(sky.factors, dtype=float)
+        own.noise_factor = float(result.noise.factors[0, 0])
     model.blocks = [_block(own, band) for band, r in results.items() for own in r.blocks]
     model.meta.rounds = [_round(own, band) for band, r in results.items() for own in r.rounds]
 
@@ -211,6 +214,7 @@ def _of_band(model, result, index, band, rows=None):
     return {
         f"flux_{band}": flux,
         f"flux_{band}_err": error,
+        f"flux_{band}_psf_err": np.asarray(result.flux_psf_err)[:, index],
         f"mag_{band}": magnitude,
         f"mag_{band}_err": magnitude_err,
         f"mag_{band}_limit": limit,

@@ -5,7 +5,9 @@ import pytest
 
 from galstep.core.field.epsf import EpsfTask, epsf_of_band
 from galstep.core.field.epsf_law import PolynomialLaw, RadialModes, place_terms, profile_values
+from galstep.core.field.epsf_light import FieldLight
 from galstep.core.field.epsf_options import EpsfOptions
+from galstep.core.field.psf_flux_errors import PsfFluxErrors
 from galstep.core.field.records import ArrayPixels, FieldBand
 from galstep.exceptions import InputError, ParameterError
 from galstep.testing.fields import field_psf
@@ -74,6 +76,93 @@ def test_the_psf_of_isolated_stars():
     # centres are those of the truth
     distance = np.hypot(found.stars[:, :1] - x, found.stars[:, 1:] - y).min(axis=1)
     assert np.median(distance) < 0.02
+
+
+def flux_factor(found, flux=28000.0, psf=None):
+    """What a star of the middle of the field measured with a PSF has of its flux."""
+    offsets = np.arange(-27, 28.0)
+    dx, dy = np.meshgrid(offsets, offsets)
+    own = np.maximum(found.law.values(dx, dy, 110.0, 110.0), 0.0)
+    true = (psf or field_psf(3.5))(dx, dy)
+    own, true = own / own.sum(), true / true.sum()
+    weight = own / (25.0 + 0.5 * flux * own)
+    return float((weight * true).sum() / (weight * own).sum())
+
+
+def test_the_law_is_summed_from_tables():
+    rng = np.random.default_rng(3)
+    modes = RadialModes(22.0)
+    factors = rng.normal(size=len(modes))
+    dx, dy = rng.uniform(-30, 30, (2, 500))
+    exact = np.tensordot(factors, modes.values(dx, dy), 1)
+    np.testing.assert_allclose(modes.summed(factors, dx, dy), exact, atol=3e-4)
+
+
+def test_without_noise_the_wings_are_found():
+    """Fluxes of stars to 0.1 percent, though the core is fitted by a profile of other wings."""
+    band, x, y = field_of_stars(30)
+    light = star_image(SHAPE, field_psf(3.5), x, y, np.geomspace(1e4, 8e4, 30))
+    exact = FieldBand("r", ArrayPixels(light), 5.0, 0.5, None)
+    found = epsf_of_band(EpsfTask(exact, x, y, x, y, EpsfOptions()))
+    assert flux_factor(found) == pytest.approx(1.0, abs=1e-3)
+
+
+def test_the_error_of_the_psf_covers_it():
+    """The flux of every star is wrong by the PSF's error: about as much as is stated."""
+    pulls, errors = [], []
+    for seed in range(3, 7):
+        band, x, y = field_of_stars(30, seed)
+        found = epsf_of_band(EpsfTask(band, x, y, x, y, EpsfOptions()))
+        errors.append(found.errors.relative[0])
+        pulls.append((flux_factor(found) - 1) / errors[-1])
+        # a large source knows its flux whatever the PSF
+        assert np.all(np.diff(found.errors.relative) < 0)
+    assert 0.3 < np.sqrt(np.mean(np.square(pulls))) < 1.6
+    assert np.all(np.array(errors) < 0.004)
+
+
+def test_errors_by_size():
+    errors = PsfFluxErrors(np.array([0.0, 4.0]), np.array([0.01, 0.002]))
+    found = errors.at(np.array([np.nan, 2.0, 9.0, 3.0]), np.array([True, False, False, True]))
+    np.testing.assert_allclose(found, [0.01, 0.006, 0.002, 0.01])
+    assert np.all(PsfFluxErrors.none().at(np.ones(3), np.zeros(3, dtype=bool)) == 0.0)
+
+
+def test_the_order_in_the_place_is_what_stars_have_evidence_for():
+    band, x, y = field_of_stars(30, seed=8)
+    task = EpsfTask(band, x, y, x, y, EpsfOptions(psf_order=2))
+    assert epsf_of_band(task).law.order == 0
+    # 6 percent wider on the right than on the left
+    flux = np.geomspace(1e4, 8e4, 30)
+    light = np.zeros(SHAPE)
+    for own_x, own_y, own in zip(x, y, flux, strict=True):
+        psf = field_psf(3.5 * (1 + 0.06 * (own_x / SHAPE[1] - 0.5)))
+        light += star_image(SHAPE, psf, [own_x], [own_y], [own])
+    data = np.random.default_rng(9).normal(light, np.sqrt(25.0 + light / 2))
+    varying = FieldBand("r", ArrayPixels(data), 5.0, 0.5, None)
+    assert epsf_of_band(EpsfTask(varying, x, y, x, y, EpsfOptions())).law.order == 1
+
+
+def crowd(seed=12):
+    """Stars among others as bright, one of them much brighter; and all that shines."""
+    rng = np.random.default_rng(seed)
+    x, y = star_positions(rng, 45, SHAPE, 12.0, border=12.0)
+    flux = np.exp(rng.uniform(np.log(5e3), np.log(8e4), 45))
+    flux[0] = 3e6
+    light = star_image(SHAPE, field_psf(3.5), x, y, flux)
+    data = rng.normal(light, np.sqrt(25.0 + light / 2))
+    band = FieldBand("r", ArrayPixels(data, data > 25000), 5.0, 0.5, None)
+    return band, x, y, flux
+
+
+def test_neighbours_are_taken_off_where_they_are_known():
+    band, x, y, flux = crowd()
+    z = np.column_stack([x, y, np.zeros((45, 4))])
+    known = FieldLight(z, flux, np.ones(45, dtype=bool))
+    found = epsf_of_band(EpsfTask(band, x, y, x, y, EpsfOptions(), known))
+    # beside the full star no PSF is measured; elsewhere neighbours cost no star
+    assert found.n_stars > 25
+    assert abs(flux_factor(found) - 1) < 2.5 * found.errors.relative[0] < 0.012
 
 
 def test_few_stars_have_a_formula():

@@ -1,5 +1,6 @@
 import numpy as np
 import pytest
+from astropy.stats import mad_std
 
 from galstep.core.star_field.sky import SkyMesh, annulus_levels, clipped_level, measure_mesh
 from galstep.core.star_field.tiles import Tile, make_tiles
@@ -88,7 +89,7 @@ def test_the_clipped_scatter_is_that_of_the_distances(size):
     level, scatter = clipped_level(values)
     kept = values[:-2]
     while True:
-        middle, spread = np.median(kept), 1.4826 * np.median(np.abs(kept - np.median(kept)))
+        middle, spread = np.median(kept), mad_std(kept)
         inside = kept[np.abs(kept - middle) <= 3 * spread]
         if len(inside) == len(kept):
             break
