@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import logging
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -26,7 +27,7 @@ from galstep.core.detection.pruning import merged_pairs, weakest_of_pairs
 from galstep.core.detection.star_cuts import failing_stars
 from galstep.core.detection.star_fitters import StarFitter, final_fitter, odd_side, with_render_side
 from galstep.core.detection.star_search import StarSearch, covered_pixels
-from galstep.core.engine.covariance import covariance_of, scene_covariance
+from galstep.core.engine.covariance import LateCovariance, covariance_of, scene_covariance
 from galstep.core.engine.normal import evaluate, wing_half_sizes
 from galstep.core.engine.scene import Freedom
 from galstep.core.engine.solve import ShapeBounds
@@ -38,7 +39,6 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
     from galstep.core.detection.detect import Candidates
-    from galstep.core.engine.covariance import SceneCovariance
     from galstep.core.engine.evaluation import Evaluation
     from galstep.core.engine.scene import SceneBand, SceneState
     from galstep.core.engine.solve import Solution
@@ -112,7 +112,7 @@ class Ladder:
     solution: Solution
     maps: list[tuple[np.ndarray, np.ndarray, np.ndarray]]
     evaluated: tuple[SceneState, Evaluation]
-    _covariance: SceneCovariance
+    _covariance: LateCovariance | None
 
     def __init__(
         self,
@@ -147,18 +147,19 @@ class Ladder:
 
     # ------------------------------------------------------------------ fits
 
-    def look(self) -> None:
+    def look(self, reuse: tuple[SceneState, Evaluation] | None = None) -> None:
         """Measure the noise that the start leaves, before anything is fitted.
 
         With weights that are wrong by the square of ten, as those of single
-        pixels are in a crowded frame, the first fit would be of no use.
+        pixels are in a crowded frame, the first fit would be of no use. ``reuse`` as for
+        `galstep.core.engine.normal.evaluate`.
         """
         half_sizes = [
             wing_half_sizes(band, flux)
             for band, flux in zip(self.bands, self.state.star_flux, strict=True)
         ]
         bands, wings = without_far_wings(self.bands, self.state, half_sizes)
-        evaluation = evaluate(bands, self.state, half_sizes, self.freedom)
+        evaluation = evaluate(bands, self.state, half_sizes, self.freedom, reuse)
         evaluation = with_far_wings(evaluation, wings)
         self.evaluated = self.state, evaluation
         self.bands, self.maps = self.noise.measure(self.bands, self.state, evaluation)
@@ -377,7 +378,9 @@ class Ladder:
         state = self.state
         if not state.n_stars:
             return
-        failed = failing_stars(self.bands, self.solution, self.covariance(), self.options.cuts)
+        failed = failing_stars(
+            self.bands, self.solution, self.late_covariance().value, self.options.cuts
+        )
         gone = np.any(list(failed.values()), axis=0)
         if not gone.any():
             return
@@ -399,10 +402,11 @@ class Ladder:
             for band, residual, own in zip(self.bands, residuals, vectors, strict=True)
         ]
 
-    def covariance(self) -> SceneCovariance:
-        """The formal covariance of the last fit."""
+    def late_covariance(self) -> LateCovariance:
+        """The formal covariance of the last fit, when it is wanted."""
         if self._covariance is None:
-            self._covariance = scene_covariance(self.bands, self.solution, self.freedom)
+            make = partial(scene_covariance, self.bands, self.solution, self.freedom)
+            self._covariance = LateCovariance(make)
         return self._covariance
 
     def note(self, text: str) -> None:

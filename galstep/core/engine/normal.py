@@ -65,10 +65,15 @@ def wing_half_sizes(band: SceneBand, flux: np.ndarray) -> np.ndarray:
     return np.minimum(sizes, renderer.half_size).astype(np.int64)
 
 
-def _galaxy_images(band, shapes, shift, derivatives):
+def _galaxy_images(band, shapes, shift, derivatives, known):
+    """Stacks of all galaxies; ``known`` are the shapes and stacks that there are already."""
     matrix = None if band.on_scene_grid else band.matrix
     images = np.empty((len(shapes), 1 + N_SHAPE * derivatives, *band.shape))
     for shape, stack in zip(shapes, images, strict=True):
+        same = np.flatnonzero((known[0] == shape).all(axis=1))
+        if same.size:
+            stack[:] = known[1][same[0], : len(stack)]
+            continue
         vector = band.galaxy_vector(shape, shift)
         if derivatives:
             band.galaxy_renderer.image_and_derivatives(vector, matrix, out=stack)
@@ -77,6 +82,17 @@ def _galaxy_images(band, shapes, shift, derivatives):
         else:
             stack[0] = band.galaxy_renderer.image(vector, matrix)
     return images
+
+
+def _known_images(band, index, state, derivatives, reuse):
+    """Shapes and stacks of a band's galaxies in another state; none where they do not serve."""
+    if (
+        reuse is None
+        or not np.array_equal(reuse[0].shift[index], state.shift[index])
+        or reuse[1].galaxies[index].shape[1] < 1 + N_SHAPE * derivatives
+    ):
+        return np.zeros((0, N_SHAPE)), np.zeros((0, 1 + N_SHAPE * derivatives, *band.shape))
+    return reuse[0].shapes_in(band), reuse[1].galaxies[index]
 
 
 def _prior_chi2(state, freedom):
@@ -113,8 +129,8 @@ def evaluate(
     freedom : `Freedom`
         Decides which derivatives are needed and which priors count.
     reuse : (SceneState, Evaluation), optional
-        A neighbouring state: galaxy images are taken from it where shape and
-        registration are the same.
+        A neighbouring state: the images of each galaxy are taken from it where its shape
+        and the registration are the same.
 
     Returns
     -------
@@ -125,16 +141,11 @@ def evaluate(
     for i, band in enumerate(bands):
         derivatives = any(freedom.shape) or i in freedom.registration
         shapes = state.shapes_in(band)
-        same = (
-            reuse is not None
-            and np.array_equal(reuse[0].shapes_in(band), shapes)
-            and np.array_equal(reuse[0].shift[i], state.shift[i])
-            and reuse[1].galaxies[i].shape[1] >= 1 + N_SHAPE * derivatives
-        )
-        if same:
-            stack = reuse[1].galaxies[i]
+        known = _known_images(band, i, state, derivatives, reuse)
+        if np.array_equal(known[0], shapes):
+            stack = known[1]
         else:
-            stack = _galaxy_images(band, shapes, state.shift[i], derivatives)
+            stack = _galaxy_images(band, shapes, state.shift[i], derivatives, known)
         x, y = band.to_pixels(state.x, state.y, state.shift[i])
         star_image = band.star_renderer.render(
             band.shape, x, y, state.star_flux[i], half_sizes=half_sizes[i]

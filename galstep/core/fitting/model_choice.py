@@ -127,7 +127,14 @@ def choose_gradient(
     if len({band.log_wavelength for band in bands}) == 1:
         return "pinned", solution.state
     free = replace(freedom, gradient=gradient_of("all"))
-    rich = fit_scene(bands, solution.state, free, max_iterations=GRADIENT_ITERATIONS, tolerance=1.0)
+    rich = fit_scene(
+        bands,
+        solution.state,
+        free,
+        max_iterations=GRADIENT_ITERATIONS,
+        tolerance=1.0,
+        reuse=(solution.state, solution.evaluation),
+    )
     covariance = scene_covariance(bands, rich, free)
     shape = covariance.layout.shape
     slopes = np.flatnonzero(shape.power > 0)
@@ -170,6 +177,7 @@ def with_second_component(
             bounds=bounds,
             max_iterations=START_ITERATIONS,
             tolerance=1.0,
+            reuse=(solution.state, solution.evaluation),
         )
         for start in STARTS
     ]
@@ -331,7 +339,8 @@ def run_again(
         Its history and iterations include those of ``result``.
     """
     lowest = replace(options, thresholds=options.thresholds[-1:], floor_passes=1)
-    again = run_ladder(result.bands, state, freedom, lowest, bounds, base)
+    known = result.solution.state, result.solution.evaluation
+    again = run_ladder(result.bands, state, freedom, lowest, bounds, base, known)
     return replace(
         again,
         history=result.history + again.history,

@@ -43,7 +43,7 @@ def with_spike(field, sigmas=60.0):
 
 def failed(ladder, **cuts):
     return failing_stars(
-        ladder.bands, ladder.solution, ladder.covariance(), replace(NO_CUTS, **cuts)
+        ladder.bands, ladder.solution, ladder.late_covariance().value, replace(NO_CUTS, **cuts)
     )
 
 
