@@ -112,6 +112,7 @@ class Ladder:
     solution: Solution
     maps: list[tuple[np.ndarray, np.ndarray, np.ndarray]]
     evaluated: tuple[SceneState, Evaluation]
+    _map: tuple | None
     _covariance: LateCovariance | None
 
     def __init__(
@@ -144,6 +145,7 @@ class Ladder:
         self.solution, self.state, self.maps = None, state, None
         self.evaluated = None  # the last state with its images
         self._covariance = None  # of the last fit, where it was wanted
+        self._map = None  # the last significance map, with what it was made of
 
     # ------------------------------------------------------------------ fits
 
@@ -162,26 +164,39 @@ class Ladder:
         evaluation = evaluate(bands, self.state, half_sizes, self.freedom, reuse)
         evaluation = with_far_wings(evaluation, wings)
         self.evaluated = self.state, evaluation
-        self.bands, self.maps = self.noise.measure(self.bands, self.state, evaluation)
-        if (self.state.galaxy_flux > 0).any():
-            # a galaxy that is known: its profiles are not to reach for its arms first
-            self.model_structure()
+        self._measure_noise(anew=True)
+        # a galaxy that is known: its profiles are not to reach for its arms first
+        if (self.state.galaxy_flux > 0).any() and self._model_structure():
+            self._measure_noise()
 
-    def model_structure(self) -> None:
-        """Solve for the target's structure, and take it off the data that are fitted."""
+    def _measure_noise(self, anew=False):
+        self.bands, self.maps = self.noise.measure(self.bands, *self.evaluated, anew=anew)
+
+    def _model_structure(self):
+        """Solve for the target's structure and take it off the data; whether there is any."""
         if not self.options.modes or not len(self.state.shapes):
-            return
+            return False
         state, evaluation = self.evaluated
         found = solve_structure(self.bands, state, evaluation)
+        if all(own is None for own in (*found, *(band.structure for band in self.bands))):
+            return False
         bands = [band.with_structure(own) for band, own in zip(self.bands, found, strict=True)]
         evaluation = evaluation.of_other_data(self.bands, bands)
         self.bands, self.evaluated = bands, (state, evaluation)
         if self.solution is not None:
             self.solution = replace(self.solution, evaluation=evaluation)
-        self.bands, self.maps = self.noise.measure(bands, state, evaluation, anew=False)
+        return True
 
-    def fit(self, final: bool = False) -> None:
-        """Fit the scene as it stands and measure the noise it leaves."""
+    def fit(self, final: bool = False, structure: bool = False) -> None:
+        """Fit the scene as it stands and measure the noise it leaves.
+
+        Parameters
+        ----------
+        final : bool, optional
+            To convergence, with the fitter of the end.
+        structure : bool, optional
+            Solve for the target's structure before the noise is looked at.
+        """
         options = self.options
         fitter = self.final_fitter if final else self.fitter
         if options.colour_prior and self.state.n_stars and len(self.state.shapes):
@@ -196,15 +211,16 @@ class Ladder:
             reuse=self.evaluated,
             anticipate=not final,
         )
-        evaluation = self._take_solution()
-        self.bands, self.maps = self.noise.measure(self.bands, self.state, evaluation, anew=final)
+        self._take_solution()
+        if structure:
+            self._model_structure()
+        self._measure_noise(anew=final)
 
     def _take_solution(self):
         self.state, evaluation = self.solution.state, self.solution.evaluation
         self.evaluated = self.state, evaluation
         self._covariance = None
         self.n_iterations += self.solution.n_iterations
-        return evaluation
 
     def end_at_optimum(self) -> None:
         """Go on with the weights that are reported until a fit gains nothing any more.
@@ -237,10 +253,15 @@ class Ladder:
 
     # ----------------------------------------------------------------- stars
 
+    def _significance_map(self):
+        """The map of what the last fit left, made once for each look at the noise."""
+        made_of = self.maps, self.templates
+        if self._map is None or any(a is not b for a, b in zip(self._map[0], made_of, strict=True)):
+            self._map = made_of, significance_map(*made_of, self.noise.structure)
+        return self._map[1]
+
     def _look(self):
-        map_ = significance_map(self.maps, self.templates, self.noise.structure)
-        state = self.state
-        noise = self.noise
+        state, noise, map_ = self.state, self.noise, self._significance_map()
         return Look(self.bands, noise.images, state.shift, map_, noise.scatters, state.x, state.y)
 
     def detect(self, threshold: float, near: bool) -> Candidates:
@@ -268,8 +289,9 @@ class Ladder:
             return False
         errors = covariance_of(self.solution.equations, state).star_flux_errors(self.bands)
         self.templates = colour_templates(state.star_flux, errors)
-        combined = significance_map(self.maps, self.templates, self.noise.structure)
-        significance = combined.star_significance(state.star_flux, errors, state.x, state.y)
+        significance = self._significance_map().star_significance(
+            state.star_flux, errors, state.x, state.y
+        )
         flux, keep = merged_pairs(state, significance, self.options.merge * self.fwhm)
         # a pair that became one star has the pair's flux and no error yet
         merged = (flux != state.star_flux).any(axis=0)
@@ -294,8 +316,7 @@ class Ladder:
         before = self.state.shapes
         n_found = self.add(self.detect(threshold, near))
         if n_found:
-            self.fit()
-            self.model_structure()
+            self.fit(structure=True)
             self.prune(min(self.options.keep, threshold))
         self.note_pass(threshold, n_found)
         return n_found, _shape_change(before, self.state.shapes)

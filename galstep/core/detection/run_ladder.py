@@ -58,8 +58,7 @@ def run_ladder(
     base = known_variance(bands) if base is None else base
     ladder = Ladder(bands, base, state, freedom, options, bounds)
     ladder.look(reuse)
-    ladder.fit()
-    ladder.model_structure()
+    ladder.fit(structure=True)
     ladder.prune(min((options.keep, *options.thresholds[:1])))
     ladder.descend()
     ladder.settle()
