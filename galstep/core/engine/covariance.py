@@ -30,7 +30,13 @@ if TYPE_CHECKING:
     from galstep.core.engine.scene import SceneBand, SceneState
     from galstep.core.engine.solve import Solution
 
-__all__ = ["LateCovariance", "SceneCovariance", "covariance_of", "scene_covariance"]
+__all__ = [
+    "LateCovariance",
+    "SceneCovariance",
+    "covariance_of",
+    "scene_covariance",
+    "solution_equations",
+]
 
 # Stamps wide enough that the truncation of the matrix costs nothing.
 COVARIANCE_HALF_SIZE = 12
@@ -175,8 +181,31 @@ def scene_covariance(
     -------
     SceneCovariance
     """
-    state = solution.state
-    equations = normal_equations(
-        bands, state, solution.evaluation, solution.half_sizes, freedom, half_size=half_size
+    return covariance_of(solution_equations(bands, solution, freedom, half_size), solution.state)
+
+
+def solution_equations(
+    bands: Sequence[SceneBand],
+    solution: Solution,
+    freedom: Freedom,
+    half_size: int | None = COVARIANCE_HALF_SIZE,
+) -> NormalEquations:
+    """The normal equations at a solution, in stamps wide enough for a covariance.
+
+    Parameters
+    ----------
+    bands, solution, freedom, half_size
+        As for `scene_covariance`. The solution has the derivatives that ``freedom`` asks for.
+
+    Returns
+    -------
+    galstep.core.engine.normal.NormalEquations
+    """
+    return normal_equations(
+        bands,
+        solution.state,
+        solution.evaluation,
+        solution.half_sizes,
+        freedom,
+        half_size=half_size,
     )
-    return covariance_of(equations, state)

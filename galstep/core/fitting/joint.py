@@ -24,6 +24,7 @@ from galstep.core.fitting.model_choice import (
     without_sky_player,
 )
 from galstep.core.fitting.registration_prior import registration_width
+from galstep.core.measurement.galaxy_covariance import measured_noise
 from galstep.core.measurement.measure import measure_scene
 from galstep.core.noise.errors import pixel_sigma
 
@@ -189,12 +190,18 @@ def fit_joint(
     if two != "true":
         result = without_sky_player(result, freedom, options, bounds, base)
     result = with_components(result, freedom, options, bounds, base, two)
-    result, freedom, name = with_gradient(result, freedom, options, bounds, base, shape_freedom)
+    one_shape, noise = result, None
+    if shape_freedom == "auto":
+        noise = measured_noise(result.bands, result.solution, result.covariance)
+    result, freedom, name = with_gradient(
+        result, freedom, options, bounds, base, shape_freedom, noise
+    )
     if two != "true":
         result = without_sky_player(result, freedom, options, bounds, base)
     if gls:
         result = gls_result(result, freedom, bounds)
     first_star_id = int(star_id.max(initial=0)) + 1
-    measured = measure_scene(result, freedom, "jointfit", bounds, first_star_id, base_index)
+    noise = noise if result is one_shape else None
+    measured = measure_scene(result, freedom, "jointfit", bounds, first_star_id, base_index, noise)
     fits = with_groups(measured.fits, bands, options)
     return with_knots(replace(measured, fits=fits, shape_freedom=name), result)

@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from galstep.core.detection.run_ladder import run_ladder
-from galstep.core.engine.covariance import scene_covariance
+from galstep.core.engine.covariance import covariance_of, scene_covariance, solution_equations
 from galstep.core.engine.solve import fit_scene
 from galstep.core.imaging.sersic import enclosed_fraction
 from galstep.core.measurement.galaxy_covariance import galaxy_covariance, rows_covariance
@@ -34,6 +34,7 @@ if TYPE_CHECKING:
     from galstep.core.engine.freedom import Freedom
     from galstep.core.engine.scene import SceneBand, SceneState
     from galstep.core.engine.solve import Solution
+    from galstep.core.noise.scene_noise import SceneNoise
 
 __all__ = [
     "SHAPE_FREEDOMS",
@@ -74,7 +75,6 @@ MIN_IN_FRAME = 0.75
 # disc with a hole of a third of its light has 2; two profiles within the core of a star, where
 # no pixel tells them apart, had 2.9 to 14.
 MOST_CANCELLED = 2.0
-GRADIENT_ITERATIONS = 6
 
 
 def gradient_of(name: str) -> tuple[int, ...]:
@@ -101,13 +101,16 @@ def _wald(values, covariance):
 
 
 def choose_gradient(
-    bands: Sequence[SceneBand], solution: Solution, freedom: Freedom
-) -> tuple[str, SceneState]:
+    bands: Sequence[SceneBand],
+    solution: Solution,
+    freedom: Freedom,
+    noise: SceneNoise | None = None,
+) -> str:
     """Which shape parameters change with wavelength beyond doubt.
 
-    One fit with all of them free decides: of every choice, those that it sets
-    to zero count with their Wald statistic, those that it keeps with
-    ``PENALTY`` each, and the smallest sum wins.
+    One step with all of them free decides, which at the best fit without them is as good as
+    a fit: of every choice, those that it sets to zero count with their Wald statistic, those
+    that it keeps with ``PENALTY`` each, and the smallest sum wins.
 
     Parameters
     ----------
@@ -116,40 +119,33 @@ def choose_gradient(
         The best fit with one shape for all bands.
     freedom : `galstep.core.engine.scene.Freedom`
         What was free in it.
+    noise : `galstep.core.noise.scene_noise.SceneNoise`, optional
+        That of the fit, if it has been measured.
 
     Returns
     -------
-    name : str
+    str
         Of `SHAPE_FREEDOMS`; ``"pinned"`` where all bands have one wavelength.
-    state : `galstep.core.engine.scene.SceneState`
-        Where to start the fit with that freedom.
     """
     if len({band.log_wavelength for band in bands}) == 1:
-        return "pinned", solution.state
+        return "pinned"
     free = replace(freedom, gradient=gradient_of("all"))
-    rich = fit_scene(
-        bands,
-        solution.state,
-        free,
-        max_iterations=GRADIENT_ITERATIONS,
-        tolerance=1.0,
-        reuse=(solution.state, solution.evaluation),
-    )
-    covariance = scene_covariance(bands, rich, free)
-    shape = covariance.layout.shape
+    equations = solution_equations(bands, solution, free)
+    covariance = covariance_of(equations, solution.state)
+    step, _ = covariance.factor.solve(equations.border_gradient, equations.star_gradient)
+    shape = equations.layout.shape
     slopes = np.flatnonzero(shape.power > 0)
-    rows = np.eye(covariance.layout.n_border)[slopes]
-    matrix, _ = rows_covariance(bands, rich, covariance, rows)
-    values, parameter = shape.of_state(rich.state)[slopes], shape.parameter[slopes]
+    rows = np.eye(equations.layout.n_border)[slopes]
+    matrix, _ = rows_covariance(bands, solution, covariance, rows, noise)
+    values = shape.of_state(solution.state)[slopes] + step[slopes]
+    parameter = shape.parameter[slopes]
     costs = {}
     for name, degrees in SHAPE_FREEDOMS.items():
         kept = np.array(degrees)[parameter] > 0
         dropped = np.flatnonzero(~kept)
         statistic = _wald(values[dropped], matrix[np.ix_(dropped, dropped)])
         costs[name] = PENALTY * np.count_nonzero(kept) + statistic
-    best = min(costs, key=costs.get)
-    start = rich.state if best == "all" else solution.state
-    return best, start
+    return min(costs, key=costs.get)
 
 
 def with_second_component(
@@ -399,6 +395,7 @@ def with_gradient(
     bounds: ShapeBounds,
     base: Sequence[np.ndarray | None],
     shape_freedom: str,
+    noise: SceneNoise | None = None,
 ) -> tuple[LadderResult, Freedom, str]:
     """A fit whose shape changes with wavelength as is wanted, or as the data ask.
 
@@ -408,6 +405,8 @@ def with_gradient(
         As for `with_components`.
     shape_freedom : str
         A name of `SHAPE_FREEDOMS`, or ``"auto"``.
+    noise : `galstep.core.noise.scene_noise.SceneNoise`, optional
+        That of ``result``, see `choose_gradient`.
 
     Returns
     -------
@@ -416,11 +415,11 @@ def with_gradient(
     name : str
         Of `SHAPE_FREEDOMS`: what was used.
     """
-    state, name = result.solution.state, shape_freedom
+    name = shape_freedom
     if shape_freedom == "auto":
-        name, state = choose_gradient(result.bands, result.solution, freedom)
+        name = choose_gradient(result.bands, result.solution, freedom, noise)
     gradient = gradient_of(name)
     if not any(gradient):
         return result, freedom, name
     freedom = replace(freedom, gradient=gradient)
-    return run_again(result, state, freedom, options, bounds, base), freedom, name
+    return run_again(result, result.solution.state, freedom, options, bounds, base), freedom, name
