@@ -166,7 +166,8 @@ class Ladder:
         self.evaluated = self.state, evaluation
         self._measure_noise(anew=True)
         # a galaxy that is known: its profiles are not to reach for its arms first
-        if (self.state.galaxy_flux > 0).any() and self._model_structure():
+        known = any(band.structure is not None for band in self.bands)
+        if not known and (self.state.galaxy_flux > 0).any() and self._model_structure():
             self._measure_noise()
 
     def _measure_noise(self, anew=False):
@@ -187,13 +188,15 @@ class Ladder:
             self.solution = replace(self.solution, evaluation=evaluation)
         return True
 
-    def fit(self, final: bool = False, structure: bool = False) -> None:
+    def fit(self, final: bool = False, structure: bool = False, rough: bool = False) -> None:
         """Fit the scene as it stands and measure the noise it leaves.
 
         Parameters
         ----------
         final : bool, optional
             To convergence, with the fitter of the end.
+        rough : bool, optional
+            Then no finer than a fit of a pass.
         structure : bool, optional
             Solve for the target's structure before the noise is looked at.
         """
@@ -207,9 +210,9 @@ class Ladder:
             self.freedom,
             bounds=self.bounds,
             max_iterations=options.final_iterations if final else options.max_iterations,
-            tolerance=options.final_tolerance if final else options.tolerance,
+            tolerance=options.final_tolerance if final and not rough else options.tolerance,
             reuse=self.evaluated,
-            anticipate=not final,
+            anticipate=rough or not final,
         )
         self._take_solution()
         if structure:
@@ -235,7 +238,7 @@ class Ladder:
                 self.freedom,
                 bounds=self.bounds,
                 max_iterations=self.options.final_iterations,
-                tolerance=0.5 * GAINS_NOTHING,
+                tolerance=min(self.options.final_tolerance, 0.5 * GAINS_NOTHING),
                 reuse=self.evaluated,
             )
             self._take_solution()
@@ -243,13 +246,16 @@ class Ladder:
                 return
 
     def converge(self) -> None:
-        """Fit to convergence; every star left carries its error."""
+        """Fit until every star left carries its error.
+
+        No finer than that decision needs: `end_at_optimum` goes on from here.
+        """
         for _ in range(MAX_FINAL_FITS):
-            self.fit(final=True)
+            self.fit(final=True, rough=True)
             if not self.prune(self.options.keep):
                 break
         else:
-            self.fit(final=True)
+            self.fit(final=True, rough=True)
 
     # ----------------------------------------------------------------- stars
 

@@ -19,16 +19,24 @@ __all__ = ["Evaluation"]
 class Evaluation:
     """A state's images: what the next normal equations are made from.
 
-    ``galaxies[band]`` is (n_galaxies, 7, ny, nx) of unit-flux images and
-    derivatives with respect to the scene's parameters, or (n_galaxies, 1, ny,
-    nx) without derivatives. ``residuals`` are data - model, 0 where masked.
+    ``stacks`` are the galaxies as they were drawn, per band. ``residuals`` are data - model,
+    0 where masked.
     ``chi2`` includes the priors.
     """
 
     chi2: float
     residuals: tuple
-    galaxies: tuple
+    stacks: tuple
     stars: tuple
+
+    @property
+    def galaxies(self) -> tuple:
+        """Per band (n_galaxies, 7, ny, nx) of unit-flux images and derivatives.
+
+        The derivatives are with respect to the scene's parameters; (n_galaxies, 1, ny, nx)
+        without them.
+        """
+        return tuple(stack.images for stack in self.stacks)
 
     def of_other_data(self, before: Sequence[SceneBand], after: Sequence[SceneBand]) -> Evaluation:
         """The same model on bands whose data have changed, and nothing else."""

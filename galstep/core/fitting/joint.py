@@ -24,7 +24,6 @@ from galstep.core.fitting.model_choice import (
     without_sky_player,
 )
 from galstep.core.fitting.registration_prior import registration_width
-from galstep.core.measurement.galaxy_covariance import measured_noise
 from galstep.core.measurement.measure import measure_scene
 from galstep.core.noise.errors import pixel_sigma
 
@@ -117,7 +116,7 @@ def _outside(x, y, shape):
 
 
 def _with_colours_of_stars(result, freedom, options, bounds, base):
-    """The fit once more, what is probably a star held to the colours of stars."""
+    """The fit once more, to its end, what is probably a star held to the colours of stars."""
     state, membership = result.solution.state, scene_membership(result)
     if options.colour_prior and membership is not None:
         state = replace(state, star_probability=membership.star_probability)
@@ -186,22 +185,16 @@ def fit_joint(
     first = replace(options, colour_prior=False, final=False)
     result = run_ladder(bands, state, freedom, first, bounds, base)
     freedom = replace(freedom, registration_prior=registration_width(result))
-    result = _with_colours_of_stars(result, freedom, options, bounds, base)
     if two != "true":
-        result = without_sky_player(result, freedom, options, bounds, base)
-    result = with_components(result, freedom, options, bounds, base, two)
-    one_shape, noise = result, None
-    if shape_freedom == "auto":
-        noise = measured_noise(result.bands, result.solution, result.covariance)
-    result, freedom, name = with_gradient(
-        result, freedom, options, bounds, base, shape_freedom, noise
-    )
+        result = without_sky_player(result, freedom, first, bounds, base)
+    result = with_components(result, freedom, first, bounds, base, two)
+    freedom, name = with_gradient(result, freedom, shape_freedom)
+    result = _with_colours_of_stars(result, freedom, options, bounds, base)
     if two != "true":
         result = without_sky_player(result, freedom, options, bounds, base)
     if gls:
         result = gls_result(result, freedom, bounds)
     first_star_id = int(star_id.max(initial=0)) + 1
-    noise = noise if result is one_shape else None
-    measured = measure_scene(result, freedom, "jointfit", bounds, first_star_id, base_index, noise)
+    measured = measure_scene(result, freedom, "jointfit", bounds, first_star_id, base_index)
     fits = with_groups(measured.fits, bands, options)
     return with_knots(replace(measured, fits=fits, shape_freedom=name), result)

@@ -34,7 +34,6 @@ if TYPE_CHECKING:
     from galstep.core.engine.freedom import Freedom
     from galstep.core.engine.scene import SceneBand, SceneState
     from galstep.core.engine.solve import Solution
-    from galstep.core.noise.scene_noise import SceneNoise
 
 __all__ = [
     "SHAPE_FREEDOMS",
@@ -104,7 +103,6 @@ def choose_gradient(
     bands: Sequence[SceneBand],
     solution: Solution,
     freedom: Freedom,
-    noise: SceneNoise | None = None,
 ) -> str:
     """Which shape parameters change with wavelength beyond doubt.
 
@@ -119,8 +117,6 @@ def choose_gradient(
         The best fit with one shape for all bands.
     freedom : `galstep.core.engine.scene.Freedom`
         What was free in it.
-    noise : `galstep.core.noise.scene_noise.SceneNoise`, optional
-        That of the fit, if it has been measured.
 
     Returns
     -------
@@ -136,7 +132,7 @@ def choose_gradient(
     shape = equations.layout.shape
     slopes = np.flatnonzero(shape.power > 0)
     rows = np.eye(equations.layout.n_border)[slopes]
-    matrix, _ = rows_covariance(bands, solution, covariance, rows, noise)
+    matrix, _ = rows_covariance(bands, solution, covariance, rows)
     values = shape.of_state(solution.state)[slopes] + step[slopes]
     parameter = shape.parameter[slopes]
     costs = {}
@@ -389,37 +385,27 @@ def with_components(
 
 
 def with_gradient(
-    result: LadderResult,
-    freedom: Freedom,
-    options: LadderOptions,
-    bounds: ShapeBounds,
-    base: Sequence[np.ndarray | None],
-    shape_freedom: str,
-    noise: SceneNoise | None = None,
-) -> tuple[LadderResult, Freedom, str]:
-    """A fit whose shape changes with wavelength as is wanted, or as the data ask.
+    result: LadderResult, freedom: Freedom, shape_freedom: str
+) -> tuple[Freedom, str]:
+    """The freedom of a shape that changes with wavelength as is wanted, or as the data ask.
 
     Parameters
     ----------
-    result, freedom, options, bounds, base
-        As for `with_components`.
+    result : `galstep.core.detection.ladder.LadderResult`
+        With one shape for all bands.
+    freedom : `galstep.core.engine.freedom.Freedom`
+        What was free in it.
     shape_freedom : str
         A name of `SHAPE_FREEDOMS`, or ``"auto"``.
-    noise : `galstep.core.noise.scene_noise.SceneNoise`, optional
-        That of ``result``, see `choose_gradient`.
 
     Returns
     -------
-    result : LadderResult
     freedom : `galstep.core.engine.freedom.Freedom`
+        Of the next fit.
     name : str
-        Of `SHAPE_FREEDOMS`: what was used.
+        Of `SHAPE_FREEDOMS`: what was chosen.
     """
     name = shape_freedom
     if shape_freedom == "auto":
-        name = choose_gradient(result.bands, result.solution, freedom, noise)
-    gradient = gradient_of(name)
-    if not any(gradient):
-        return result, freedom, name
-    freedom = replace(freedom, gradient=gradient)
-    return run_again(result, result.solution.state, freedom, options, bounds, base), freedom, name
+        name = choose_gradient(result.bands, result.solution, freedom)
+    return replace(freedom, gradient=gradient_of(name)), name

@@ -66,10 +66,7 @@ def measured_noise(
 
 
 def galaxy_covariance(
-    bands: Sequence[SceneBand],
-    solution: Solution,
-    covariance: SceneCovariance,
-    noise: SceneNoise | None = None,
+    bands: Sequence[SceneBand], solution: Solution, covariance: SceneCovariance
 ) -> tuple[Quantities, np.ndarray, np.ndarray]:
     """Covariance of shapes, fluxes and sky levels of a fit.
 
@@ -82,8 +79,6 @@ def galaxy_covariance(
     solution : `galstep.core.engine.solve.Solution`
     covariance : `galstep.core.engine.covariance.SceneCovariance`
         The formal one.
-    noise : `galstep.core.noise.scene_noise.SceneNoise`, optional
-        `measured_noise`, if it is known.
 
     Returns
     -------
@@ -94,15 +89,11 @@ def galaxy_covariance(
         Their variances in white noise.
     """
     quantities = border_quantities(bands, solution.state, covariance.layout)
-    return quantities, *rows_covariance(bands, solution, covariance, quantities.rows, noise)
+    return quantities, *rows_covariance(bands, solution, covariance, quantities.rows)
 
 
 def rows_covariance(
-    bands: Sequence[SceneBand],
-    solution: Solution,
-    covariance: SceneCovariance,
-    rows: np.ndarray,
-    noise: SceneNoise | None = None,
+    bands: Sequence[SceneBand], solution: Solution, covariance: SceneCovariance, rows: np.ndarray
 ) -> tuple[np.ndarray, np.ndarray]:
     """`galaxy_covariance` of any numbers that follow from the border's parameters.
 
@@ -112,16 +103,13 @@ def rows_covariance(
         As for `galaxy_covariance`.
     rows : (nq, n_border) array
         Each number's derivatives.
-    noise : `galstep.core.noise.scene_noise.SceneNoise`, optional
-        As for `galaxy_covariance`.
 
     Returns
     -------
     matrix : (nq, nq) array
     white : (nq,) array
     """
-    if noise is None:
-        noise = measured_noise(bands, solution, covariance)
+    noise = measured_noise(bands, solution, covariance)
     matrix, white = quantity_covariance(bands, solution, covariance, rows, noise)
     matrix = not_below_white(matrix, white)
     return matrix + psf_covariance(bands, solution, covariance, rows), white

@@ -25,7 +25,6 @@ if TYPE_CHECKING:
 
     from galstep.core.engine.bounds import ShapeBounds
     from galstep.core.engine.freedom import Freedom
-    from galstep.core.noise.scene_noise import SceneNoise
 
 __all__ = ["SceneMeasurement", "measure_scene", "with_shared_flags", "without_faint"]
 
@@ -200,7 +199,6 @@ def measure_scene(
     bounds: ShapeBounds,
     first_star_id: int = 1,
     base_index: int = 0,
-    noise: SceneNoise | None = None,
 ) -> SceneMeasurement:
     """Values, errors and flags of a fitted scene.
 
@@ -216,8 +214,6 @@ def measure_scene(
         Stars without an identity are numbered from here.
     base_index : int, optional
         The band in whose half-light ellipse the matched fluxes are taken.
-    noise : `galstep.core.noise.scene_noise.SceneNoise`, optional
-        That of ``result``, if it has been measured already.
 
     Returns
     -------
@@ -227,7 +223,7 @@ def measure_scene(
     state, evaluation = solution.state, solution.evaluation
     star_id = state.numbered(first_star_id).star_id
     scaled = scaled_residuals(bands, evaluation)
-    quantities, matrix, white = galaxy_covariance(bands, solution, covariance, noise)
+    quantities, matrix, white = galaxy_covariance(bands, solution, covariance)
     noise_corr = [_noise_correlation(quantities, i, matrix, white) for i in range(len(bands))]
     wings = wing_covariance(bands, solution, noise_corr)
     structure_errors = _structure_errors(bands, noise_corr)

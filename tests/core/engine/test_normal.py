@@ -332,22 +332,6 @@ class TestEvaluation:
             for a, b in zip(again.residuals, fresh.residuals, strict=True):
                 np.testing.assert_array_equal(a, b)
 
-    def test_galaxies_that_come_go_or_change_places_are_the_same_as_drawn_anew(self):
-        bands, state = small_scene(3)
-        half_sizes = half_sizes_of(bands, state)
-        known = state, evaluate(bands, state, half_sizes, Freedom())
-        for places in ([2, 0], [1, 1, 2, 0]):
-            shapes = state.shapes[places]
-            shapes[0, 2] += 0.1 * (len(places) > 3)
-            other = replace(
-                state, shapes=shapes, galaxy_flux=state.galaxy_flux[:, places],
-                gradients=state.gradients[:, places], galaxy_id=None,
-            )  # fmt: skip
-            again = evaluate(bands, other, half_sizes, Freedom(), reuse=known)
-            fresh = evaluate(bands, other, half_sizes, Freedom())
-            for a, b in zip(again.galaxies, fresh.galaxies, strict=True):
-                np.testing.assert_array_equal(a, b)
-
     def test_reuse_does_not_do_without_derivatives(self, scene):
         _, bands, state = scene
         half_sizes = half_sizes_of(bands, state)
