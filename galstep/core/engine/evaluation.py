@@ -29,14 +29,18 @@ class Evaluation:
     stacks: tuple
     stars: tuple
 
-    @property
-    def galaxies(self) -> tuple:
-        """Per band (n_galaxies, 7, ny, nx) of unit-flux images and derivatives.
+    def images(self, band: int) -> np.ndarray:
+        """(n_galaxies, ny, nx) of unit flux in a band."""
+        return self.stacks[band].images
+
+    def galaxies(self, band: int) -> np.ndarray:
+        """(n_galaxies, 7, ny, nx): the images and their derivatives, put together.
 
         The derivatives are with respect to the scene's parameters; (n_galaxies, 1, ny, nx)
         without them.
         """
-        return tuple(stack.images for stack in self.stacks)
+        own = self.stacks[band]
+        return np.concatenate([own.images[:, None], own.derivatives], axis=1)
 
     def of_other_data(self, before: Sequence[SceneBand], after: Sequence[SceneBand]) -> Evaluation:
         """The same model on bands whose data have changed, and nothing else."""

@@ -37,13 +37,20 @@ class GalaxyStack:
         The shape vectors of the images, centres in the pixels of the band.
     drawn : (n, 6) array
         Those of the derivatives.
-    images : (n, 1 or 7, ny, nx) array
-        Image, and derivatives with respect to the scene's parameters.
+    images : (n, ny, nx) array
+    derivatives : (n, 6 or 0, ny, nx) array
+        With respect to the scene's parameters. Not to be changed: several stacks may share it.
     """
 
     vectors: np.ndarray
     drawn: np.ndarray
     images: np.ndarray
+    derivatives: np.ndarray
+
+    @property
+    def has_derivatives(self) -> bool:
+        """Whether there are any."""
+        return self.derivatives.shape[1] > 0
 
 
 def galaxy_stack(
@@ -73,39 +80,47 @@ def galaxy_stack(
         ``known`` itself where nothing changes.
     """
     vectors = np.array([band.galaxy_vector(s, shift) for s in shapes]).reshape(-1, N_SHAPE)
-    if known is not None and known.images.shape[1] < 1 + N_SHAPE * derivatives:
+    if known is not None and derivatives and not known.has_derivatives:
         known = None
     if known is not None and np.array_equal(known.vectors, vectors):
         return known
-    matrix = None if band.on_scene_grid else band.matrix
-    drawn = vectors.copy()
-    images = np.empty((len(vectors), 1 + N_SHAPE * derivatives, *band.shape))
-    for g, (vector, stack) in enumerate(zip(vectors, images, strict=True)):
-        kept = _nearest(known, vector)
-        same = kept is not None and np.array_equal(known.vectors[kept], vector)
-        if same:
-            stack[:] = known.images[kept, : len(stack)]
-            drawn[g] = known.drawn[kept]
-        elif not derivatives:
-            stack[0] = band.galaxy_renderer.image(vector, matrix)
-        elif kept is not None:
-            stack[0] = band.galaxy_renderer.image(vector, matrix)
-            stack[1:] = known.images[kept, 1:]
-            drawn[g] = known.drawn[kept]
+    kept = [_nearest(known, vector, derivatives) for vector in vectors]
+    images = np.empty((len(vectors), *band.shape))
+    drawn, slopes = vectors.copy(), np.empty((len(vectors), 0, *band.shape))
+    if derivatives:
+        if known is not None and kept == list(range(len(known.vectors))):
+            slopes = known.derivatives
         else:
-            band.galaxy_renderer.image_and_derivatives(vector, matrix, out=stack)
+            slopes = np.empty((len(vectors), N_SHAPE, *band.shape))
+    both = np.empty((1 + N_SHAPE, *band.shape)) if None in kept and derivatives else None
+    matrix = None if band.on_scene_grid else band.matrix
+    for g, (vector, place) in enumerate(zip(vectors, kept, strict=True)):
+        if place is None and derivatives:
+            band.galaxy_renderer.image_and_derivatives(vector, matrix, out=both)
             if matrix is not None:
-                stack[1:3] = np.tensordot(matrix.T, stack[1:3], axes=1)
-    return GalaxyStack(vectors, drawn, images)
+                both[1:3] = np.tensordot(matrix.T, both[1:3], axes=1)
+            images[g], slopes[g] = both[0], both[1:]
+            continue
+        if place is not None and np.array_equal(known.vectors[place], vector):
+            images[g] = known.images[place]
+        else:
+            images[g] = band.galaxy_renderer.image(vector, matrix)
+        if place is not None and derivatives:
+            drawn[g] = known.drawn[place]
+            if slopes is not known.derivatives:
+                slopes[g] = known.derivatives[place]
+    return GalaxyStack(vectors, drawn, images, slopes)
 
 
-def _nearest(known, vector):
-    """Which known galaxy's derivatives serve; the very same galaxy before others, or None."""
+def _nearest(known, vector, derivatives):
+    """Which known galaxy serves: the very same one, or one whose derivatives do; or None."""
     if known is None or not len(known.vectors):
         return None
     same = np.flatnonzero((known.vectors == vector).all(axis=1))
     if same.size:
         return int(same[0])
+    if not derivatives:
+        return None
     moved = np.abs(known.drawn - vector)
     near = (moved[:, :2] < KEPT_CENTRE).all(axis=1) & (moved[:, 2:] < KEPT_SHAPE).all(axis=1)
     return int(np.argmax(near)) if near.any() else None

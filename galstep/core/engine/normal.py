@@ -120,7 +120,7 @@ def evaluate(
         )
         residual = np.tensordot(state.sky[i], band.basis, axes=1)
         residual += star_image
-        residual += np.tensordot(state.galaxy_flux[i], stack.images[:, 0], axes=1)
+        residual += np.tensordot(state.galaxy_flux[i], stack.images, axes=1)
         np.subtract(band.data, residual, out=residual)
         residual[band.mask] = 0.0
         chi2 += float(np.vdot(band.weight, residual * residual))

@@ -199,7 +199,7 @@ def with_wide_peaks(
 def _outshining(result, count):
     """Which of the last profiles are brighter in the middle than all others there."""
     state = result.solution.state
-    images = state.galaxy_flux[0][:, None, None] * result.solution.evaluation.galaxies[0][:, 0]
+    images = state.galaxy_flux[0][:, None, None] * result.solution.evaluation.images(0)
     ny, nx = images.shape[1:]
     numbers = range(len(images) - count, len(images))
     own = []
@@ -322,7 +322,7 @@ def _lasting(result, count, bounds):
     last = []
     for g in range(len(state.shapes) - count, len(state.shapes)):
         shape, flux = state.shapes[g], state.galaxy_flux[0, g]
-        image = flux * solution.evaluation.galaxies[0][g, 0]
+        image = flux * solution.evaluation.images(0)[g]
         snr = np.sign(flux) * np.sqrt(np.vdot(band.weight, image**2))
         seen = near_frame(shape, band) and snr > MIN_FITTED_SNR
         last.append(seen and has_a_shape(shape, flux, band, own))

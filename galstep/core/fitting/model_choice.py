@@ -66,7 +66,9 @@ SHAPE_FREEDOMS = {
 # A second component starts as the core or as the outskirts of the first:
 # factor of r_eff and value of n of the inner and of the outer one.
 STARTS = (((0.4, 2.0), (1.4, 1.0)), ((0.25, 1.0), (1.1, 1.0)), ((0.13, 2.0), (0.8, 1.0)))
-START_ITERATIONS = 12
+# All starts are followed so far, and the best of them to its end: the others end there too, or
+# above it. Another one is only where that is no part of the galaxy.
+FIRST_ITERATIONS, START_ITERATIONS = 4, 12
 # Least share of a component's light inside the frame. A de Vaucouleurs profile whose r_eff
 # is a seventh of the frame's side has it.
 MIN_IN_FRAME = 0.75
@@ -161,19 +163,29 @@ def with_second_component(
         The better of a start as bulge and disc and one as nucleus and galaxy; one whose
         second component is none (`is_no_part`) only if all are so.
     """
-    fits = [
-        fit_scene(
+    known = solution.state, solution.evaluation
+
+    def fitted(state, n_iterations, known):
+        return fit_scene(
             bands,
-            _split(solution.state, start, bounds),
+            state,
             freedom,
             bounds=bounds,
-            max_iterations=START_ITERATIONS,
+            max_iterations=n_iterations,
             tolerance=1.0,
-            reuse=(solution.state, solution.evaluation),
+            reuse=known,
         )
-        for start in STARTS
+
+    begun = [
+        fitted(_split(solution.state, start, bounds), FIRST_ITERATIONS, known) for start in STARTS
     ]
-    return min(fits, key=lambda fit: (is_no_part(fit.state, bounds), fit.chi2))
+    fits = []
+    for first in sorted(begun, key=lambda fit: fit.chi2):
+        left = START_ITERATIONS - FIRST_ITERATIONS
+        fits.append(fitted(first.state, left, (first.state, first.evaluation)))
+        if not is_no_part(fits[-1].state, bounds):
+            return fits[-1]
+    return min(fits, key=lambda fit: fit.chi2)
 
 
 def plays_the_sky(state: SceneState, bounds: ShapeBounds) -> bool:
