@@ -25,6 +25,8 @@ if TYPE_CHECKING:
 
 __all__ = ["BorderImages", "border_images"]
 
+_AT_ONCE = 8
+
 
 @dataclass(frozen=True, eq=False)
 class BorderImages:
@@ -85,11 +87,14 @@ class BorderImages:
     def combined(self, coefficients: np.ndarray) -> np.ndarray:
         """Images of directions in the border, (nq, n_border) -> (nq, ny, nx)."""
         weights = np.asarray(coefficients) @ self.mixing
-        images, first = np.zeros((len(weights), *self.groups[0].shape[1:])), 0
-        for group in self.groups:
-            own = slice(first, first + len(group))
-            images += np.tensordot(weights[:, own], group, axes=1)
-            first = own.stop
+        images = np.zeros((len(weights), *self.groups[0].shape[1:]))
+        # a few at a time: what is added is as large as they are
+        for start in range(0, len(weights), _AT_ONCE):
+            rows, first = slice(start, start + _AT_ONCE), 0
+            for group in self.groups:
+                own = slice(first, first + len(group))
+                images[rows] += np.tensordot(weights[rows, own], group, axes=1)
+                first = own.stop
         return images
 
 

@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "StarRenderer",
+    "add_stamps",
     "combined_stamps",
     "for_kernel",
     "gram_stamps",
@@ -237,10 +238,24 @@ def combined_stamps(
     -------
     (nq, ny, nx) array
     """
-    factors = for_kernel(factors)
-    images = np.zeros((factors.shape[1], *shape))
-    _kernels.add_stamps(images, for_kernel(stamps), ix, iy, factors)
+    images = np.zeros((np.shape(factors)[1], *shape))
+    add_stamps(images, stamps, ix, iy, factors)
     return images
+
+
+def add_stamps(
+    images: np.ndarray, stamps: np.ndarray, ix: np.ndarray, iy: np.ndarray, factors: np.ndarray
+) -> None:
+    """Add `combined_stamps` to images, in place.
+
+    Parameters
+    ----------
+    images : (nq, ny, nx) float64 array
+        Contiguous.
+    stamps, ix, iy, factors
+        As for `combined_stamps`.
+    """
+    _kernels.add_stamps(images, for_kernel(stamps), ix, iy, for_kernel(factors))
 
 
 def gram_stamps(
