@@ -248,14 +248,15 @@ class Ladder:
     def converge(self) -> None:
         """Fit until every star left carries its error.
 
-        No finer than that decision needs: `end_at_optimum` goes on from here.
+        No finer than that decision needs where `end_at_optimum` goes on from here.
         """
+        rough = self.options.final
         for _ in range(MAX_FINAL_FITS):
-            self.fit(final=True, rough=True)
+            self.fit(final=True, rough=rough)
             if not self.prune(self.options.keep):
                 break
         else:
-            self.fit(final=True, rough=True)
+            self.fit(final=True, rough=rough)
 
     # ----------------------------------------------------------------- stars
 

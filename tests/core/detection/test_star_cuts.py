@@ -100,7 +100,10 @@ class TestEachCut:
     @pytest.mark.parametrize(("snr", "n_failed"), [(1.0, 0), (30.0, 2), (1000.0, N)])
     def test_signal_to_noise(self, fitted, snr, n_failed):
         own = failed(fitted, snr=snr)["cuts_flux_SNR_min"]
-        ratio = fitted.solution.state.star_flux[0] / fitted.late_covariance().value.star_flux_errors()[0]
+        ratio = (
+            fitted.solution.state.star_flux[0]
+            / fitted.late_covariance().value.star_flux_errors()[0]
+        )
         assert own.tolist() == (ratio < snr).tolist()
         assert abs(own.sum() - n_failed) <= 1
 
@@ -108,7 +111,9 @@ class TestEachCut:
         state = fitted.solution.state
         negative = replace(state, star_flux=state.star_flux * ([1] * (N - 1) + [-1]))
         solution = replace(fitted.solution, state=negative)
-        own = failing_stars(fitted.bands, solution, fitted.late_covariance().value, replace(NO_CUTS, snr=1.0))
+        own = failing_stars(
+            fitted.bands, solution, fitted.late_covariance().value, replace(NO_CUTS, snr=1.0)
+        )
         assert np.flatnonzero(own["cuts_flux_SNR_min"]).tolist() == [N - 1]
 
     def test_four_stars_are_no_population(self, field):
