@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 from scipy.spatial import cKDTree
-from scipy.stats import poisson
+from scipy.special import pdtrc
 
 from galstep.core.imaging.medians import MAD_TO_STD
 
@@ -252,5 +252,5 @@ def match_quality(
     ]
     counts = [len(close_pairs(reference, moved + offset, radius)[0]) for offset in wrong]
     n_chance = max(float(np.mean(counts)), 1 / 3 / len(counts))
-    probability = min(1.0, n_trials * float(poisson.sf(n_pairs - 1, n_chance)))
+    probability = min(1.0, n_trials * (float(pdtrc(n_pairs - 1, n_chance)) if n_pairs else 1.0))
     return MatchQuality(n_pairs, n_chance, probability, float(radius))

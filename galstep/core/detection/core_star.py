@@ -28,6 +28,7 @@ if TYPE_CHECKING:
 
     from galstep.core.detection.ladder_options import LadderOptions, LadderResult
     from galstep.core.engine.bounds import ShapeBounds
+    from galstep.core.engine.evaluation import Evaluation
     from galstep.core.engine.freedom import Freedom
     from galstep.core.engine.scene import SceneBand
 
@@ -81,14 +82,16 @@ def with_core_star(
         bounds=bounds,
         max_iterations=ITERATIONS,
         tolerance=1.0,
+        reuse=(state, result.solution.evaluation),
     )
-    own = scene_cost(bands, state, freedom)
+    own = ladder_cost(result, bands, freedom)
     earned = trial.state.star_flux[:, -1].max() > 0
     if not steep:
-        earned = earned and scene_cost(plain, trial.state, freedom) < own
+        earned = earned and _solution_cost(plain, trial, freedom) < own
     if not earned:
         return result
-    other = run_ladder(plain, trial.state, freedom, options, bounds, base)
+    known = trial.state, trial.evaluation
+    other = run_ladder(plain, trial.state, freedom, options, bounds, base, known)
     return other if ladder_cost(other, bands, freedom) < own else result
 
 
@@ -118,7 +121,12 @@ def _anew(bands, state):
     return replace(start, x_prior=kept.x_prior, y_prior=kept.y_prior)
 
 
-def scene_cost(bands: Sequence[SceneBand], state: SceneState, freedom: Freedom) -> float:
+def scene_cost(
+    bands: Sequence[SceneBand],
+    state: SceneState,
+    freedom: Freedom,
+    reuse: tuple[SceneState, Evaluation] | None = None,
+) -> float:
     """chi2 in the weights of these bands, and what stars and structure must be worth.
 
     Parameters
@@ -127,6 +135,8 @@ def scene_cost(bands: Sequence[SceneBand], state: SceneState, freedom: Freedom) 
     state : `galstep.core.engine.scene.SceneState`
     freedom : `galstep.core.engine.freedom.Freedom`
         Its priors count.
+    reuse : (SceneState, Evaluation), optional
+        See `galstep.core.engine.normal.evaluate`.
 
     Returns
     -------
@@ -136,7 +146,7 @@ def scene_cost(bands: Sequence[SceneBand], state: SceneState, freedom: Freedom) 
     structure = sum(b.structure.n_determined for b in bands if b.structure is not None)
     bands, _ = without_far_wings(bands, state, half_sizes)
     return (
-        evaluate(bands, state, half_sizes, freedom).chi2
+        evaluate(bands, state, half_sizes, freedom, reuse).chi2
         + PER_STAR * state.n_stars
         + PER_COEFFICIENT * structure
     )
@@ -158,4 +168,8 @@ def ladder_cost(result: LadderResult, weights: Sequence[SceneBand], freedom: Fre
     """
     pairs = zip(result.bands, weights, strict=True)
     bands = [replace(own, weight=other.weight) for own, other in pairs]
-    return scene_cost(bands, result.solution.state, freedom)
+    return _solution_cost(bands, result.solution, freedom)
+
+
+def _solution_cost(bands, solution, freedom):
+    return scene_cost(bands, solution.state, freedom, (solution.state, solution.evaluation))

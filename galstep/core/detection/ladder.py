@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import logging
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -26,7 +27,7 @@ from galstep.core.detection.pruning import merged_pairs, weakest_of_pairs
 from galstep.core.detection.star_cuts import failing_stars
 from galstep.core.detection.star_fitters import StarFitter, final_fitter, odd_side, with_render_side
 from galstep.core.detection.star_search import StarSearch, covered_pixels
-from galstep.core.engine.covariance import covariance_of, scene_covariance
+from galstep.core.engine.covariance import LateCovariance, covariance_of, scene_covariance
 from galstep.core.engine.normal import evaluate, wing_half_sizes
 from galstep.core.engine.scene import Freedom
 from galstep.core.engine.solve import ShapeBounds
@@ -38,7 +39,6 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
     from galstep.core.detection.detect import Candidates
-    from galstep.core.engine.covariance import SceneCovariance
     from galstep.core.engine.evaluation import Evaluation
     from galstep.core.engine.scene import SceneBand, SceneState
     from galstep.core.engine.solve import Solution
@@ -112,7 +112,8 @@ class Ladder:
     solution: Solution
     maps: list[tuple[np.ndarray, np.ndarray, np.ndarray]]
     evaluated: tuple[SceneState, Evaluation]
-    _covariance: SceneCovariance
+    _map: tuple | None
+    _covariance: LateCovariance | None
 
     def __init__(
         self,
@@ -144,43 +145,61 @@ class Ladder:
         self.solution, self.state, self.maps = None, state, None
         self.evaluated = None  # the last state with its images
         self._covariance = None  # of the last fit, where it was wanted
+        self._map = None  # the last significance map, with what it was made of
 
     # ------------------------------------------------------------------ fits
 
-    def look(self) -> None:
+    def look(self, reuse: tuple[SceneState, Evaluation] | None = None) -> None:
         """Measure the noise that the start leaves, before anything is fitted.
 
         With weights that are wrong by the square of ten, as those of single
-        pixels are in a crowded frame, the first fit would be of no use.
+        pixels are in a crowded frame, the first fit would be of no use. ``reuse`` as for
+        `galstep.core.engine.normal.evaluate`.
         """
         half_sizes = [
             wing_half_sizes(band, flux)
             for band, flux in zip(self.bands, self.state.star_flux, strict=True)
         ]
         bands, wings = without_far_wings(self.bands, self.state, half_sizes)
-        evaluation = evaluate(bands, self.state, half_sizes, self.freedom)
+        evaluation = evaluate(bands, self.state, half_sizes, self.freedom, reuse)
         evaluation = with_far_wings(evaluation, wings)
         self.evaluated = self.state, evaluation
-        self.bands, self.maps = self.noise.measure(self.bands, self.state, evaluation)
-        if (self.state.galaxy_flux > 0).any():
-            # a galaxy that is known: its profiles are not to reach for its arms first
-            self.model_structure()
+        self._measure_noise(anew=True)
+        # a galaxy that is known: its profiles are not to reach for its arms first
+        known = any(band.structure is not None for band in self.bands)
+        if not known and (self.state.galaxy_flux > 0).any() and self._model_structure():
+            self._measure_noise()
 
-    def model_structure(self) -> None:
-        """Solve for the target's structure, and take it off the data that are fitted."""
+    def _measure_noise(self, anew=False):
+        self.bands, self.maps = self.noise.measure(self.bands, *self.evaluated, anew=anew)
+
+    def _model_structure(self):
+        """Solve for the target's structure and take it off the data; whether there is any."""
         if not self.options.modes or not len(self.state.shapes):
-            return
+            return False
         state, evaluation = self.evaluated
         found = solve_structure(self.bands, state, evaluation)
+        if all(own is None for own in (*found, *(band.structure for band in self.bands))):
+            return False
         bands = [band.with_structure(own) for band, own in zip(self.bands, found, strict=True)]
         evaluation = evaluation.of_other_data(self.bands, bands)
         self.bands, self.evaluated = bands, (state, evaluation)
         if self.solution is not None:
             self.solution = replace(self.solution, evaluation=evaluation)
-        self.bands, self.maps = self.noise.measure(bands, state, evaluation, anew=False)
+        return True
 
-    def fit(self, final: bool = False) -> None:
-        """Fit the scene as it stands and measure the noise it leaves."""
+    def fit(self, final: bool = False, structure: bool = False, rough: bool = False) -> None:
+        """Fit the scene as it stands and measure the noise it leaves.
+
+        Parameters
+        ----------
+        final : bool, optional
+            To convergence, with the fitter of the end.
+        rough : bool, optional
+            Then no finer than a fit of a pass.
+        structure : bool, optional
+            Solve for the target's structure before the noise is looked at.
+        """
         options = self.options
         fitter = self.final_fitter if final else self.fitter
         if options.colour_prior and self.state.n_stars and len(self.state.shapes):
@@ -191,19 +210,20 @@ class Ladder:
             self.freedom,
             bounds=self.bounds,
             max_iterations=options.final_iterations if final else options.max_iterations,
-            tolerance=options.final_tolerance if final else options.tolerance,
+            tolerance=options.final_tolerance if final and not rough else options.tolerance,
             reuse=self.evaluated,
-            anticipate=not final,
+            anticipate=rough or not final,
         )
-        evaluation = self._take_solution()
-        self.bands, self.maps = self.noise.measure(self.bands, self.state, evaluation, anew=final)
+        self._take_solution()
+        if structure:
+            self._model_structure()
+        self._measure_noise(anew=final)
 
     def _take_solution(self):
         self.state, evaluation = self.solution.state, self.solution.evaluation
         self.evaluated = self.state, evaluation
         self._covariance = None
         self.n_iterations += self.solution.n_iterations
-        return evaluation
 
     def end_at_optimum(self) -> None:
         """Go on with the weights that are reported until a fit gains nothing any more.
@@ -218,7 +238,7 @@ class Ladder:
                 self.freedom,
                 bounds=self.bounds,
                 max_iterations=self.options.final_iterations,
-                tolerance=0.5 * GAINS_NOTHING,
+                tolerance=min(self.options.final_tolerance, 0.5 * GAINS_NOTHING),
                 reuse=self.evaluated,
             )
             self._take_solution()
@@ -226,20 +246,29 @@ class Ladder:
                 return
 
     def converge(self) -> None:
-        """Fit to convergence; every star left carries its error."""
+        """Fit until every star left carries its error.
+
+        No finer than that decision needs where `end_at_optimum` goes on from here.
+        """
+        rough = self.options.final
         for _ in range(MAX_FINAL_FITS):
-            self.fit(final=True)
+            self.fit(final=True, rough=rough)
             if not self.prune(self.options.keep):
                 break
         else:
-            self.fit(final=True)
+            self.fit(final=True, rough=rough)
 
     # ----------------------------------------------------------------- stars
 
+    def _significance_map(self):
+        """The map of what the last fit left, made once for each look at the noise."""
+        made_of = self.maps, self.templates
+        if self._map is None or any(a is not b for a, b in zip(self._map[0], made_of, strict=True)):
+            self._map = made_of, significance_map(*made_of, self.noise.structure)
+        return self._map[1]
+
     def _look(self):
-        map_ = significance_map(self.maps, self.templates, self.noise.structure)
-        state = self.state
-        noise = self.noise
+        state, noise, map_ = self.state, self.noise, self._significance_map()
         return Look(self.bands, noise.images, state.shift, map_, noise.scatters, state.x, state.y)
 
     def detect(self, threshold: float, near: bool) -> Candidates:
@@ -267,8 +296,9 @@ class Ladder:
             return False
         errors = covariance_of(self.solution.equations, state).star_flux_errors(self.bands)
         self.templates = colour_templates(state.star_flux, errors)
-        combined = significance_map(self.maps, self.templates, self.noise.structure)
-        significance = combined.star_significance(state.star_flux, errors, state.x, state.y)
+        significance = self._significance_map().star_significance(
+            state.star_flux, errors, state.x, state.y
+        )
         flux, keep = merged_pairs(state, significance, self.options.merge * self.fwhm)
         # a pair that became one star has the pair's flux and no error yet
         merged = (flux != state.star_flux).any(axis=0)
@@ -293,8 +323,7 @@ class Ladder:
         before = self.state.shapes
         n_found = self.add(self.detect(threshold, near))
         if n_found:
-            self.fit()
-            self.model_structure()
+            self.fit(structure=True)
             self.prune(min(self.options.keep, threshold))
         self.note_pass(threshold, n_found)
         return n_found, _shape_change(before, self.state.shapes)
@@ -377,7 +406,9 @@ class Ladder:
         state = self.state
         if not state.n_stars:
             return
-        failed = failing_stars(self.bands, self.solution, self.covariance(), self.options.cuts)
+        failed = failing_stars(
+            self.bands, self.solution, self.late_covariance().value, self.options.cuts
+        )
         gone = np.any(list(failed.values()), axis=0)
         if not gone.any():
             return
@@ -399,10 +430,11 @@ class Ladder:
             for band, residual, own in zip(self.bands, residuals, vectors, strict=True)
         ]
 
-    def covariance(self) -> SceneCovariance:
-        """The formal covariance of the last fit."""
+    def late_covariance(self) -> LateCovariance:
+        """The formal covariance of the last fit, when it is wanted."""
         if self._covariance is None:
-            self._covariance = scene_covariance(self.bands, self.solution, self.freedom)
+            make = partial(scene_covariance, self.bands, self.solution, self.freedom)
+            self._covariance = LateCovariance(make)
         return self._covariance
 
     def note(self, text: str) -> None:

@@ -104,7 +104,7 @@ class PassNoise:
         if fresh:
             self._measure_finder(i, band)
         if self.structure is not None:
-            galaxy = np.tensordot(state.galaxy_flux[i], evaluation.galaxies[i][:, 0], axes=1)
+            galaxy = np.tensordot(state.galaxy_flux[i], evaluation.images(i), axes=1)
             light = galaxy_star_flux(band, galaxy, shift)
             measured = structure_share(maps, light, state.shapes)
             self.shares[i] = max(self.options.structure, measured)

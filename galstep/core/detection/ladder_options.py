@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from galstep.core.detection.finder import DaoFinder, MatchedFinder
-    from galstep.core.engine.covariance import SceneCovariance
+    from galstep.core.engine.covariance import LateCovariance, SceneCovariance
     from galstep.core.engine.solve import Solution
 
 __all__ = ["ONE_PASS", "LadderOptions", "LadderResult", "Thresholds", "threshold_ladder"]
@@ -281,6 +281,13 @@ class LadderOptions:
         "otherwise there is a flag and a reason, or a line in the log",
     )
 
+    @property
+    def ends_otherwise(self) -> bool:
+        """Whether how the ladder ends was asked for: refit, cuts, robust weights, no defaults."""
+        ends = self.refit, self.cuts, self.robust, self.clip
+        usual = LadderOptions()
+        return ends != (usual.refit, usual.cuts, usual.robust, usual.clip)
+
 
 #: A ladder for a scene whose stars are known, or that is not yet the last word: two
 #: thresholds, one pass at the lower, and no refit or cut of its own.
@@ -304,19 +311,24 @@ ONE_PASS = LadderOptions(
 class LadderResult:
     """The fitted scene and its stars.
 
-    ``bands`` carry the weights of the last noise estimate, ``covariance`` is
-    the formal one, ``significance`` that of each star, ``limited`` says that
-    the density bound cut the list. ``history`` has a dict per pass: threshold, n_found, n_stars,
-    shape (of the first galaxy), chi2. ``failures`` says in words which of the
+    ``bands`` carry the weights of the last noise estimate, ``late_covariance`` is
+    the formal one, made when it is wanted, ``significance`` that of each star, ``limited``
+    says that the density bound cut the list. ``history`` has a dict per pass: threshold,
+    n_found, n_stars, shape (of the first galaxy), chi2. ``failures`` says in words which of the
     final refits were given up, ``notes`` what else happened to the stars.
     """
 
     bands: list
     solution: Solution
-    covariance: SceneCovariance
+    late_covariance: LateCovariance
     significance: np.ndarray
     limited: bool
     history: list
     n_iterations: int
     failures: tuple = ()
     notes: tuple = ()
+
+    @property
+    def covariance(self) -> SceneCovariance:
+        """The formal covariance of the last fit."""
+        return self.late_covariance.value

@@ -15,6 +15,7 @@ if TYPE_CHECKING:
 
     import numpy as np
 
+    from galstep.core.engine.evaluation import Evaluation
     from galstep.core.engine.scene import SceneBand, SceneState
 
 __all__ = ["run_ladder"]
@@ -27,6 +28,7 @@ def run_ladder(
     options: LadderOptions = LadderOptions(),
     bounds: ShapeBounds = ShapeBounds(),
     base: Sequence[np.ndarray | None] | None = None,
+    reuse: tuple[SceneState, Evaluation] | None = None,
 ) -> LadderResult:
     """Find and fit all stars of a scene, together with galaxy and sky.
 
@@ -41,6 +43,8 @@ def run_ladder(
     base : sequence of (ny, nx) arrays or None, optional
         Per band the variance of its error plane, None where there is none; by
         default `known_variance` of the bands.
+    reuse : (SceneState, Evaluation), optional
+        Of the same bands, see `galstep.core.engine.normal.evaluate`: what is known of the start.
 
     Returns
     -------
@@ -53,9 +57,8 @@ def run_ladder(
     """
     base = known_variance(bands) if base is None else base
     ladder = Ladder(bands, base, state, freedom, options, bounds)
-    ladder.look()
-    ladder.fit()
-    ladder.model_structure()
+    ladder.look(reuse)
+    ladder.fit(structure=True)
     ladder.prune(min((options.keep, *options.thresholds[:1])))
     ladder.descend()
     ladder.settle()
@@ -65,7 +68,7 @@ def run_ladder(
     return LadderResult(
         bands=ladder.bands,
         solution=ladder.solution,
-        covariance=ladder.covariance(),
+        late_covariance=ladder.late_covariance(),
         significance=ladder.significance,
         limited=ladder.search.limited,
         history=ladder.history,

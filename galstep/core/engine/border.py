@@ -25,6 +25,8 @@ if TYPE_CHECKING:
 
 __all__ = ["BorderImages", "border_images"]
 
+_AT_ONCE = 8
+
 
 @dataclass(frozen=True, eq=False)
 class BorderImages:
@@ -85,11 +87,14 @@ class BorderImages:
     def combined(self, coefficients: np.ndarray) -> np.ndarray:
         """Images of directions in the border, (nq, n_border) -> (nq, ny, nx)."""
         weights = np.asarray(coefficients) @ self.mixing
-        images, first = np.zeros((len(weights), *self.groups[0].shape[1:])), 0
-        for group in self.groups:
-            own = slice(first, first + len(group))
-            images += np.tensordot(weights[:, own], group, axes=1)
-            first = own.stop
+        images = np.zeros((len(weights), *self.groups[0].shape[1:]))
+        # a few at a time: what is added is as large as they are
+        for start in range(0, len(weights), _AT_ONCE):
+            rows, first = slice(start, start + _AT_ONCE), 0
+            for group in self.groups:
+                own = slice(first, first + len(group))
+                images[rows] += np.tensordot(weights[rows, own], group, axes=1)
+                first = own.stop
         return images
 
 
@@ -117,24 +122,27 @@ def border_images(
     -------
     BorderImages
     """
-    stack = evaluation.galaxies[index]
-    n_galaxies, n_images = stack.shape[:2]
+    stack = evaluation.stacks[index]
+    n_galaxies, n_slopes = stack.derivatives.shape[:2]
+    n_drawn = n_galaxies * (1 + n_slopes)
     flux, places = state.galaxy_flux[index], layout.registration.get(index)
     n_moved = 0 if places is None or stamps is None else 2
-    groups = [stack.reshape(n_galaxies * n_images, *band.shape), band.basis]
-    mixing = np.zeros((layout.n_border, n_galaxies * n_images + len(band.basis) + n_moved))
+    slopes = stack.derivatives.reshape(n_galaxies * n_slopes, *band.shape)
+    groups = [stack.images, slopes, band.basis]
+    mixing = np.zeros((layout.n_border, n_drawn + len(band.basis) + n_moved))
     own = layout.linear[index]
-    galaxies = n_images * np.arange(n_galaxies)
-    mixing[np.arange(own.start, own.start + n_galaxies), galaxies] = 1.0
+    galaxies = np.arange(n_galaxies)
+    mixing[own.start + galaxies, galaxies] = 1.0
     sky = np.arange(len(band.basis))
-    mixing[own.start + n_galaxies + sky, n_galaxies * n_images + sky] = 1.0
+    mixing[own.start + n_galaxies + sky, n_drawn + sky] = 1.0
+    first_slopes = n_galaxies + n_slopes * galaxies
     if len(layout.shape):
         follows = layout.shape.jacobian(band.log_wavelength) * flux[:, None]
-        for g, first in enumerate(galaxies):
-            mixing[: len(layout.shape), first + 1 : first + 1 + N_SHAPE] = follows[:, g]
+        for g, first in enumerate(first_slopes):
+            mixing[: len(layout.shape), first : first + N_SHAPE] = follows[:, g]
     if places is not None:
         for axis in (0, 1):
-            mixing[places.start + axis, galaxies + 1 + axis] = flux
+            mixing[places.start + axis, first_slopes + axis] = flux
     if n_moved:
         together = np.broadcast_to(np.eye(2, 3, 1), (state.n_stars, 2, 3))
         groups.append(combined_stamps(band.shape, *stamps, together))  # type: ignore[call-arg]

@@ -12,6 +12,7 @@ farther away than that change it by less than a percent.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -21,7 +22,7 @@ from galstep.core.engine.layout import Layout
 from galstep.core.engine.normal import normal_equations
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
 
     from galstep.core.engine.bordered import BorderedFactor
     from galstep.core.engine.freedom import Freedom
@@ -29,7 +30,13 @@ if TYPE_CHECKING:
     from galstep.core.engine.scene import SceneBand, SceneState
     from galstep.core.engine.solve import Solution
 
-__all__ = ["SceneCovariance", "covariance_of", "scene_covariance"]
+__all__ = [
+    "LateCovariance",
+    "SceneCovariance",
+    "covariance_of",
+    "scene_covariance",
+    "solution_equations",
+]
 
 # Stamps wide enough that the truncation of the matrix costs nothing.
 COVARIANCE_HALF_SIZE = 12
@@ -85,6 +92,26 @@ class SceneCovariance:
             return (np.nan, np.nan)
         variance = np.diag(self.factor.border_inverse())[self.layout.registration[band]]
         return tuple(float(v) for v in np.sqrt(variance))
+
+
+class LateCovariance:
+    """A `SceneCovariance` that is made when it is first asked for, and then kept.
+
+    Most fits of a scene are steps to another one, and nobody asks for their errors.
+
+    Parameters
+    ----------
+    make : callable
+        Makes it, without arguments.
+    """
+
+    def __init__(self, make: Callable[[], SceneCovariance]) -> None:
+        self._make = make
+
+    @cached_property
+    def value(self) -> SceneCovariance:
+        """The covariance."""
+        return self._make()
 
 
 def _local_variance(stars, layout, x, y):
@@ -154,8 +181,31 @@ def scene_covariance(
     -------
     SceneCovariance
     """
-    state = solution.state
-    equations = normal_equations(
-        bands, state, solution.evaluation, solution.half_sizes, freedom, half_size=half_size
+    return covariance_of(solution_equations(bands, solution, freedom, half_size), solution.state)
+
+
+def solution_equations(
+    bands: Sequence[SceneBand],
+    solution: Solution,
+    freedom: Freedom,
+    half_size: int | None = COVARIANCE_HALF_SIZE,
+) -> NormalEquations:
+    """The normal equations at a solution, in stamps wide enough for a covariance.
+
+    Parameters
+    ----------
+    bands, solution, freedom, half_size
+        As for `scene_covariance`. The solution has the derivatives that ``freedom`` asks for.
+
+    Returns
+    -------
+    galstep.core.engine.normal.NormalEquations
+    """
+    return normal_equations(
+        bands,
+        solution.state,
+        solution.evaluation,
+        solution.half_sizes,
+        freedom,
+        half_size=half_size,
     )
-    return covariance_of(equations, state)

@@ -19,16 +19,28 @@ __all__ = ["Evaluation"]
 class Evaluation:
     """A state's images: what the next normal equations are made from.
 
-    ``galaxies[band]`` is (n_galaxies, 7, ny, nx) of unit-flux images and
-    derivatives with respect to the scene's parameters, or (n_galaxies, 1, ny,
-    nx) without derivatives. ``residuals`` are data - model, 0 where masked.
+    ``stacks`` are the galaxies as they were drawn, per band. ``residuals`` are data - model,
+    0 where masked.
     ``chi2`` includes the priors.
     """
 
     chi2: float
     residuals: tuple
-    galaxies: tuple
+    stacks: tuple
     stars: tuple
+
+    def images(self, band: int) -> np.ndarray:
+        """(n_galaxies, ny, nx) of unit flux in a band."""
+        return self.stacks[band].images
+
+    def galaxies(self, band: int) -> np.ndarray:
+        """(n_galaxies, 7, ny, nx): the images and their derivatives, put together.
+
+        The derivatives are with respect to the scene's parameters; (n_galaxies, 1, ny, nx)
+        without them.
+        """
+        own = self.stacks[band]
+        return np.concatenate([own.images[:, None], own.derivatives], axis=1)
 
     def of_other_data(self, before: Sequence[SceneBand], after: Sequence[SceneBand]) -> Evaluation:
         """The same model on bands whose data have changed, and nothing else."""

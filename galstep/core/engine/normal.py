@@ -18,6 +18,7 @@ from scipy.sparse import coo_matrix, diags
 from galstep.core.engine.border import border_images
 from galstep.core.engine.bordered import BorderedMatrix
 from galstep.core.engine.evaluation import Evaluation
+from galstep.core.engine.galaxy_stack import galaxy_stack
 from galstep.core.engine.layout import Layout
 from galstep.core.engine.priors import prior_chi2, prior_equations
 from galstep.core.engine.scene import N_SHAPE
@@ -64,20 +65,6 @@ def wing_half_sizes(band: SceneBand, flux: np.ndarray) -> np.ndarray:
     return np.minimum(sizes, renderer.half_size).astype(np.int64)
 
 
-def _galaxy_images(band, shapes, shift, derivatives):
-    matrix = None if band.on_scene_grid else band.matrix
-    images = np.empty((len(shapes), 1 + N_SHAPE * derivatives, *band.shape))
-    for shape, stack in zip(shapes, images, strict=True):
-        vector = band.galaxy_vector(shape, shift)
-        if derivatives:
-            band.galaxy_renderer.image_and_derivatives(vector, matrix, out=stack)
-            if matrix is not None:
-                stack[1:3] = np.tensordot(matrix.T, stack[1:3], axes=1)
-        else:
-            stack[0] = band.galaxy_renderer.image(vector, matrix)
-    return images
-
-
 def _prior_chi2(state, freedom):
     chi2 = 0.0
     if freedom.positions and state.n_stars:
@@ -112,42 +99,34 @@ def evaluate(
     freedom : `Freedom`
         Decides which derivatives are needed and which priors count.
     reuse : (SceneState, Evaluation), optional
-        A neighbouring state: galaxy images are taken from it where shape and
-        registration are the same.
+        A neighbouring state: the images of each galaxy are taken from it where its shape
+        and the registration are the same, the derivatives also where they are close
+        (`galstep.core.engine.galaxy_stack`).
 
     Returns
     -------
     Evaluation
     """
     chi2 = _prior_chi2(state, freedom)
-    residuals, galaxies, stars = [], [], []
+    residuals, stacks, stars = [], [], []
     for i, band in enumerate(bands):
         derivatives = any(freedom.shape) or i in freedom.registration
-        shapes = state.shapes_in(band)
-        same = (
-            reuse is not None
-            and np.array_equal(reuse[0].shapes_in(band), shapes)
-            and np.array_equal(reuse[0].shift[i], state.shift[i])
-            and reuse[1].galaxies[i].shape[1] >= 1 + N_SHAPE * derivatives
-        )
-        if same:
-            stack = reuse[1].galaxies[i]
-        else:
-            stack = _galaxy_images(band, shapes, state.shift[i], derivatives)
+        known = None if reuse is None else reuse[1].stacks[i]
+        stack = galaxy_stack(band, state.shapes_in(band), state.shift[i], derivatives, known)
         x, y = band.to_pixels(state.x, state.y, state.shift[i])
         star_image = band.star_renderer.render(
             band.shape, x, y, state.star_flux[i], half_sizes=half_sizes[i]
         )
         residual = np.tensordot(state.sky[i], band.basis, axes=1)
         residual += star_image
-        residual += np.tensordot(state.galaxy_flux[i], stack[:, 0], axes=1)
+        residual += np.tensordot(state.galaxy_flux[i], stack.images, axes=1)
         np.subtract(band.data, residual, out=residual)
         residual[band.mask] = 0.0
         chi2 += float(np.vdot(band.weight, residual * residual))
         residuals.append(residual)
-        galaxies.append(stack)
+        stacks.append(stack)
         stars.append(star_image)
-    return Evaluation(chi2, tuple(residuals), tuple(galaxies), tuple(stars))
+    return Evaluation(chi2, tuple(residuals), tuple(stacks), tuple(stars))
 
 
 @dataclass(frozen=True, eq=False)

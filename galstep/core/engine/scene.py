@@ -120,8 +120,13 @@ class SceneBand:
         light = self.structure_light
         if structure is not None:
             light = light - structure.image
-        data = np.where(self.mask, 0.0, self.data + light)
-        return replace(self, data=data, structure=structure)
+        return self.with_data(np.where(self.mask, 0.0, self.data + light), structure=structure)
+
+    def with_data(self, data: np.ndarray, **others: Any) -> SceneBand:
+        """The band with other data, 0 where masked, and what else is given but weights."""
+        band = replace(self, data=data, **others)
+        vars(band)["sigma"] = self.sigma  # a median of all pixels: that of the same weights
+        return band
 
     @cached_property
     def sigma(self) -> float:
@@ -386,15 +391,24 @@ class SceneState:
 
         ``shape`` is (ny, nx); the result is a bool array in the scene's frame.
         """
-        yy, xx = np.indices(shape)
-        return self.core_at(xx, yy)
+        core = np.zeros(shape, dtype=bool)
+        for x, y, radius in self._cores():
+            box = tuple(slice(max(int(v - radius), 0), max(int(v + radius) + 2, 0)) for v in (y, x))
+            yy, xx = np.ogrid[box]
+            yy, xx = yy[: core[box].shape[0]], xx[:, : core[box].shape[1]]
+            core[box] |= np.hypot(xx - x, yy - y) < radius
+        return core
+
+    def _cores(self):
+        """Centre and radius of each galaxy's core."""
+        for x, y, ln_r_eff in self.shapes[:, :3]:
+            yield x, y, min(CORE_IN_R_EFF * np.exp(ln_r_eff), MAX_CORE)
 
     def core_at(self, x: np.ndarray, y: np.ndarray) -> np.ndarray:
         """Whether positions in the scene's frame are in a galaxy's core, see `core`."""
         core = np.zeros(np.shape(x), dtype=bool)
-        for vector in self.shapes:
-            radius = min(CORE_IN_R_EFF * np.exp(vector[2]), MAX_CORE)
-            core |= np.hypot(x - vector[0], y - vector[1]) < radius
+        for x_0, y_0, radius in self._cores():
+            core |= np.hypot(x - x_0, y - y_0) < radius
         return core
 
     def with_stars(

@@ -137,9 +137,9 @@ class ShapeChi2:
         gradient = np.zeros(state.shapes.size)
         bare = state.select_stars(np.zeros(state.n_stars, dtype=bool))
         empty = [np.zeros(0, dtype=int)] * len(self.bands)
-        images = evaluate(self.bands, bare, empty, freedom).galaxies
-        for others, stack in zip(self._others, images, strict=True):
-            own_chi2, own_gradient = others.solved(stack)
+        evaluation = evaluate(self.bands, bare, empty, freedom)
+        for i, others in enumerate(self._others):
+            own_chi2, own_gradient = others.solved(evaluation.galaxies(i))
             chi2 += own_chi2
             gradient += own_gradient
         return chi2, gradient

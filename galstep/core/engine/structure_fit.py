@@ -100,7 +100,7 @@ class _BandProblem:
     @classmethod
     def of(cls, band, index, state, evaluation):
         """The problem of a band of a scene."""
-        stack, own = evaluation.galaxies[index], state.target
+        stack, own = evaluation.galaxies(index), state.target
         light = np.tensordot(state.galaxy_flux[index][own], stack[own, 0], axes=1)
         main = int(np.argmax(np.where(own, state.galaxy_flux[index], -np.inf)))
         vector = band.own_vector(state.shapes_in(band)[main], state.shift[index])

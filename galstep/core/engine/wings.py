@@ -79,7 +79,7 @@ def without_far_wings(
         return list(bands), [np.zeros(band.shape) for band in bands]
     wings = [far_wings(band, i, state, half_sizes[i]) for i, band in enumerate(bands)]
     cleaned = [
-        replace(band, data=np.where(band.mask, 0.0, band.data - own))
+        band.with_data(np.where(band.mask, 0.0, band.data - own))
         for band, own in zip(bands, wings, strict=True)
     ]
     return cleaned, wings

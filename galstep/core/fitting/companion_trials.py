@@ -151,7 +151,7 @@ def _are_galaxies(trial, band, solution, bounds):
     """Whether all profiles of a trial are galaxies of their own."""
     if not trial.gain > 0:
         return False
-    galaxies = solution.evaluation.galaxies[0][:, 0]
+    galaxies = solution.evaluation.images(0)
     light = np.tensordot(solution.state.galaxy_flux[0], galaxies, axes=1)
     ny, nx = band.shape
     each = zip(trial.shapes, trial.flux, trial.snr, trial.brightness, strict=True)

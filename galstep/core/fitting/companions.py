@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from galstep.core.detection.core_star import scene_cost
+from galstep.core.detection.core_star import ladder_cost, scene_cost
 from galstep.core.detection.run_ladder import run_ladder
 from galstep.core.fitting.companion_trials import (
     MAX_COMPANIONS,
@@ -183,14 +183,14 @@ def with_wide_peaks(
         do not last, or that the target outshines, are left out.
     """
     bands = result.bands
-    before = scene_cost(bands, result.solution.state, freedom)
+    before = ladder_cost(result, bands, freedom)
     while peaks:
         other = run_ladder(
             bands, with_given(bands[0], start, peaks, bounds), freedom, options, bounds, base
         )
         last = _lasting(other, len(peaks), bounds) & _outshining(other, len(peaks))
         if last.all():
-            after = scene_cost(bands, other.solution.state, freedom) + PRICE * len(peaks)
+            after = _cost_in(bands, other, freedom) + PRICE * len(peaks)
             return other if after < before else result
         peaks = [own for own, kept in zip(peaks, last, strict=True) if kept]
     return result
@@ -199,7 +199,7 @@ def with_wide_peaks(
 def _outshining(result, count):
     """Which of the last profiles are brighter in the middle than all others there."""
     state = result.solution.state
-    images = state.galaxy_flux[0][:, None, None] * result.solution.evaluation.galaxies[0][:, 0]
+    images = state.galaxy_flux[0][:, None, None] * result.solution.evaluation.images(0)
     ny, nx = images.shape[1:]
     numbers = range(len(images) - count, len(images))
     own = []
@@ -276,7 +276,8 @@ def with_lasting(
         gradients=state.gradients[:, kept],
         galaxy_id=state.galaxy_id[kept],
     )
-    return run_ladder(result.bands, start, freedom, options, bounds, base)
+    known = state, result.solution.evaluation
+    return run_ladder(result.bands, start, freedom, options, bounds, base, known)
 
 
 def _at_most(found, count):
@@ -288,16 +289,17 @@ def _at_most(found, count):
 def _fitted(result, found, freedom, options, bounds, base):
     """The ladder again with these galaxies, those that do not last left out; or None."""
     state, bands = result.solution.state, result.bands
-    before = scene_cost(bands, state, freedom)
+    known = state, result.solution.evaluation
+    before = ladder_cost(result, bands, freedom)
     for _ in range(MAX_FITS):
         gone = np.isin(np.arange(state.n_stars), np.concatenate([own.replaced for own in found]))
         shapes = np.concatenate([own.shapes for own in found])
         flux = np.concatenate([own.flux for own in found])
         start = with_profiles(state.select_stars(~gone), shapes, flux[None])
-        other = run_ladder(bands, start, freedom, options, bounds, base)
+        other = run_ladder(bands, start, freedom, options, bounds, base, known)
         last = _lasting(other, len(shapes), bounds)
         if last.all():
-            after = scene_cost(bands, other.solution.state, freedom) + PRICE * len(shapes)
+            after = _cost_in(bands, other, freedom) + PRICE * len(shapes)
             return other if after < before else None
         ends = np.cumsum([len(own) for own in found])
         kept = [part.all() for part in np.split(last, ends[:-1])]
@@ -307,6 +309,12 @@ def _fitted(result, found, freedom, options, bounds, base):
     return None
 
 
+def _cost_in(bands, other, freedom):
+    """`scene_cost` of a ladder's end as these bands see it."""
+    solution = other.solution
+    return scene_cost(bands, solution.state, freedom, (solution.state, solution.evaluation))
+
+
 def _lasting(result, count, bounds):
     """Which of the last profiles are galaxies after the fit of the frame."""
     band, solution = result.bands[0], result.solution
@@ -314,7 +322,7 @@ def _lasting(result, count, bounds):
     last = []
     for g in range(len(state.shapes) - count, len(state.shapes)):
         shape, flux = state.shapes[g], state.galaxy_flux[0, g]
-        image = flux * solution.evaluation.galaxies[0][g, 0]
+        image = flux * solution.evaluation.images(0)[g]
         snr = np.sign(flux) * np.sqrt(np.vdot(band.weight, image**2))
         seen = near_frame(shape, band) and snr > MIN_FITTED_SNR
         last.append(seen and has_a_shape(shape, flux, band, own))

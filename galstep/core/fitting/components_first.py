@@ -96,11 +96,13 @@ def galaxy_then_stars(
         state = closed.solution.state
         renamed = target_first(state, sought, len(start.shapes))
         if renamed is not state:
-            closed = run_ladder(closed.bands, renamed, freedom, closed_options, bounds, base)
+            known = state, closed.solution.evaluation
+            closed = run_ladder(closed.bands, renamed, freedom, closed_options, bounds, base, known)
     # what is bright outside is known by now
     options = replace(options, thresholds=options.thresholds[-RESUMED:])
     given = freedom, options, bounds, base
-    one = run_ladder(closed.bands, closed.solution.state, *given)
+    known = closed.solution.state, closed.solution.evaluation
+    one = run_ladder(closed.bands, closed.solution.state, *given, known)
     best = one if two != "auto" else _as_many_components(one, closed, start, *given)
     return with_lasting(best, np.unique(start.galaxy_id), *given)
 
@@ -113,7 +115,8 @@ def _as_many_components(one, closed, start, freedom, options, bounds, base):
     if is_no_part(fit.state, bounds):
         return one
     state = ordered(fit.state)
-    other = run_ladder(closed.bands, state, freedom, options, bounds, base)
+    known = fit.state, fit.evaluation
+    other = run_ladder(closed.bands, state, freedom, options, bounds, base, known)
     if is_no_part(other.solution.state, bounds):
         return one
     price = ladder_cost(other, one.bands, freedom) + PENALTY * N_COMPONENT

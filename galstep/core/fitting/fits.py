@@ -175,7 +175,7 @@ def _fit_pinned(band, base_fit, step, freedom, options, register, first_star_id)
         together = Freedom(
             shape=PINNED, registration=(0,), position_prior=_position_errors(base_fit.sources)
         )
-        rough = replace(AS_LISTED, final_tolerance=0.1)
+        rough = replace(AS_LISTED, final_tolerance=0.1, final=options.final)
         result = run_ladder(bands, state, together, rough, bounds, base)
         bands = result.bands
         # a star without any significance (noise of nothing, say) may have gone

@@ -131,7 +131,7 @@ def _with_stars_masked(band, stars):
 
 def _residual(band, state, solution):
     """Data minus galaxy and sky on all pixels with data, stars included."""
-    galaxy = state.galaxy_flux[0, 0] * solution.evaluation.galaxies[0][0, 0]
+    galaxy = state.galaxy_flux[0, 0] * solution.evaluation.images(0)[0]
     return band.data - galaxy - np.tensordot(state.sky[0], band.basis, axes=1)
 
 
@@ -240,7 +240,7 @@ def _fitted_from(data, mask, sigma, psf, start, centre):
     flux, sky, _, stars = _scale_rounds(band, shape, FIRST_CORE_IN_R_EFF * np.exp(shape[2]))
     state = SceneState.start([band], [shape], [[flux]], [sky])
     state, solution, stars = _fit_rounds(band, state, CORE_IN_FWHM * psf.fwhm, bounds, stars)
-    galaxy = solution.evaluation.galaxies[0][0, 0]
+    galaxy = solution.evaluation.images(0)[0]
     params = SersicParams.from_vector(state.shapes[0])
     sought = (start.x_0, start.y_0) if centre is None else tuple(centre)
     return _finish(band, params, state.galaxy_flux[0, 0], state.sky[0], galaxy, stars, sought)

@@ -29,7 +29,7 @@ from scipy.sparse import csc_matrix, csr_matrix, diags
 
 from galstep.core.engine.border import border_images
 from galstep.core.engine.bordered import BorderedMatrix
-from galstep.core.engine.covariance import COVARIANCE_HALF_SIZE, covariance_of
+from galstep.core.engine.covariance import COVARIANCE_HALF_SIZE, LateCovariance, covariance_of
 from galstep.core.engine.layout import Layout
 from galstep.core.engine.normal import (
     FLUX_RIDGE,
@@ -261,4 +261,5 @@ def gls_result(result: LadderResult, freedom: Freedom, bounds: ShapeBounds) -> L
         result.bands, result.solution, result.covariance, freedom, bounds
     )
     n_iterations = result.n_iterations + solution.n_iterations - result.solution.n_iterations
-    return replace(result, solution=solution, covariance=covariance, n_iterations=n_iterations)
+    late = LateCovariance(lambda: covariance)
+    return replace(result, solution=solution, late_covariance=late, n_iterations=n_iterations)

@@ -116,7 +116,7 @@ def _outside(x, y, shape):
 
 
 def _with_colours_of_stars(result, freedom, options, bounds, base):
-    """The fit once more, what is probably a star held to the colours of stars."""
+    """The fit once more, to its end, what is probably a star held to the colours of stars."""
     state, membership = result.solution.state, scene_membership(result)
     if options.colour_prior and membership is not None:
         state = replace(state, star_probability=membership.star_probability)
@@ -185,11 +185,11 @@ def fit_joint(
     first = replace(options, colour_prior=False, final=False)
     result = run_ladder(bands, state, freedom, first, bounds, base)
     freedom = replace(freedom, registration_prior=registration_width(result))
-    result = _with_colours_of_stars(result, freedom, options, bounds, base)
     if two != "true":
-        result = without_sky_player(result, freedom, options, bounds, base)
-    result = with_components(result, freedom, options, bounds, base, two)
-    result, freedom, name = with_gradient(result, freedom, options, bounds, base, shape_freedom)
+        result = without_sky_player(result, freedom, first, bounds, base)
+    result = with_components(result, freedom, first, bounds, base, two)
+    freedom, name = with_gradient(result, freedom, shape_freedom)
+    result = _with_colours_of_stars(result, freedom, options, bounds, base)
     if two != "true":
         result = without_sky_player(result, freedom, options, bounds, base)
     if gls:

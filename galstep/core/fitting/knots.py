@@ -109,7 +109,7 @@ def _target_light(band, index, result):
     """
     state, evaluation = result.solution.state, result.solution.evaluation
     own = state.target
-    images = evaluation.galaxies[index][:, 0]
+    images = evaluation.images(index)
     model = np.tensordot(state.galaxy_flux[index][own], images[own], axes=1)
     model = model + band.structure_light
     others = np.tensordot(state.galaxy_flux[index][~own], images[~own], axes=1)

@@ -111,7 +111,7 @@ def galaxies_for_stars(
         reuse = fit.state, fit.evaluation
         fit = fit_scene([cut], fit.state, max_iterations=ITERATIONS, reuse=reuse, **how)
     flux = fit.state.galaxy_flux[0]
-    images = flux[:, None, None] * fit.evaluation.galaxies[0][:, 0]
+    images = flux[:, None, None] * fit.evaluation.images(0)
     shapes = fit.state.shapes.copy()
     shapes[:, :2] += corner
     return LocalFit(

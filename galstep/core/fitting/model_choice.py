@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from galstep.core.detection.run_ladder import run_ladder
-from galstep.core.engine.covariance import scene_covariance
+from galstep.core.engine.covariance import covariance_of, scene_covariance, solution_equations
 from galstep.core.engine.solve import fit_scene
 from galstep.core.imaging.sersic import enclosed_fraction
 from galstep.core.measurement.galaxy_covariance import galaxy_covariance, rows_covariance
@@ -66,7 +66,9 @@ SHAPE_FREEDOMS = {
 # A second component starts as the core or as the outskirts of the first:
 # factor of r_eff and value of n of the inner and of the outer one.
 STARTS = (((0.4, 2.0), (1.4, 1.0)), ((0.25, 1.0), (1.1, 1.0)), ((0.13, 2.0), (0.8, 1.0)))
-START_ITERATIONS = 12
+# All starts are followed so far, and the best of them to its end: the others end there too, or
+# above it. Another one is only where that is no part of the galaxy.
+FIRST_ITERATIONS, START_ITERATIONS = 4, 12
 # Least share of a component's light inside the frame. A de Vaucouleurs profile whose r_eff
 # is a seventh of the frame's side has it.
 MIN_IN_FRAME = 0.75
@@ -74,7 +76,6 @@ MIN_IN_FRAME = 0.75
 # disc with a hole of a third of its light has 2; two profiles within the core of a star, where
 # no pixel tells them apart, had 2.9 to 14.
 MOST_CANCELLED = 2.0
-GRADIENT_ITERATIONS = 6
 
 
 def gradient_of(name: str) -> tuple[int, ...]:
@@ -101,13 +102,15 @@ def _wald(values, covariance):
 
 
 def choose_gradient(
-    bands: Sequence[SceneBand], solution: Solution, freedom: Freedom
-) -> tuple[str, SceneState]:
+    bands: Sequence[SceneBand],
+    solution: Solution,
+    freedom: Freedom,
+) -> str:
     """Which shape parameters change with wavelength beyond doubt.
 
-    One fit with all of them free decides: of every choice, those that it sets
-    to zero count with their Wald statistic, those that it keeps with
-    ``PENALTY`` each, and the smallest sum wins.
+    One step with all of them free decides, which at the best fit without them is as good as
+    a fit: of every choice, those that it sets to zero count with their Wald statistic, those
+    that it keeps with ``PENALTY`` each, and the smallest sum wins.
 
     Parameters
     ----------
@@ -119,30 +122,28 @@ def choose_gradient(
 
     Returns
     -------
-    name : str
+    str
         Of `SHAPE_FREEDOMS`; ``"pinned"`` where all bands have one wavelength.
-    state : `galstep.core.engine.scene.SceneState`
-        Where to start the fit with that freedom.
     """
     if len({band.log_wavelength for band in bands}) == 1:
-        return "pinned", solution.state
+        return "pinned"
     free = replace(freedom, gradient=gradient_of("all"))
-    rich = fit_scene(bands, solution.state, free, max_iterations=GRADIENT_ITERATIONS, tolerance=1.0)
-    covariance = scene_covariance(bands, rich, free)
-    shape = covariance.layout.shape
+    equations = solution_equations(bands, solution, free)
+    covariance = covariance_of(equations, solution.state)
+    step, _ = covariance.factor.solve(equations.border_gradient, equations.star_gradient)
+    shape = equations.layout.shape
     slopes = np.flatnonzero(shape.power > 0)
-    rows = np.eye(covariance.layout.n_border)[slopes]
-    matrix, _ = rows_covariance(bands, rich, covariance, rows)
-    values, parameter = shape.of_state(rich.state)[slopes], shape.parameter[slopes]
+    rows = np.eye(equations.layout.n_border)[slopes]
+    matrix, _ = rows_covariance(bands, solution, covariance, rows)
+    values = shape.of_state(solution.state)[slopes] + step[slopes]
+    parameter = shape.parameter[slopes]
     costs = {}
     for name, degrees in SHAPE_FREEDOMS.items():
         kept = np.array(degrees)[parameter] > 0
         dropped = np.flatnonzero(~kept)
         statistic = _wald(values[dropped], matrix[np.ix_(dropped, dropped)])
         costs[name] = PENALTY * np.count_nonzero(kept) + statistic
-    best = min(costs, key=costs.get)
-    start = rich.state if best == "all" else solution.state
-    return best, start
+    return min(costs, key=costs.get)
 
 
 def with_second_component(
@@ -162,18 +163,29 @@ def with_second_component(
         The better of a start as bulge and disc and one as nucleus and galaxy; one whose
         second component is none (`is_no_part`) only if all are so.
     """
-    fits = [
-        fit_scene(
+    known = solution.state, solution.evaluation
+
+    def fitted(state, n_iterations, known):
+        return fit_scene(
             bands,
-            _split(solution.state, start, bounds),
+            state,
             freedom,
             bounds=bounds,
-            max_iterations=START_ITERATIONS,
+            max_iterations=n_iterations,
             tolerance=1.0,
+            reuse=known,
         )
-        for start in STARTS
+
+    begun = [
+        fitted(_split(solution.state, start, bounds), FIRST_ITERATIONS, known) for start in STARTS
     ]
-    return min(fits, key=lambda fit: (is_no_part(fit.state, bounds), fit.chi2))
+    fits = []
+    for first in sorted(begun, key=lambda fit: fit.chi2):
+        left = START_ITERATIONS - FIRST_ITERATIONS
+        fits.append(fitted(first.state, left, (first.state, first.evaluation)))
+        if not is_no_part(fits[-1].state, bounds):
+            return fits[-1]
+    return min(fits, key=lambda fit: fit.chi2)
 
 
 def plays_the_sky(state: SceneState, bounds: ShapeBounds) -> bool:
@@ -331,7 +343,8 @@ def run_again(
         Its history and iterations include those of ``result``.
     """
     lowest = replace(options, thresholds=options.thresholds[-1:], floor_passes=1)
-    again = run_ladder(result.bands, state, freedom, lowest, bounds, base)
+    known = result.solution.state, result.solution.evaluation
+    again = run_ladder(result.bands, state, freedom, lowest, bounds, base, known)
     return replace(
         again,
         history=result.history + again.history,
@@ -384,34 +397,27 @@ def with_components(
 
 
 def with_gradient(
-    result: LadderResult,
-    freedom: Freedom,
-    options: LadderOptions,
-    bounds: ShapeBounds,
-    base: Sequence[np.ndarray | None],
-    shape_freedom: str,
-) -> tuple[LadderResult, Freedom, str]:
-    """A fit whose shape changes with wavelength as is wanted, or as the data ask.
+    result: LadderResult, freedom: Freedom, shape_freedom: str
+) -> tuple[Freedom, str]:
+    """The freedom of a shape that changes with wavelength as is wanted, or as the data ask.
 
     Parameters
     ----------
-    result, freedom, options, bounds, base
-        As for `with_components`.
+    result : `galstep.core.detection.ladder.LadderResult`
+        With one shape for all bands.
+    freedom : `galstep.core.engine.freedom.Freedom`
+        What was free in it.
     shape_freedom : str
         A name of `SHAPE_FREEDOMS`, or ``"auto"``.
 
     Returns
     -------
-    result : LadderResult
     freedom : `galstep.core.engine.freedom.Freedom`
+        Of the next fit.
     name : str
-        Of `SHAPE_FREEDOMS`: what was used.
+        Of `SHAPE_FREEDOMS`: what was chosen.
     """
-    state, name = result.solution.state, shape_freedom
+    name = shape_freedom
     if shape_freedom == "auto":
-        name, state = choose_gradient(result.bands, result.solution, freedom)
-    gradient = gradient_of(name)
-    if not any(gradient):
-        return result, freedom, name
-    freedom = replace(freedom, gradient=gradient)
-    return run_again(result, state, freedom, options, bounds, base), freedom, name
+        name = choose_gradient(result.bands, result.solution, freedom)
+    return replace(freedom, gradient=gradient_of(name)), name

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
-from scipy.stats import poisson
+from scipy.special import pdtrc
 
 if TYPE_CHECKING:
     from galstep.core.engine.scene import SceneState
@@ -98,7 +98,9 @@ def star_clumps(
         density = outside / max(n_pixels - np.pi * radius**2, 1.0)
         reach = np.sort(distance[middle, members])[1:]
         expected = density * np.pi * reach**2
-        chance = -poisson.logsf(np.arange(len(reach)), expected) / np.log(10)
+        # Poisson's probability of more; scipy.stats would take long to import
+        with np.errstate(divide="ignore"):
+            chance = -np.log(pdtrc(np.arange(len(reach)), expected)) / np.log(10)
         clump = Clump(state.x[middle], state.y[middle], members, float(chance.max()))
         known = found.get(members.tobytes())
         if clump.chance >= max(least, known.chance if known else 0.0):

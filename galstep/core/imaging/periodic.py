@@ -51,7 +51,6 @@ class PeriodicCopies:
         self.period = period
         self.psf = psf
         self.reach = max(psf.centre) / psf.oversample
-        self._grids = {}
         m = np.arange(-_FAR_COPIES, _FAR_COPIES + 1) * float(period)
         m_y, m_x = (v.ravel() for v in np.meshgrid(m, m, indexing="ij"))
         near = np.maximum(np.abs(m_y), np.abs(m_x)) < 1.5 * period
@@ -123,9 +122,9 @@ class PeriodicCopies:
         largest = _SPACING_PER_SCALE * profile.scale_length(distance)
         largest *= np.exp(0.25 * max(profile.e_folds(distance) - _FAINT, 0.0))
         spacing = next((s for s in _SPACINGS if s <= largest), _SPACINGS[-1])
-        if spacing not in self._grids:
-            self._grids[spacing] = _CoarseGrid(self.shape, self.psf, spacing)
-        return self._grids[spacing]
+        # the same for every renderer of such frames: kept with the PSF, as its passbands are
+        key = "coarse grid", self.shape, spacing
+        return self.psf.derived(key, lambda: _CoarseGrid(self.shape, self.psf, spacing))
 
 
 def _ln(value):

@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "StarRenderer",
+    "add_stamps",
     "combined_stamps",
     "for_kernel",
     "gram_cut_stamps",
@@ -267,9 +268,8 @@ def combined_stamps(
     -------
     (nq, ny, nx) array
     """
-    factors = for_kernel(factors)
-    images = np.zeros((factors.shape[1], *shape))
-    _kernels.add_stamps(images, for_kernel(stamps), ix, iy, factors)
+    images = np.zeros((np.shape(factors)[1], *shape))
+    add_stamps(images, stamps, ix, iy, factors)
     return images
 
 
@@ -292,6 +292,21 @@ def stamp_pairs(ix: np.ndarray, iy: np.ndarray, reach: int) -> np.ndarray:
         return np.zeros((0, 2), dtype=int)
     tree = cKDTree(np.column_stack([ix, iy]).astype(float))
     return tree.query_pairs(reach + 0.5, p=np.inf, output_type="ndarray")
+
+
+def add_stamps(
+    images: np.ndarray, stamps: np.ndarray, ix: np.ndarray, iy: np.ndarray, factors: np.ndarray
+) -> None:
+    """Add `combined_stamps` to images, in place.
+
+    Parameters
+    ----------
+    images : (nq, ny, nx) float64 array
+        Contiguous.
+    stamps, ix, iy, factors
+        As for `combined_stamps`.
+    """
+    _kernels.add_stamps(images, for_kernel(stamps), ix, iy, for_kernel(factors))
 
 
 def gram_stamps(

@@ -359,7 +359,7 @@ def _hidden_stars(bands, state, evaluation, flux_errors):
 def _galaxy_images(bands, state, evaluation, own):
     """Images of the profiles that ``own`` selects, per band."""
     return [
-        np.tensordot(state.galaxy_flux[i][own], evaluation.galaxies[i][own, 0], axes=1)
+        np.tensordot(state.galaxy_flux[i][own], evaluation.images(i)[own], axes=1)
         for i in range(len(bands))
     ]
 

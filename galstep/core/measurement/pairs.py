@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 from scipy.ndimage import correlate1d
-from scipy.stats import chi2
+from scipy.special import chdtrc
 
 from galstep.core.engine.star_cutouts import StarCutouts
 from galstep.core.imaging.medians import mad_std, median
@@ -53,7 +53,8 @@ def stars_in_pairs(
     if not state.n_stars:
         return np.zeros(0, dtype=bool)
     value, freedom = pair_chi2(bands, state, evaluation, snr)
-    return chi2.sf(value, np.maximum(freedom, 1)) < FALSE_ALARM
+    # the upper tail of chi-squared
+    return chdtrc(np.maximum(freedom, 1), value) < FALSE_ALARM
 
 
 def pair_chi2(

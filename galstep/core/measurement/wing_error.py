@@ -57,7 +57,7 @@ def wing_covariance(
     state, evaluation = solution.state, solution.evaluation
     information, rows = [], []
     for i, band in enumerate(bands):
-        images = evaluation.galaxies[i][state.target]
+        images = evaluation.galaxies(i)[state.target]
         flux = state.galaxy_flux[i][state.target]
         light = np.tensordot(flux, images[:, 0], axes=1)
         slopes, beyond = _slopes(band, state, i)

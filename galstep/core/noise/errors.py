@@ -34,7 +34,7 @@ from scipy.fft import rfft2
 from galstep.core.engine.border import border_images
 from galstep.core.engine.normal import star_stamps
 from galstep.core.imaging.resample import SceneSampler
-from galstep.core.imaging.stars import combined_stamps
+from galstep.core.imaging.stars import add_stamps
 from galstep.core.noise.scene_noise import SceneNoise, data_box, with_cross_terms
 from galstep.core.noise.whitening import weighted
 
@@ -89,8 +89,11 @@ def influence_images(
         images: Any = border_images(band, i, state, solution.evaluation, layout, stamps)
         images = images.combined(border.T)
         if layout.n_stars:
-            images += combined_stamps(band.shape, *stamps, _star_factors(stars, i, layout))
-        yield weighted(images, band, covariance.whitening(i))
+            add_stamps(images, *stamps, _star_factors(stars, i, layout))
+        whitening = covariance.whitening(i)
+        if whitening is None:  # many and large: in place
+            images *= band.weight
+        yield images if whitening is None else weighted(images, band, whitening)
 
 
 def _star_factors(stars, band, layout):

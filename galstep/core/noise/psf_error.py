@@ -67,7 +67,7 @@ def _model_change(band, index, solution, psf):
     state, evaluation = solution.state, solution.evaluation
     renderer = GalaxyRenderer(band.shape, psf)
     matrix = None if band.on_scene_grid else band.matrix
-    change = -np.tensordot(state.galaxy_flux[index], evaluation.galaxies[index][:, 0], axes=1)
+    change = -np.tensordot(state.galaxy_flux[index], evaluation.images(index), axes=1)
     for shape, flux in zip(state.shapes_in(band), state.galaxy_flux[index], strict=True):
         vector = band.galaxy_vector(shape, state.shift[index])
         change += flux * renderer.image(vector, matrix)

@@ -43,7 +43,7 @@ def with_spike(field, sigmas=60.0):
 
 def failed(ladder, **cuts):
     return failing_stars(
-        ladder.bands, ladder.solution, ladder.covariance(), replace(NO_CUTS, **cuts)
+        ladder.bands, ladder.solution, ladder.late_covariance().value, replace(NO_CUTS, **cuts)
     )
 
 
@@ -71,7 +71,7 @@ class TestEachCut:
         assert sum(mask.sum() for mask in own.values()) == 1
 
     def test_uncertain_positions(self, fitted):
-        x_err, y_err = fitted.covariance().position_errors()
+        x_err, y_err = fitted.late_covariance().value.position_errors()
         worst = np.maximum(x_err, y_err)
         limit = np.sort(worst)[-2:].mean()
         own = failed(fitted, position_error=limit)["cuts_pos_err_max"]
@@ -93,14 +93,17 @@ class TestEachCut:
         moved = replace(state, x_prior=state.x - distance, y_prior=state.y)
         solution = replace(fitted.solution, state=moved)
         own = failing_stars(
-            fitted.bands, solution, fitted.covariance(), replace(NO_CUTS, moved=2.0)
+            fitted.bands, solution, fitted.late_covariance().value, replace(NO_CUTS, moved=2.0)
         )
         assert np.flatnonzero(own["cuts_pos_diff_median_factor"]).tolist() == [3]
 
     @pytest.mark.parametrize(("snr", "n_failed"), [(1.0, 0), (30.0, 2), (1000.0, N)])
     def test_signal_to_noise(self, fitted, snr, n_failed):
         own = failed(fitted, snr=snr)["cuts_flux_SNR_min"]
-        ratio = fitted.solution.state.star_flux[0] / fitted.covariance().star_flux_errors()[0]
+        ratio = (
+            fitted.solution.state.star_flux[0]
+            / fitted.late_covariance().value.star_flux_errors()[0]
+        )
         assert own.tolist() == (ratio < snr).tolist()
         assert abs(own.sum() - n_failed) <= 1
 
@@ -108,7 +111,9 @@ class TestEachCut:
         state = fitted.solution.state
         negative = replace(state, star_flux=state.star_flux * ([1] * (N - 1) + [-1]))
         solution = replace(fitted.solution, state=negative)
-        own = failing_stars(fitted.bands, solution, fitted.covariance(), replace(NO_CUTS, snr=1.0))
+        own = failing_stars(
+            fitted.bands, solution, fitted.late_covariance().value, replace(NO_CUTS, snr=1.0)
+        )
         assert np.flatnonzero(own["cuts_flux_SNR_min"]).tolist() == [N - 1]
 
     def test_four_stars_are_no_population(self, field):

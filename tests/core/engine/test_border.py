@@ -34,7 +34,7 @@ def written_out(images):
 
 def test_the_derivatives(scene):
     band, state, evaluation, layout, stamps, images = scene
-    derivatives, stack = written_out(images), evaluation.galaxies[1][0]
+    derivatives, stack = written_out(images), evaluation.galaxies(1)[0]
     flux = state.galaxy_flux[1, 0]
     np.testing.assert_allclose(derivatives[layout.galaxy_flux(1)], stack[0])
     np.testing.assert_allclose(derivatives[layout.sky(1)], band.basis)
@@ -74,5 +74,5 @@ def test_projection_on_stamps(scene):
 def test_without_stars_the_galaxies_move_alone(scene):
     band, state, evaluation, layout, _, _ = scene
     images = border_images(band, 1, state, evaluation, layout)
-    moved = state.galaxy_flux[1, 0] * evaluation.galaxies[1][0, 1:3]
+    moved = state.galaxy_flux[1, 0] * evaluation.galaxies(1)[0, 1:3]
     np.testing.assert_allclose(written_out(images)[layout.registration[1]], moved)

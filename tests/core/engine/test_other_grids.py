@@ -48,7 +48,7 @@ class TestModel:
         state = grid_state(synthetic, bands)
         evaluation = evaluate(bands, state, all_of(bands, state), PINNED)
         for i, band in enumerate(bands):
-            galaxy = state.galaxy_flux[i, 0] * evaluation.galaxies[i][0, 0]
+            galaxy = state.galaxy_flux[i, 0] * evaluation.images(i)[0]
             peak = synthetic.galaxy[band.name].max()
             np.testing.assert_allclose(galaxy, synthetic.galaxy[band.name], atol=3e-4 * peak)
             # a coarse pixel holds more samples of the library array, and fewer pixels of its core
