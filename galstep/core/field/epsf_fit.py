@@ -20,6 +20,7 @@ from scipy.optimize import least_squares
 from galstep.core.field.epsf_law import PolynomialLaw, RadialModes, place_terms, profile_values
 from galstep.core.field.epsf_stars import CORE
 from galstep.core.imaging.medians import mad_std, median
+from galstep.core.psf.kernel_families import FWHM_OF_SIGMA
 
 if TYPE_CHECKING:
     from galstep.core.field.epsf_options import EpsfOptions
@@ -149,13 +150,15 @@ class EpsfFit:
         gx, gy = np.meshgrid(offsets, offsets)
         disc = np.hypot(gx, gy) <= half + 0.5
         self.grid = gx[disc] + 0.0, gy[disc] + 0.0
-        self.shape, self.reach = tuple(band.pixels.shape), float(half)
+        ny, nx = band.pixels.shape
+        self.shape, self.reach = (ny, nx), float(half)
         self.order = self._order(options.psf_order, _STARS_PER_TERM)
         self.sky_order = self._order(1, _STARS_PER_SKY_TERM)
         self.sky = np.zeros(len(place_terms(0, 0, self.shape, self.sky_order)))
         self.spread = np.inf
         self.equations: list[StarEquations] = []
-        profile = np.array([np.log(2.3548 * np.median([s.size for s in stars])), np.log(3.0), 0, 0])
+        width = FWHM_OF_SIGMA * np.median([s.size for s in stars])
+        profile = np.array([np.log(width), np.log(3.0), 0, 0])
         self.law = self._law(profile, None)
 
     def _order(self, wanted, stars_per_term):

@@ -47,7 +47,7 @@ class FieldLight:
     flux: np.ndarray
     point: np.ndarray
     sky_scale: float = 0.0
-    sky_factors: np.ndarray = ()
+    sky_factors: np.ndarray | tuple = ()
 
     @cached_property
     def identity(self) -> str:
@@ -62,7 +62,8 @@ class FieldLight:
 
     def sky(self, band: FieldBand, x: np.ndarray, y: np.ndarray) -> np.ndarray:
         """The sky at pixels of the band."""
-        mesh = SkyMesh(tuple(band.pixels.shape), self.sky_scale)
+        ny, nx = band.pixels.shape
+        mesh = SkyMesh((ny, nx), self.sky_scale)
         if not mesh.n_terms:
             return np.zeros(len(x))
         return mesh.values(x, y, np.asarray(self.sky_factors, dtype=float))

@@ -276,8 +276,8 @@ def with_lasting(
         gradients=state.gradients[:, kept],
         galaxy_id=state.galaxy_id[kept],
     )
-    known = state, result.solution.evaluation
-    return run_ladder(result.bands, start, freedom, options, bounds, base, known)
+    fitted = state, result.solution.evaluation
+    return run_ladder(result.bands, start, freedom, options, bounds, base, fitted)
 
 
 def _at_most(found, count):
