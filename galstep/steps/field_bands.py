@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from galstep.datamodels.field_band import FieldBand
     from galstep.datamodels.field_model import FieldModel
 
-__all__ = ["core_bands", "core_sources", "law_from_tree", "law_to_tree"]
+__all__ = ["core_bands", "core_sources", "fwhm_at", "law_from_tree", "law_to_tree"]
 
 
 @dataclass(frozen=True, eq=False)
@@ -81,6 +81,27 @@ def _band(model, band: FieldBand, need_psf):
         pixel_map=band.pixel_map,
         noise_factor=band.noise_factor,
     )
+
+
+def fwhm_at(band: FieldBand, x: np.ndarray, y: np.ndarray) -> np.ndarray:
+    """FWHM of a band's PSF at places.
+
+    Parameters
+    ----------
+    band : FieldBand
+    x, y : (N,) arrays
+        Pixels of the first band.
+
+    Returns
+    -------
+    (N,) array
+        Pixels of the band.
+    """
+    psf = psf_map.PsfMap(law_from_tree(band.psf.law))
+    if not psf.law.varies:
+        return np.full(len(x), psf.at(0.0, 0.0).fwhm)
+    x, y = band.pixel_map.points(x, y)
+    return np.array([psf.at(*place).fwhm for place in zip(x, y, strict=True)])
 
 
 def law_to_tree(law: Any) -> dict:

@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 from astropy import units as u
 from astropy.io import fits
-from astropy.table import QTable, Table
+from astropy.table import QTable, Table, vstack
 from stpipe import Step
 
 from galstep.core.field import rounds, tasks
@@ -479,3 +479,23 @@ def test_a_parameter_file_that_names_the_data(field, tmp_path):
     Step.from_cmdline([str(tmp_path / "run.asdf")])
     table = QTable.read(tmp_path / "out" / "field_field.ecsv")
     assert len(table) == len(field.catalog) and table["reliable"].all()
+
+
+def test_two_rows_of_one_object(field, folder, psfs, measured, tmp_path):
+    """A catalogue joined of two, as one makes it: each object has one row with a flux."""
+    rows = Table.read(folder / "field_catalog.csv", converters={"ID": str})
+    again = rows[:6]
+    again["ID"] = [f"b{i}" for i in range(6)]
+    again["RA"] += 0.15 / 3600  # 0.3 of a pixel
+    joined = vstack([rows, again])
+    joined.write(tmp_path / "joined.csv")
+    table = run(folder, psfs, catalog=str(tmp_path / "joined.csv")).catalog
+    own = table[len(rows) : len(rows) + 6]
+    assert np.isnan(own["flux_r"].value).all() and not own["reliable"].any()
+    assert (own["flags"] & int(FieldFlag.DUPLICATE) != 0).all()
+    assert [text.split()[-1] for text in own["issues"]] == list(rows["ID"][:6].astype(str))
+    flux, err = fluxes(measured.catalog, "r")
+    assert np.abs((table["flux_r"].value[: len(rows)] - flux[: len(rows)]) / err).max() < 0.01
+    off = {"fieldfit": SMALL | {"duplicate_radius": 0.0}}
+    table = run(folder, psfs, catalog=str(tmp_path / "joined.csv"), steps=off).catalog
+    assert np.isfinite(table["flux_r"].value).all()
