@@ -67,6 +67,7 @@ def measure(folder, factor, options, from_places):
     else:
         found = detect(bands, DetectOptions(), run_here)
         sources = FieldSources.make(found.x, found.y, len(bands))
+        sources = sources.with_columns(priors=replace(sources.priors, position=found.place_width))
     result = fit_field(bands, sources, options)
     seconds = time.process_time() - begun
     own = matched(result.sources.x, result.sources.y, truth)

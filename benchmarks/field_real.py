@@ -208,8 +208,9 @@ def legacypipe(folder):
         mask = (quality != 0) | (weight <= 0)
         zero_point = float(row["ccdzpt"]) + 2.5 * np.log10(float(row["exptime"]))
         header = {"FILTER": band, "ZP_AUTO": zero_point, "EGAIN": 4.0}
-        images.append(CCDData(data, unit="adu", header=header, wcs=wcs, mask=mask,
-                              uncertainty=InverseVariance(np.where(mask, 0.0, weight))))  # fmt: skip
+        noise = InverseVariance(np.where(mask, 0.0, weight))
+        image = CCDData(data, unit="adu", header=header, wcs=wcs, mask=mask, uncertainty=noise)
+        images.append(image)
         psfs[band] = (merged_psfex(next(folder.glob(f"calib__psfex*_{band}_*")), data.shape), 1)
     model, seconds = run(images, psf_file=psfs, steps={"loadfield": {"zp_ref": 22.5}})
     table = model.catalog
