@@ -83,6 +83,7 @@ def _box(frame):
 _PAST_THE_LIGHT = 0.8
 # Without this S/N there is no light to be measured.
 _LEAST_SNR = 3.0
+_NOISELESS = 1e12  # weight of the pixels of a PSF
 # What is brighter than its mirror image about the source by so many sigma is of another source.
 _NOT_MIRRORED = 3.0
 
@@ -149,7 +150,7 @@ def psf_moments(psf) -> np.ndarray:
         shape, centre = (2 * _HALF + 1,) * 2, np.array([float(_HALF)])
         star = StarRenderer(psf).render(shape, centre, centre, np.ones(1))
         first = np.eye(2) * (psf.fwhm / 2.35) ** 2
-        found = _adaptive(star, _HALF, _HALF, np.ones(shape), first)
+        found = _adaptive(star, _HALF, _HALF, np.full(shape, _NOISELESS), first)
         return first if found is None else found[0]
 
     return psf.derived("adaptive moments", make)

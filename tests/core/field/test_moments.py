@@ -5,6 +5,7 @@ import pytest
 from scene_cases import PSF, galaxy, psf_map, star, vector
 
 from galstep.core.field.moments import measured_shape, psf_moments
+from galstep.testing.fields import field_psf
 
 SHAPE = (201, 201)
 FWHM = 3.53
@@ -13,6 +14,13 @@ FWHM = 3.53
 def shape_of(image, sigma, x=100.0, y=100.0, others=()):
     weight = np.full(SHAPE, 1 / sigma**2)
     return measured_shape(image, weight, x, y, psf_moments(psf_map().at(x, y)), others)
+
+
+def test_the_moments_of_a_psf():
+    """Of a Gaussian they are its own; of a PSF with wings larger than those of its FWHM."""
+    np.testing.assert_allclose(psf_moments(psf_map().at(0, 0)), 1.5**2 * np.eye(2), atol=0.02)
+    wings = psf_map(field_psf(FWHM)).at(0, 0)
+    assert psf_moments(wings)[0, 0] > 1.05 * (wings.fwhm / 2.3548) ** 2
 
 
 def test_a_star_has_no_size():
