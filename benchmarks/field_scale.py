@@ -34,7 +34,7 @@ if __name__ == "__main__":
     model = FieldPipeline.call(given["list"], catalog=given["catalog"], psf_file=given["psf"],
         save_results=True, output_dir=given["out"], qa_figure=False, table_fits=False,
         keep_blocks=True, configure_log=False, executor=given["executor"], workers=given["workers"],
-        steps={"fieldfit": {"detect": False}})
+        steps={"fieldfit": {"detect": False, "block_size": given["block_size"]}})
     own, others = (resource.getrusage(who) for who in
                    (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN))
     print(json.dumps({
@@ -76,11 +76,15 @@ def laid_out(folder, out, tiles):
     return catalog, f"{side * tiles} x {side * tiles}"
 
 
+SIZE = [100]  # sources of a block
+
+
 def started(out, name, executor, workers, catalog="catalog.csv"):
     """A run in a process group of its own."""
     given = {
         "list": str(out / "field.txt"), "catalog": str(out / catalog), "psf": str(out / "psf"),
         "out": str(out / name), "executor": executor, "workers": workers,
+        "block_size": SIZE[0],
     }  # fmt: skip
     (out / name).mkdir(exist_ok=True)
     script = out / "run.py"
@@ -167,9 +171,11 @@ def main():
     parser.add_argument("out", type=Path)
     parser.add_argument("--tiles", type=int, default=1)
     parser.add_argument("--workers", type=int, default=2)
+    parser.add_argument("--block_size", type=int, default=SIZE[0])
     names = ("serial", "processes", "resume", "change")
     parser.add_argument("--only", nargs="*", choices=names, default=names)
     given = parser.parse_args()
+    SIZE[0] = given.block_size
     catalog, side = laid_out(given.folder, given.out, given.tiles)
     for name in ("serial", "processes"):
         if name in given.only:
@@ -180,7 +186,7 @@ def main():
         own = difference(catalogue(given.out, "serial"), catalogue(given.out, "processes"))
         print(f"largest relative difference of any number: {own:.1e}")
     if "resume" in given.only:
-        resume(given.out, side, given.workers, max(len(catalog) // 300, 2))
+        resume(given.out, side, given.workers, max(len(catalog) // (3 * SIZE[0]), 2))
     if "change" in given.only:
         change(given.out, side, given.workers, catalog)
 
