@@ -21,6 +21,8 @@ __all__ = ["measured_shape", "on_first", "psf_moments", "white_image"]
 # 1-sigma axis is more than this share; rounds of the matched Gaussian.
 _HALVES, _FILLED, _STEPS = (25, 60, 140), 0.28, 14
 _HALF = _HALVES[0]
+# S/N above which a light may fill the window: a faint one that does has the sky for its wings.
+_BRIGHT = 100.0
 # Per-axis second moment under a matched Gaussian -> r_eff of an exponential: measured on noise-free
 # profiles of r_eff = 1 to 4 FWHM, good to 20 %, which is all that a start needs.
 _TO_R_EFF = 1.3
@@ -89,7 +91,7 @@ _NOT_MIRRORED = 3.0
 
 
 def _adaptive(image, x, y, weight, first, others=(), half=_HALF):
-    """Second moments (2, 2) of a light about a place, and its flux; None if it has none.
+    """Second moments (2, 2) of a light about a place, and its S/N; None if it has none.
 
     Pixels that are nearer to one of ``others`` are not its, nor is what has no mirror image.
     """
@@ -116,7 +118,7 @@ def _adaptive(image, x, y, weight, first, others=(), half=_HALF):
         if snr < max(_PAST_THE_LIGHT * best[0], _LEAST_SNR):
             return best[1]
         if snr > best[0]:
-            best = snr, (moments, 2.0 * total)
+            best = snr, (moments, snr)
         seen = np.array([[dx * dx, dx * dy], [dx * dy, dy * dy]])
         # the light times the Gaussian has half its moments where the two are alike
         new = 2 * np.einsum("ijkl,kl->ij", seen, light) / total
@@ -127,7 +129,7 @@ def _adaptive(image, x, y, weight, first, others=(), half=_HALF):
             moments = new
             break
         moments = 0.5 * (moments + new)
-    return moments, 2.0 * total
+    return moments, best[0]
 
 
 def _mirrored(values, sigma, used, centre):
@@ -188,7 +190,8 @@ def measured_shape(
         if found is None:
             return None
         first = found[0]
-        if np.sqrt(np.linalg.eigvalsh(first)[-1]) < _FILLED * half:
+        filled = np.sqrt(np.linalg.eigvalsh(first)[-1]) > _FILLED * half
+        if not filled or found[1] < _BRIGHT:
             break
     own = found[0] - psf
     size = np.sqrt(max(np.linalg.det(found[0]), 1e-9)) - np.sqrt(np.linalg.det(psf))
