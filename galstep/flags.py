@@ -299,7 +299,7 @@ class FieldFlag(_DescribedFlag):
     REFERENCE = 32768, "taken from the reference catalogue"
     NO_POSITION = 65536, "its row has no usable position: not fitted"
     HELD = 131072, "position or shape was held (forced): only what is left was fitted"
-    DUPLICATE = 262144, "a row of the same position stands above it: only that one is fitted"
+    DUPLICATE = 262144, "the same object as another row, named in the issues: that one is fitted"
 
 
 #: Flags of a source whose numbers are not to be used without a look.

@@ -11,7 +11,7 @@ from galstep.core.field.options import FieldOptions
 from galstep.datamodels.field.field_model import FieldModel
 from galstep.exceptions import InputError
 from galstep.flags import FieldFlag
-from galstep.steps.field.field_bands import core_bands, core_sources, fitted_sources
+from galstep.steps.field.field_bands import core_bands, core_sources, fitted_sources, fwhm_at
 from galstep.steps.field.field_results import put_joint, put_single
 from galstep.steps.field.field_share import FitShare
 from galstep.steps.field.field_step import FieldStep
@@ -41,6 +41,7 @@ class FieldFit(FieldStep):
 
     spec = f"""
     joint = boolean(default=True)               # One position and shape for all bands; else each band is fitted alone
+    duplicate_radius = float(min=0, max=10, default=0.25)  # Rows that are closer than this and alike in type and size are one object, of which one row is fitted (FWHM of the sharpest PSF; 0: all are fitted)
 {OPTIONS.spec}    catalog_priors = force_list(default=None)   # Which errors of the catalogue are priors: position, flux, r_eff, n, ellip, theta (default: all)
 {EXECUTION_SPEC}
     resume = boolean(default=True)              # Keep the blocks that are done in a folder beside the products, and take them from there if images, PSF, parameters and neighbours are the same
@@ -103,11 +104,26 @@ class FieldFit(FieldStep):
         return chosen
 
     def _fitted(self, model, names, options, priors, run):
+        from galstep.core.field.duplicates import without_duplicates
         from galstep.core.field.rounds import fit_field
 
         sources = core_sources(model.start, names, options.use_priors, priors)
+        sources, repeats = without_duplicates(sources, self._radius(model, sources))
         known = fitted_sources(model, names)
-        return fit_field(core_bands(model, names), sources, options, run, self._report, known)
+        result = fit_field(core_bands(model, names), sources, options, run, self._report, known)
+        for row in np.flatnonzero(repeats >= 0):
+            result.issues[row] = f"the same object as {model.start['id'][repeats[row]]}"
+        return result
+
+    def _radius(self, model, sources):
+        """Of one object at each source, in reference pixels: the sharpest band decides."""
+        if not self.duplicate_radius:
+            return 0.0
+        sharpest = np.full(len(sources), np.inf)
+        for band in model.bands.values():
+            fwhm = fwhm_at(band, sources.x, sources.y) / band.pixel_map.scale
+            sharpest = np.minimum(sharpest, fwhm)
+        return self.duplicate_radius * sharpest
 
     def _report(self, record):
         self._logger.info(

@@ -119,6 +119,7 @@ class MaskField(FieldStep):
         is_all = not model.meta.catalog and not len(model)
         name = "d" if is_all else "new_"
         rows = rows_of(new, list(model.bands), name, model.start["id"])
+        rows["pos_err"] = new.place_width
         if not is_all:
             rows["flags"] |= int(FieldFlag.ADDED)
         append_rows(model, rows)
@@ -128,6 +129,7 @@ class MaskField(FieldStep):
         new = self._new(model, found, self.bright_match)
         if self.bright == "add":
             rows = rows_of(new, list(model.bands), "new_", model.start["id"])
+            rows["pos_err"] = new.place_width
             rows["flags"] |= int(FieldFlag.ADDED)
             append_rows(model, rows)
             return len(new)

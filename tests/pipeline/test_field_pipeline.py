@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 from astropy import units as u
 from astropy.io import fits
-from astropy.table import QTable, Table
+from astropy.table import QTable, Table, vstack
 from stpipe import Step
 
 from galstep.core.field import rounds, tasks
@@ -522,3 +522,29 @@ def test_the_psf_is_measured_again_beside_the_fit(tmp_path):
         assert abs(np.average(relative, weights=weight)) < 2.5 * shared
         assert abs(band.zp - field.zero_points[name]) < 2.5 * band.zp_err
         assert band.zp_err > shared
+
+
+def test_two_rows_of_one_object(field, folder, psfs, measured, tmp_path):
+    """A catalogue joined of two, as one makes it: each object has one row with a flux."""
+    rows = Table.read(folder / "field_catalog.csv", converters={"ID": str})
+    again = rows[:6]
+    again["ID"] = [f"b{i}" for i in range(6)]
+    again["RA"] += 0.15 / 3600  # 0.3 of a pixel
+    joined = vstack([rows, again])
+    joined.write(tmp_path / "joined.csv")
+    table = run(folder, psfs, catalog=str(tmp_path / "joined.csv")).catalog
+    first, second = table[:6], table[len(rows) : len(rows) + 6]
+    # whichever the reference star is nearer to is kept
+    kept = np.isfinite(first["flux_r"].value)
+    assert np.all(kept != np.isfinite(second["flux_r"].value)) and 0 < kept.sum() < 6
+    for one, other, is_first in zip(first, second, kept, strict=True):
+        own, left = (one, other) if is_first else (other, one)
+        assert left["flags"] & int(FieldFlag.DUPLICATE) and not left["reliable"]
+        assert left["issues"].endswith(f"the same object as {own['id']}")
+        assert not own["flags"] & int(FieldFlag.DUPLICATE)
+    flux, err = (values[:6] for values in fluxes(measured.catalog, "r"))
+    found = np.where(kept, first["flux_r"].value, second["flux_r"].value)
+    assert np.abs((found - flux) / err).max() < 0.1
+    off = {"fieldfit": SMALL | {"duplicate_radius": 0.0}}
+    table = run(folder, psfs, catalog=str(tmp_path / "joined.csv"), steps=off).catalog
+    assert np.isfinite(table["flux_r"].value).all()

@@ -1,7 +1,7 @@
 """Sources on the stack of all bands: segments of what stands out of the sky, told apart.
 
-The bands that have the pixels of the first are stacked by inverse variance and smoothed with a
-Gaussian about as wide as a star; pixels above a threshold of the smoothed noise are segments, which
+The bands are stacked by inverse variance on the pixels of the first and smoothed with a Gaussian
+about as wide as a star; pixels above a threshold of the smoothed noise are segments, which
 are split where they have several peaks (photutils). Nothing of it needs a PSF. A tile is read with
 a margin, and has the sources whose centre is in it.
 """
@@ -16,7 +16,9 @@ import numpy as np
 from scipy import ndimage
 
 from galstep.core.field.blocks import field_area
+from galstep.core.field.frames import band_box
 from galstep.core.field.keys import content_key
+from galstep.core.field.white import white_stack
 from galstep.core.psf.kernel_families import FWHM_OF_SIGMA
 from galstep.core.scene.box import Box
 
@@ -35,6 +37,10 @@ TILE, MARGIN = 1024, 64
 _FWHM, _SKY_BOX = 3.0, 64
 # Levels and least share of the flux of photutils' deblending.
 _LEVELS, _CONTRAST = 32, 0.005
+# Levels are those of the brightest source of a segment: two faint ones on the outskirts of a large
+# galaxy come apart when the galaxy is off.
+_PASSES = 2
+_LEAST_WIDTH = 0.5  # of the place of a detection (pixels)
 # Holes of full pixels in bright stars are no larger; larger ones have no data.
 _LARGEST_HOLE = 4000
 
@@ -106,6 +112,15 @@ class Detections:
     def __len__(self) -> int:
         return len(self.x)
 
+    @property
+    def place_width(self) -> np.ndarray:
+        """Within which a source is where it was seen (pixels, 1 sigma).
+
+        Twice the error of a centroid, and half a pixel for peaks that others have pulled: a faint
+        source that is told so does not wander off to the next bright one.
+        """
+        return _LEAST_WIDTH + 2 * self.a / np.maximum(self.signal, 1.0)
+
     def rows(self, index: np.ndarray) -> Detections:
         """Some of them."""
         return Detections(*(getattr(self, name)[index] for name in self.__dataclass_fields__))
@@ -176,10 +191,11 @@ def detect_tile(task: DetectTask) -> Detections:
         segments = detect_sources(smooth, threshold, task.options.min_area, mask=~good)
         if segments is None:
             return Detections.joined([])
-        segments = deblend_sources(
-            smooth, segments, task.options.min_area, n_levels=_LEVELS, contrast=_CONTRAST,
-            progress_bar=False,
-        )  # fmt: skip
+        for _ in range(_PASSES):
+            segments = deblend_sources(
+                smooth, segments, task.options.min_area, n_levels=_LEVELS, contrast=_CONTRAST,
+                progress_bar=False,
+            )  # fmt: skip
         found = SourceCatalog(white, segments, error=sigma, mask=~good, convolved_data=smooth)
         return _rows(found, task)
 
@@ -203,32 +219,21 @@ def _rows(found: Any, task: DetectTask) -> Detections:
 
 def _stack(bands, box):
     """Weighted mean of the bands less their skies, its noise, and where it is known."""
-    shape = box.shape
-    total, weight = np.zeros(shape), np.zeros(shape)
-    for band in bands:
-        pixel_map = band.pixel_map
-        whole = pixel_map.is_translation and not np.any(np.mod(pixel_map.origin, 1.0))
-        if band is not bands[0] and not whole:
-            continue
-        dx, dy = (round(v) for v in pixel_map.origin)
-        own = Box(box.x0 + dx, box.y0 + dy, box.x1 + dx, box.y1 + dy)
-        inside = own.inside(tuple(band.pixels.shape))
-        if inside.empty:
-            continue
-        pixels = band.pixels.read(inside)
-        data, good = _filled(pixels.data, ~pixels.mask)
-        sigma = np.full(data.shape, band.sigma) if pixels.sigma is None else pixels.sigma
-        good &= np.isfinite(sigma) & (sigma > 0) | ~pixels.mask
-        variance = np.where(np.isfinite(sigma) & (sigma > 0), sigma, band.sigma) ** 2
-        data = data - _sky(data, good)
-        part = np.s_[
-            inside.y0 - own.y0 : inside.y1 - own.y0, inside.x0 - own.x0 : inside.x1 - own.x0
-        ]
-        total[part] += np.where(good, data / variance, 0.0)
-        weight[part] += np.where(good, 1 / variance, 0.0)
+    white, weight = white_stack([_part(band, box) for band in bands], box)
     good = weight > 0
-    safe = np.where(good, weight, 1.0)
-    return np.where(good, total / safe, 0.0), np.where(good, 1 / np.sqrt(safe), 1.0), good
+    return white, np.where(good, 1 / np.sqrt(np.where(good, weight, 1.0)), 1.0), good
+
+
+def _part(band, box):
+    """A band's pixels without its sky, their weights, and where they are."""
+    own = band_box(band, box)
+    pixels = band.pixels.read(own)
+    data, good = _filled(pixels.data, ~pixels.mask)
+    sigma = np.full(data.shape, band.sigma) if pixels.sigma is None else pixels.sigma
+    known = np.isfinite(sigma) & (sigma > 0)
+    good &= known | ~pixels.mask
+    variance = np.where(known, sigma, band.sigma) ** 2
+    return data - _sky(data, good), np.where(good, 1 / variance, 0.0), band.pixel_map, own
 
 
 def _filled(data, good):

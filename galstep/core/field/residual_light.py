@@ -17,6 +17,7 @@ from scipy.spatial import cKDTree
 
 from galstep.core.field.frames import band_box, beside, read_frames
 from galstep.core.field.keys import content_key
+from galstep.core.field.moments import on_first
 from galstep.core.field.records import FieldSources, SourceType
 from galstep.core.field.sky_mesh import SkyPrior
 from galstep.core.imaging.medians import mad_std
@@ -33,6 +34,12 @@ __all__ = ["ResidualTask", "joined_light", "residual_tasks", "search_tile"]
 MARGIN = 48
 # Smoothing (pixels), and the share of a model's light that it may be wrong by.
 _SMOOTH, _MODEL_ERROR = 1.5, 0.03
+# A model that is wrong leaves too little beside too much: light counts if it stands out by so many
+# times what is missing within so far (pixels).
+_TIMES_THE_LACK, _LACK_REACH = 2.0, 12
+# What is found is where it is seen, to this (pixels): beside a bright source whose model is poor it
+# would else become a part of that source.
+_SHIFT = 1.5
 # A hole of the mask (a star's full core) and what is about it holds nothing new (pixels).
 _HOLE, _ABOUT = 9, 12
 
@@ -82,29 +89,22 @@ def search_tile(task: ResidualTask) -> np.ndarray:
         x, y (reference pixels) and the flux in the first band's unit, of what is in the tile.
     """
     frames = beside(read_frames(task.bands, task.box, task.skies), task.light)
-    number, weight = None, None
+    parts = []
     for frame, factors in zip(frames, task.factors, strict=True):
-        if number is not None and (frame.shape != number.shape or not _same_grid(frame, frames[0])):
+        if not frame.good.size:
             continue
         light = np.zeros(frame.shape) if frame.fixed is None else frame.fixed
         variance = 1 / np.maximum(frame.weight(None), 1e-300) + (_MODEL_ERROR * light) ** 2
-        own = np.where(frame.good, 1 / variance, 0.0)
         residual = np.where(frame.good, frame.clean - frame.sky.image(factors), 0.0)
-        number = own * residual if number is None else number + own * residual
-        weight = own if weight is None else weight + own
-    if number is None or not number.size or not (weight > 0).any():
-        return np.zeros((0, 3))
+        parts.append((residual, np.where(frame.good, 1 / variance, 0.0), frame))
+    white, weight = on_first(parts, frames[0])
     good = weight > 0
-    snr = np.where(good, number / np.sqrt(np.where(good, weight, 1.0)), 0.0)
-    smooth = ndimage.gaussian_filter(snr, _SMOOTH)
+    if not good.any():
+        return np.zeros((0, 3))
+    smooth = ndimage.gaussian_filter(white * np.sqrt(weight), _SMOOTH)
     smooth /= max(mad_std(smooth[good]), 1e-12)
     smooth[_near_holes(good)] = 0.0
-    white = np.where(good, number / np.where(good, weight, 1.0), 0.0)
     return _peaks(smooth, white, task, frames[0])
-
-
-def _same_grid(frame, first):
-    return frame.pixel_map.is_translation and frame.pixel_map == first.pixel_map
 
 
 def _near_holes(good):
@@ -121,9 +121,13 @@ def _near_holes(good):
 def _peaks(smooth, white, task, frame):
     labels, _ = ndimage.label(smooth > task.options.detect_threshold)
     found = []
+    lack = ndimage.maximum_filter(np.maximum(-smooth, 0.0), 2 * _LACK_REACH + 1)
     for k, part in enumerate(ndimage.find_objects(labels), 1):
         own = labels[part] == k
         if np.count_nonzero(own) < task.options.detect_min_area:
+            continue
+        peak = np.unravel_index(np.argmax(np.where(own, smooth[part], -np.inf)), own.shape)
+        if smooth[part][peak] < _TIMES_THE_LACK * lack[part][peak]:
             continue
         light = np.maximum(white[part] * own, 0.0)
         if not light.sum() > 0:
@@ -166,4 +170,6 @@ def joined_light(found: list[np.ndarray], state) -> FieldSources | None:
     x, y, _ = places[order].T
     kind = SourceType.AUTO
     n_bands = state.sources.n_bands
-    return FieldSources.make(x, y, n_bands, kind=int(kind), flags=int(FieldFlag.ADDED))
+    return FieldSources.make(
+        x, y, n_bands, kind=int(kind), flags=int(FieldFlag.ADDED), max_shift=_SHIFT
+    )

@@ -12,6 +12,7 @@ from functools import cached_property
 from typing import TYPE_CHECKING
 
 import numpy as np
+from scipy.spatial import cKDTree
 
 from galstep.core.field.couplings import Links, stamp_links
 from galstep.core.field.frames import read_frames
@@ -30,6 +31,7 @@ __all__ = ["HALO", "TILE", "StartResult", "StartTask", "start_tile"]
 
 # Side of the part that is started in one task, and how far beyond it is read (pixels).
 TILE, HALO = 512, 64
+_BESIDE = 70.0  # sources so near share out the pixels between them (pixels)
 _GUESS = 100.0  # start flux in sky sigma: decides the size of the first stamps
 
 
@@ -123,10 +125,13 @@ def _shapes(task, frames):
         return z, point
     white, weight = white_image(frames)
     frame = frames[0]
+    places = np.array([frame.place(*own[:2]) for own in z])
+    tree = cKDTree(places)
     for i in np.flatnonzero(task.measure):
         psf = frame.psf_map.at(*frame.pixel_map.points(z[i, 0], z[i, 1]))
-        x, y = frame.place(z[i, 0], z[i, 1])
-        found = measured_shape(white, weight, x, y, psf_moments(psf))
+        x, y = places[i]
+        near = [k for k in tree.query_ball_point(places[i], _BESIDE) if np.any(places[k] != (x, y))]
+        found = measured_shape(white, weight, x, y, psf_moments(psf), places[near])
         if found is None:
             continue
         r_eff, e1, e2 = found

@@ -2,7 +2,11 @@
 
 Each is fitted alone on its own pixels as STAR, EXP, DEV and, where the light is enough, SERSIC;
 everything else stays as it is. The next more complicated type is taken only if it lowers chi2 by
-more than 3 per further parameter and 6 on top: of two types that fit alike, the simpler.
+more than 3 per further parameter and 6 on top: of two types that fit alike, the simpler. A DEV,
+whose wings the noise hides and whose total is the less certain, must be better than an EXP by 6;
+a free index must be better than a held one by 2.
+No PSF is known to better than a few percent: so much of the source's own light counts as noise, or
+every bright star would be a small galaxy.
 """
 
 from __future__ import annotations
@@ -26,8 +30,18 @@ __all__ = ["choose_types", "of_type"]
 
 # chi2 must fall by so much per further parameter, and by so much besides: chosen, not measured.
 PER_PARAMETER, ON_TOP = 3.0, 6.0
+# SERSIC is taken if chi2 falls by this below the better of EXP and DEV: an index that is held where
+# it is not is an error that nobody is told of. With 9, and S/N 30 below, galaxies had fluxes off by
+# 1.0 to 1.8 of their errors, so by 1.0 to 1.3 (40 of S/N 5 to 200, benchmarks/field_blind.py).
+FREE_INDEX = 2.0
 # Signal to noise of the better of EXP and DEV above which an index can be measured.
-LEAST_SNR = 30.0
+LEAST_SNR = 20.0
+# Share of a source's light by which the PSF may be wrong: of PSFs measured on few stars the core is
+# off by 2 to 5 %.
+PSF_ERROR = 0.03
+# A profile is no star if its mean half-light radius is above this share of the FWHM: a PSF that is
+# 3 % too narrow makes stars look like exponentials of 0.13.
+LEAST_SIZE = 0.15
 _LEAST_START = np.log(0.8)  # of ln r_eff: a profile that starts as a point stays one
 # A trial need not end at its optimum: types differ by more.
 _TRY = FitOptions(max_iterations=15, tolerance=0.1, damping=1e-2)
@@ -58,7 +72,7 @@ def choose_types(
     kind, table = np.array(task.kind[: task.n_own]), np.full((task.n_own, 4), np.nan)
     for i in np.flatnonzero(task.choose):
         tried = _tried(task.templates[i], task.starts[i], evaluation, i)
-        chosen = _simplest(tried)
+        chosen = _simplest({k: v for k, v in tried.items() if _resolved(k, v, evaluation)})
         kind[i] = chosen
         for k, (_, end) in tried.items():
             table[i, k - 1] = end.chi2 - tried[chosen][1].chi2
@@ -124,18 +138,41 @@ def _bright(tried):
     return signal > LEAST_SNR**2
 
 
+def _resolved(kind, trial, evaluation):
+    """Whether a trial is a star, or larger than one in the sharpest band."""
+    if kind == SourceType.STAR:
+        return True
+    z = trial[1].state.z[0]
+    e = np.hypot(z[3], z[4])
+    # e = (a - b) / (a + b): the mean radius is that of a circle of the same area
+    size = np.exp(z[2]) * np.sqrt((1 - e) / (1 + e))
+    sharpest = min(
+        frame.psf_map.at(*frame.pixel_map.points(z[0], z[1])).fwhm / frame.pixel_map.scale
+        for frame in evaluation.scene.frames
+    )
+    return bool(size > LEAST_SIZE * sharpest)
+
+
 def _simplest(tried):
     n_shape = {SourceType.STAR: 0, SourceType.EXP: 3, SourceType.DEV: 3, SourceType.SERSIC: 4}
     chosen = SourceType.STAR
-    profile = min((SourceType.EXP, SourceType.DEV), key=lambda k: tried[k][1].chi2)
-    for kind in (profile, SourceType.SERSIC):
+    for kind in (_profile(tried), SourceType.SERSIC):
         if kind not in tried:
             continue
         further = n_shape[kind] - n_shape[chosen]
         gain = tried[chosen][1].chi2 - tried[kind][1].chi2
-        if gain > PER_PARAMETER * further + ON_TOP:
+        is_profile = chosen != SourceType.STAR
+        if gain > (FREE_INDEX if is_profile else PER_PARAMETER * further + ON_TOP):
             chosen = kind
     return chosen
+
+
+def _profile(tried):
+    """EXP, or DEV where that alone is there or is better by far."""
+    if SourceType.EXP not in tried or SourceType.DEV not in tried:
+        return SourceType.EXP if SourceType.EXP in tried else SourceType.DEV
+    gain = tried[SourceType.EXP][1].chi2 - tried[SourceType.DEV][1].chi2
+    return SourceType.DEV if gain > ON_TOP else SourceType.EXP
 
 
 def _own_frames(evaluation, index):
@@ -163,5 +200,6 @@ def _own_frames(evaluation, index):
                 fixed=None,
             )
         )
-        weights.append(evaluation.weights[b][part])
+        own_weight = evaluation.weights[b][part]
+        weights.append(own_weight / (1 + own_weight * (PSF_ERROR * light[part]) ** 2))
     return frames, weights

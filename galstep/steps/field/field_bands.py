@@ -26,6 +26,7 @@ __all__ = [
     "core_sources",
     "fitted_light",
     "fitted_sources",
+    "fwhm_at",
     "law_from_tree",
     "law_to_tree",
 ]
@@ -140,6 +141,27 @@ def fitted_light(model: FieldModel, name: str) -> Any:
         shape_vectors(sources, FieldOptions()), np.nan_to_num(flux),
         sources.kind == records.SourceType.STAR, band.sky_scale, np.array(band.sky_factors),
     )  # fmt: skip
+
+
+def fwhm_at(band: FieldBand, x: np.ndarray, y: np.ndarray) -> np.ndarray:
+    """FWHM of a band's PSF at places.
+
+    Parameters
+    ----------
+    band : FieldBand
+    x, y : (N,) arrays
+        Pixels of the first band.
+
+    Returns
+    -------
+    (N,) array
+        Pixels of the band.
+    """
+    psf = psf_map.PsfMap(law_from_tree(band.psf.law))
+    if not psf.law.varies:
+        return np.full(len(x), psf.at(0.0, 0.0).fwhm)
+    x, y = band.pixel_map.points(x, y)
+    return np.array([psf.at(*place).fwhm for place in zip(x, y, strict=True)])
 
 
 def law_to_tree(law: Any) -> dict:

@@ -9,13 +9,12 @@ import numpy as np
 from galstep.core.field.records import SourceType
 from galstep.core.field.sky_errors import angular_errors
 from galstep.core.field.zero_points import calibrated
-from galstep.core.scene.psf_map import PsfMap
 from galstep.datamodels.field.field_catalog import empty_start
 from galstep.datamodels.field.field_data import FieldBlock
 from galstep.datamodels.field.field_tables import field_table, say_reliable
 from galstep.flags import FieldFlag
 from galstep.sky_frame import sky_of_pixels
-from galstep.steps.field.field_bands import law_from_tree
+from galstep.steps.field.field_bands import fwhm_at
 from galstep.steps.field.field_rows import append_rows, rows_of
 
 if TYPE_CHECKING:
@@ -222,17 +221,8 @@ def _of_band(model, result, index, band, rows=None):
         f"sky_{band}": np.asarray(result.sky)[:, index],
         f"frac_in_mask_{band}": np.asarray(result.frac_masked)[:, index],
         f"psf_n_stars_{band}": np.full(len(flux), own.psf.n_stars),
-        f"psf_fwhm_{band}": _fwhm(own, result.sources.x, result.sources.y),
+        f"psf_fwhm_{band}": fwhm_at(own, result.sources.x, result.sources.y),
     }
-
-
-def _fwhm(band, x, y):
-    """FWHM of the PSF at each source."""
-    psf = PsfMap(law_from_tree(band.psf.law))
-    if not psf.law.varies:
-        return np.full(len(x), psf.at(0.0, 0.0).fwhm)
-    x, y = band.pixel_map.points(x, y)
-    return np.array([psf.at(*place).fwhm for place in zip(x, y, strict=True)])
 
 
 def _finish(model, values, bands, reasons, single=False):

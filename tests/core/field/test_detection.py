@@ -6,6 +6,7 @@ from galstep.core.field import detection
 from galstep.core.field.detection import DetectOptions, detect
 from galstep.core.field.records import ArrayPixels, FieldBand
 from galstep.core.field.rounds import run_here
+from galstep.pixel_map import PixelMap
 from galstep.testing.fields import field_psf
 from galstep.testing.real_space import star_image
 from galstep.testing.star_frames import star_positions
@@ -67,3 +68,27 @@ def test_a_full_star_is_one_source():
     distance = nearest(found, x, y)
     assert distance[:, -1].min() < 1.5
     assert np.count_nonzero(distance[:, -1] < 12) == 1
+
+
+def test_a_band_on_other_pixels_is_seen_in_its_place():
+    """The first band is nearly blind; the other is turned by 90 degrees and has larger pixels."""
+    x, y = star_positions(np.random.default_rng(4), 12, (90, 120), 16.0, border=9.0)
+    rng = np.random.default_rng(5)
+    light = star_image((90, 120), field_psf(3.0), x, y, np.full(12, 1500.0))
+    other = FieldBand("far", ArrayPixels(rng.normal(light, 5.0)), 5.0, 0.0, None,
+                      PixelMap(((0.0, 0.8), (-0.8, 0.0)), (1.3, 88.2)))  # fmt: skip
+    blind = FieldBand("blind", ArrayPixels(rng.normal(0, 300.0, (150, 110))), 300.0, 0.0, None)
+    found = detect([blind, other], DetectOptions(), run_here)
+    expected = other.pixel_map.inverse().points(x, y)
+    inside = (expected[0] > 4) & (expected[0] < 105) & (expected[1] > 4) & (expected[1] < 145)
+    assert inside.sum() > 8
+    assert nearest(found, *expected).min(axis=0)[inside].max() < 0.6
+    assert nearest(found, *expected).min(axis=1).max() < 0.6
+
+
+def test_the_place_of_a_faint_source_is_less_certain():
+    bands, _, _ = bands_of_stars(np.array([400.0, 30000.0]))
+    found = detect(bands, DetectOptions(), run_here)
+    assert len(found) == 2
+    bright, faint = found.place_width
+    assert 0.5 < bright < 0.52 < faint < 1.5
