@@ -34,7 +34,7 @@ from scipy.spatial import cKDTree
 
 from galstep.flags import FieldFlag
 from galstep.pipeline import FieldPipeline
-from galstep.steps.field_products import write_field_products
+from galstep.steps.field.field_products import write_field_products
 
 
 def run(image, **parameters):

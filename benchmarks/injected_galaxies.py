@@ -39,8 +39,8 @@ from galstep.datamodels.galaxy import Meta
 from galstep.flags import decode
 from galstep.records import SersicParams
 from galstep.steps import PSFCalibrate
+from galstep.steps.galaxy.scenes import effective_psf
 from galstep.steps.refit import refit, with_exact_psf
-from galstep.steps.scenes import effective_psf
 
 FILTERS = ("F150W", "F277W", "F555W")
 QUANTITIES = ("flux", "r_eff", "n", "ellip", "color")

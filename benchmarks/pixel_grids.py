@@ -17,7 +17,7 @@ import time
 import numpy as np
 from astropy.table import Table
 
-from galstep.datamodels.tables import make_tables
+from galstep.datamodels.tables.galaxy_tables import make_tables
 from galstep.records import SersicParams
 from galstep.steps import BaseFit, JointFit, LoadCrop, ScaleFit
 from galstep.testing import default_psf, make_scene

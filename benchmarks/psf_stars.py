@@ -28,8 +28,8 @@ from galstep.core.calibration.psf_stack import stack_stars
 from galstep.core.psf.kernel_families import variance
 from galstep.datamodels import GalaxyModel
 from galstep.flags import decode
+from galstep.steps.galaxy.psf_products import stacked_stars
 from galstep.steps.psf_calibrate import PSFCalibrate
-from galstep.steps.psf_products import stacked_stars
 
 HALF, STEP = {"F160W": 10.0, "F277W": 7.5}, 0.25
 SHOWN = 5.0  # pixels from the star in the figure, other filters

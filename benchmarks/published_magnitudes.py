@@ -21,8 +21,8 @@ import numpy as np
 from astropy.table import QTable, Table
 
 from galstep.datamodels import GalaxyModel
-from galstep.datamodels.magnitude_table import magnitudes_by_filter
-from galstep.datamodels.tables import aperture_table
+from galstep.datamodels.catalogs.magnitude_table import magnitudes_by_filter
+from galstep.datamodels.tables.galaxy_tables import aperture_table
 from galstep.steps import AperPhot
 
 BASE = "F150W"

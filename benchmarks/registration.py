@@ -17,7 +17,7 @@ from pathlib import Path
 import numpy as np
 
 from galstep.datamodels import GalaxyModel
-from galstep.datamodels.tables import phot_table
+from galstep.datamodels.tables.galaxy_tables import phot_table
 from galstep.pipeline import GalPipeline
 from galstep.steps import TweakReg
 

@@ -18,7 +18,7 @@ from astropy.wcs import WCS
 
 from galstep.core.imaging.stars import StarRenderer
 from galstep.core.psf.effective import EffectivePSF
-from galstep.datamodels.sky_image import SkyImage
+from galstep.datamodels.sky.sky_image import SkyImage
 from galstep.steps import TweakReg
 from galstep.testing.gwcs_models import exposure_gwcs
 from galstep.testing.psfs import GaussianMixturePSF

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any
 
 from stpipe import Step
 
-from galstep.datamodels.duck_models import model_name
+from galstep.datamodels.images.duck_models import model_name
 from galstep.exceptions import GalstepError, ParameterFileError
 
 if TYPE_CHECKING:
@@ -47,7 +47,7 @@ class Measure(Step):
         Parameters
         ----------
         input : object
-            An image: whatever `galstep.datamodels.open` takes.
+            An image: whatever `galstep.datamodels.input.open` takes.
 
         Returns
         -------

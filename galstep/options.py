@@ -2,7 +2,7 @@
 
 A record whose fields are made by `option` knows the default of each, what it may be and what
 it means. Nothing else says it again: its docstring, the ``spec`` of the steps that offer it
-(`galstep.steps.option_spec`), their ``--help`` and the tables of the documentation are made
+(`galstep.steps.framework.option_spec`), their ``--help`` and the tables of the documentation are made
 from the fields, and the step hands the record on as it is.
 
 >>> from galstep.options import option, options, parameters_of

@@ -12,7 +12,7 @@ from packaging.version import Version
 import galstep
 from galstep import __version__, steps
 from galstep.configuration.parameters import pipeline_parameters
-from galstep.datamodels.columns import COLUMNS
+from galstep.datamodels.tables.columns import COLUMNS
 from galstep.flags import BandFlag, StarFlag
 from galstep.pipeline import GalPipeline
 

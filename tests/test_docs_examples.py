@@ -89,7 +89,8 @@ def test_the_page_on_integration(elsewhere):
 
 def test_what_stands_in_the_tables_of_keywords():
     """Names in the tables are names that the readers know."""
-    from galstep.datamodels import fits_header, fits_input, psf_fits
+    from galstep.datamodels.images import fits_header, fits_input
+    from galstep.datamodels.psf import psf_fits
 
     text = (DOCS / "inputs.rst").read_text()
     for name in (*fits_input._ROLES, *psf_fits._STPSF_NAMES, "DET_SAMP", "PIXELSCL"):

@@ -5,7 +5,7 @@ import re
 import pytest
 
 from galstep.configuration.parameters import pipeline_parameters
-from galstep.datamodels.columns import COLUMNS
+from galstep.datamodels.tables.columns import COLUMNS
 from galstep.flags import BandFlag, StarFlag
 from galstep.pipeline import GalPipeline
 

@@ -157,8 +157,8 @@ def test_circles_are_found():
 # the model and the image save and open themselves, with readers and writers that know them
 KNOWN_CIRCLES = {
     "galstep.datamodels.galaxy",
-    "galstep.datamodels.sky_image",
-    "galstep.datamodels.field_model",
+    "galstep.datamodels.sky.sky_image",
+    "galstep.datamodels.field.field_model",
 }
 
 

@@ -2,8 +2,8 @@ import numpy as np
 import pytest
 from astropy import units as u
 
-from galstep.datamodels.calibration import surface_brightness_factor
-from galstep.datamodels.image_source import Calibration
+from galstep.datamodels.images.calibration import surface_brightness_factor
+from galstep.datamodels.images.image_source import Calibration
 from galstep.exceptions import InputError
 from galstep.unit_names import parse_unit
 

@@ -16,7 +16,7 @@ from docutils.parsers.rst import Directive
 from docutils.statemachine import StringList
 
 from galstep import flags
-from galstep.datamodels.columns import column_table
+from galstep.datamodels.tables.columns import column_table
 
 _ENTRY = re.compile(r"^\s*(\w+)\s*=\s*(\w+)\((.*)\)\s*#\s*(.*)$")
 _SECTION = re.compile(r"^\s*(\[+)(\w+)\]+")

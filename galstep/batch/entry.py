@@ -6,7 +6,7 @@ from dataclasses import dataclass, field, replace
 
 from galstep.batch.nested import merged, without
 from galstep.batch.words import join_words
-from galstep.datamodels.regular_file import printable
+from galstep.datamodels.files.regular_file import printable
 
 __all__ = ["Entry"]
 

@@ -9,13 +9,13 @@ from typing import TYPE_CHECKING
 from galstep.batch.entry import Entry
 from galstep.batch.list_table import table_entries
 from galstep.batch.parameter_entry import entry_of_parameter_file
-from galstep.datamodels.distinct_names import distinct_names
-from galstep.datamodels.input_name import input_name
-from galstep.datamodels.open import is_product
-from galstep.datamodels.regular_file import printable
-from galstep.datamodels.safe_name import check_text, folded, safe_name
+from galstep.datamodels.files.distinct_names import distinct_names
+from galstep.datamodels.files.regular_file import printable
+from galstep.datamodels.files.safe_name import check_text, folded, safe_name
+from galstep.datamodels.input.input_name import input_name
+from galstep.datamodels.input.open import is_product
 from galstep.exceptions import GalstepError, InputError
-from galstep.steps.parameter_files import is_parameter_file
+from galstep.steps.framework.parameter_files import is_parameter_file
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

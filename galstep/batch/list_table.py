@@ -19,8 +19,8 @@ from galstep.batch.parameters import (
     with_absolute_paths,
 )
 from galstep.batch.positions import read_positions
-from galstep.datamodels.messages import one_line
-from galstep.datamodels.table_bounds import check_table_file
+from galstep.datamodels.files.messages import one_line
+from galstep.datamodels.files.table_bounds import check_table_file
 from galstep.exceptions import InputError, ParameterError
 
 if TYPE_CHECKING:

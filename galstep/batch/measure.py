@@ -14,7 +14,7 @@ from galstep.batch.job import OK, Outcome
 from galstep.batch.parameters import make_pipeline
 from galstep.batch.row import result_row
 from galstep.batch.words import join_words
-from galstep.datamodels.atomic import check_writable, remove_unfinished
+from galstep.datamodels.files.atomic import check_writable, remove_unfinished
 from galstep.exceptions import GalstepError
 from galstep.pipeline import GalPipeline
 from galstep.pipeline.summary import result_in_words

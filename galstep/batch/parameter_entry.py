@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 from galstep.batch.parameters import RUN_AS_CODE, SAID_OTHERWISE, with_absolute_paths
 from galstep.exceptions import InputError
 from galstep.pipeline import GalPipeline
-from galstep.steps.parameter_files import load_parameters, plain
+from galstep.steps.framework.parameter_files import load_parameters, plain
 
 if TYPE_CHECKING:
     from galstep.batch.entry import Entry

@@ -9,12 +9,12 @@ from typing import TYPE_CHECKING
 from configobj import ConfigObj, ConfigObjError
 from stpipe import config_parser
 
-from galstep.datamodels.hashing import text_hash
+from galstep.datamodels.input.hashing import text_hash
 from galstep.exceptions import ParameterError
 from galstep.pipeline import GalPipeline
 from galstep.steps import LoadCrop
-from galstep.steps.parameter_files import absolute_paths, load_parameters, plain
-from galstep.steps.validation import suggestion
+from galstep.steps.framework.parameter_files import absolute_paths, load_parameters, plain
+from galstep.steps.framework.validation import suggestion
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -133,7 +133,7 @@ def parameters_hash(config_file: PathLike | None, parameters: dict, file_hash: C
     parameters : dict
         Nested parameters that win over it.
     file_hash : callable
-        `galstep.datamodels.hashing.FileHashes`.
+        `galstep.datamodels.input.hashing.FileHashes`.
 
     Returns
     -------

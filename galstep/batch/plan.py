@@ -13,9 +13,9 @@ from galstep.batch.job import FAILED, OK, Job
 from galstep.batch.parameters import parameters_hash, parameters_in
 from galstep.batch.summary import pending_row
 from galstep.batch.words import split_words
-from galstep.datamodels.hashing import FileHashes, text_hash
-from galstep.datamodels.messages import one_line
-from galstep.datamodels.open import files_read
+from galstep.datamodels.files.messages import one_line
+from galstep.datamodels.input.hashing import FileHashes, text_hash
+from galstep.datamodels.input.open import files_read
 from galstep.exceptions import GalstepError
 
 if TYPE_CHECKING:

@@ -9,8 +9,8 @@ import numpy as np
 from astropy import units as u
 from astropy.coordinates import SkyCoord
 
-from galstep.datamodels.position_catalog import read_position_catalog
-from galstep.datamodels.safe_name import safe_name
+from galstep.datamodels.catalogs.position_catalog import read_position_catalog
+from galstep.datamodels.files.safe_name import safe_name
 from galstep.exceptions import InputError
 
 if TYPE_CHECKING:

@@ -8,8 +8,8 @@ import numpy as np
 from astropy import units as u
 
 from galstep.batch.words import join_words
-from galstep.datamodels.tables import phot_table, sersic_table
-from galstep.datamodels.totals import total_flux
+from galstep.datamodels.tables.galaxy_tables import phot_table, sersic_table
+from galstep.datamodels.tables.totals import total_flux
 from galstep.units import ab_magnitude, flux_unit
 
 if TYPE_CHECKING:

@@ -26,10 +26,10 @@ from galstep.batch.worker_process import (
     check_time_limit,
     measure_in_new_process,
 )
-from galstep.datamodels.atomic import check_writable, remove_unfinished
-from galstep.datamodels.hashing import FileHashes
-from galstep.datamodels.safe_name import check_text
-from galstep.datamodels.table_writer import write_table
+from galstep.datamodels.files.atomic import check_writable, remove_unfinished
+from galstep.datamodels.files.safe_name import check_text
+from galstep.datamodels.files.table_writer import write_table
+from galstep.datamodels.input.hashing import FileHashes
 from galstep.exceptions import GalstepError, InputError, ParameterError
 from galstep.execution.executors import SerialExecutor, dask_executor, thread_executor
 from galstep.report import write_report

@@ -14,8 +14,8 @@ from galstep import __version__
 from galstep.batch.job import PENDING
 from galstep.batch.row import FILTER_COLUMNS, SHAPE_COLUMNS, column_unit
 from galstep.batch.words import split_words
-from galstep.datamodels.atomic import replacing
-from galstep.datamodels.table_bounds import check_table_file
+from galstep.datamodels.files.atomic import replacing
+from galstep.datamodels.files.table_bounds import check_table_file
 from galstep.exceptions import InputError
 
 if TYPE_CHECKING:

@@ -14,10 +14,10 @@ from stpipe import config_parser
 from galstep.configuration.parameters import PIPELINE
 from galstep.configuration.sphot_keys import ALWAYS_WRITTEN, KEYS, SECTIONS, found_targets
 from galstep.configuration.writer import write_parameter_file
-from galstep.datamodels.regular_file import check_regular
+from galstep.datamodels.files.regular_file import check_regular
 from galstep.exceptions import InputError, ParameterError
 from galstep.pipeline import GalPipeline
-from galstep.steps.validation import explained, suggestion
+from galstep.steps.framework.validation import explained, suggestion
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

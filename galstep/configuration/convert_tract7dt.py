@@ -12,11 +12,11 @@ from galstep.configuration.convert import Conversion, problem_with
 from galstep.configuration.parameters import pipeline_parameters
 from galstep.configuration.tract7dt_keys import TRACT7DT_KEYS
 from galstep.configuration.writer import write_parameter_file
-from galstep.datamodels.regular_file import check_regular
-from galstep.datamodels.yaml_bounds import check_yaml
+from galstep.datamodels.files.regular_file import check_regular
+from galstep.datamodels.files.yaml_bounds import check_yaml
 from galstep.exceptions import InputError
 from galstep.pipeline import FieldPipeline
-from galstep.steps.validation import suggestion
+from galstep.steps.framework.validation import suggestion
 
 if TYPE_CHECKING:
     from galstep.hints import PathLike

@@ -12,8 +12,8 @@ from stpipe import config_parser
 from galstep.exceptions import ParameterError
 from galstep.pipeline import FieldPipeline, GalPipeline
 from galstep.steps import GalStep, StarPhot
-from galstep.steps.short_help import MOST_USED
-from galstep.steps.validation import suggestion
+from galstep.steps.framework.short_help import MOST_USED
+from galstep.steps.framework.validation import suggestion
 
 __all__ = [
     "FIELD",

@@ -12,7 +12,7 @@ import yaml
 
 from galstep import __version__
 from galstep.configuration.parameters import PIPELINE, pipeline_parameters
-from galstep.datamodels.atomic import replacing
+from galstep.datamodels.files.atomic import replacing
 from galstep.exceptions import InputError
 from galstep.pipeline import GalPipeline
 

@@ -22,7 +22,7 @@
 ======================  ===================================================
 """
 
-from galstep.datamodels.band import BandData
 from galstep.datamodels.galaxy import GalaxyModel, Meta
+from galstep.datamodels.model.band import BandData
 
 __all__ = ["BandData", "GalaxyModel", "Meta"]

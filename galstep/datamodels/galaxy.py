@@ -108,12 +108,12 @@ class GalaxyModel:
         return f"<GalaxyModel {self.meta.name!r}: {', '.join(self.bands)}>"
 
     def __str__(self) -> str:
-        from galstep.datamodels.model_text import model_text
+        from galstep.datamodels.tables.model_text import model_text
 
         return model_text(self)
 
     def _repr_html_(self) -> str:
-        from galstep.datamodels.model_text import model_html
+        from galstep.datamodels.tables.model_text import model_html
 
         return model_html(self)
 
@@ -133,13 +133,13 @@ class GalaxyModel:
         ----------
         source : object
             A path, an object of another package, or a list or mapping of them;
-            see `galstep.datamodels.open`. A model is returned as it is.
+            see `galstep.datamodels.input.open`. A model is returned as it is.
         psf_file : object, optional
-            The PSFs; see `galstep.datamodels.psf_input`. Needed for images.
+            The PSFs; see `galstep.datamodels.psf.psf_input`. Needed for images.
         filters : sequence of str, optional
             The filters to take, in this order. By default all.
         **options
-            See `galstep.datamodels.read_options.ReadOptions`.
+            See `galstep.datamodels.input.read_options.ReadOptions`.
 
         Returns
         -------
@@ -150,7 +150,7 @@ class GalaxyModel:
         InputError
             If the input cannot be used.
         """
-        from galstep.datamodels.open import open_model
+        from galstep.datamodels.input.open import open_model
 
         return open_model(source, psf_file=psf_file, filters=filters, **options)
 
@@ -161,15 +161,15 @@ class GalaxyModel:
 
     @property
     def galaxy(self) -> QTable:
-        """The target, a row per filter: see `galstep.datamodels.model_views.galaxy_view`."""
-        from galstep.datamodels.model_views import galaxy_view
+        """The target, a row per filter: see `galstep.datamodels.tables.model_views.galaxy_view`."""
+        from galstep.datamodels.tables.model_views import galaxy_view
 
         return galaxy_view(self)
 
     @property
     def companions(self) -> QTable:
         """Other galaxies, a row per filter, galaxy and component; none without any."""
-        from galstep.datamodels.model_views import companion_view
+        from galstep.datamodels.tables.model_views import companion_view
 
         return companion_view(self)
 
@@ -194,7 +194,7 @@ class GalaxyModel:
         return self._table("sersic_table")
 
     def _table(self, name):
-        from galstep.datamodels import tables
+        from galstep.datamodels.tables import galaxy_tables as tables
 
         return getattr(tables, name)(self)
 
@@ -249,11 +249,11 @@ def _writer(path):
     """The function that writes files of this extension."""
     extension = path.suffix.lower()
     if extension == ".asdf":
-        from galstep.datamodels.asdf_io import write_asdf
+        from galstep.datamodels.products.asdf_io import write_asdf
 
         return write_asdf
     if extension in (".h5", ".hdf5"):
-        from galstep.datamodels.hdf5_output import write_hdf5
+        from galstep.datamodels.products.hdf5_output import write_hdf5
 
         return write_hdf5
     raise InputError(

@@ -10,8 +10,8 @@
 ``messages``        what the log would say, kept
 ==================  =====================================================
 
-All that is here is shorthand: images are read by `galstep.datamodels.open`, PSFs by
-`galstep.datamodels.psf_input`, the work is that of `galstep.pipeline.GalPipeline` and
+All that is here is shorthand: images are read by `galstep.datamodels.input.open`, PSFs by
+`galstep.datamodels.psf.psf_input`, the work is that of `galstep.pipeline.GalPipeline` and
 `galstep.steps.StarPhot`, with their parameters.
 """
 

@@ -10,8 +10,8 @@ import numpy as np
 from galstep.batch.nested import merged
 from galstep.batch.parameters import make_pipeline
 from galstep.datamodels import GalaxyModel
-from galstep.datamodels.angles import sky_place
-from galstep.datamodels.safe_name import safe_name
+from galstep.datamodels.catalogs.angles import sky_place
+from galstep.datamodels.files.safe_name import safe_name
 from galstep.exceptions import InputError
 from galstep.notebook.images import as_images, is_array, what_is_assumed
 from galstep.notebook.keywords import pipeline_parameters
@@ -47,7 +47,7 @@ def fit(
     ----------
     image : array, Quantity, NDData, or dict of filter to these
         (ny, nx); also a masked array, a file, an open FITS file, an image model, a saved
-        galaxy: whatever `galstep.datamodels.open` takes. Pixels that are not finite have
+        galaxy: whatever `galstep.datamodels.input.open` takes. Pixels that are not finite have
         no data. Arrays without a unit are in ``unit`` (MJy/sr by default) on pixels of
         ``pixel_scale`` (0.03 arcsec), unless a WCS tells.
     psf : array, (array, oversample), PSF model, file, or dict of filter to these

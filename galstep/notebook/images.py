@@ -11,10 +11,10 @@ from astropy.nddata import NDData, NDUncertainty, StdDevUncertainty
 from astropy.units import Quantity, UnitConversionError
 
 from galstep.datamodels import GalaxyModel
-from galstep.datamodels.duck_nddata import array_source, is_nddata
-from galstep.datamodels.missing_filter import ONLY_FILTER
+from galstep.datamodels.images.duck_nddata import array_source, is_nddata
+from galstep.datamodels.input.missing_filter import ONLY_FILTER
 from galstep.exceptions import InputError
-from galstep.steps.validation import suggestion
+from galstep.steps.framework.validation import suggestion
 
 __all__ = ["as_image", "as_images", "is_array", "what_is_assumed"]
 
@@ -27,7 +27,7 @@ def is_array(thing: Any) -> bool:
 def as_images(
     image: Any, err: Any = None, mask: Any = None, wcs: Any = None, filter: str | None = None
 ) -> Any:
-    """What `galstep.datamodels.open` takes, errors, masks and WCS attached.
+    """What `galstep.datamodels.input.open` takes, errors, masks and WCS attached.
 
     Parameters
     ----------

@@ -10,7 +10,7 @@ from galstep.batch.parameters import SAID_OTHERWISE
 from galstep.exceptions import ParameterError
 from galstep.pipeline import GalPipeline
 from galstep.steps import LoadCrop
-from galstep.steps.validation import suggestion
+from galstep.steps.framework.validation import suggestion
 
 __all__ = ["pipeline_parameters"]
 

@@ -1,4 +1,4 @@
-"""PSFs with their sampling, as `galstep.datamodels.psf_input` takes them."""
+"""PSFs with their sampling, as `galstep.datamodels.psf.psf_input` takes them."""
 
 from __future__ import annotations
 

@@ -10,15 +10,15 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from galstep.datamodels.drawn_names import with_plain_names
-from galstep.datamodels.main_numbers import main_numbers
-from galstep.datamodels.model_text import model_html
-from galstep.datamodels.safe_name import safe_name
+from galstep.datamodels.files.safe_name import safe_name
+from galstep.datamodels.tables.drawn_names import with_plain_names
+from galstep.datamodels.tables.main_numbers import main_numbers
+from galstep.datamodels.tables.model_text import model_html
 from galstep.exceptions import GalstepError, InputError, ParameterError
-from galstep.steps.base import MODEL_EXTENSIONS
-from galstep.steps.image_step import needs_package
-from galstep.steps.products import PICTURES, save_figure, write_beside
-from galstep.steps.validation import suggestion
+from galstep.steps.framework.base import MODEL_EXTENSIONS
+from galstep.steps.framework.validation import suggestion
+from galstep.steps.galaxy.products import PICTURES, save_figure, write_beside
+from galstep.steps.images.image_step import needs_package
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
     from galstep.datamodels import GalaxyModel
-    from galstep.datamodels.star_field_model import StarFieldModel
+    from galstep.datamodels.sky.star_field_model import StarFieldModel
     from galstep.hints import PathLike
 
 __all__ = ["FitResult", "StarFieldResult"]
@@ -172,7 +172,7 @@ class StarFieldResult:
 
     Parameters
     ----------
-    model : `galstep.datamodels.star_field_model.StarFieldModel`
+    model : `galstep.datamodels.sky.star_field_model.StarFieldModel`
     messages : sequence of str, optional
         The warnings of the run.
     """

@@ -32,7 +32,7 @@ def fit_stars(
     Parameters
     ----------
     image : array, Quantity, NDData, file, or image model
-        See `galstep.datamodels.image_door.read_image`.
+        See `galstep.datamodels.sky.image_door.read_image`.
     psf : array, (array, oversample), PSF model or grid of photutils, file
         The effective PSF, pixel response included.
     oversample : int, optional

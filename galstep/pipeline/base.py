@@ -14,8 +14,8 @@ from stpipe import Pipeline, Step, config_parser, utilities
 
 from galstep.exceptions import GalstepError, ParameterError
 from galstep.integration import get_steps
-from galstep.steps import parameter_files, validation
-from galstep.steps.base import GalStep
+from galstep.steps.framework import parameter_files, validation
+from galstep.steps.framework.base import GalStep
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

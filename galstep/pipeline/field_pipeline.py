@@ -8,16 +8,16 @@ import time
 from contextlib import contextmanager
 from typing import Any
 
-from galstep.datamodels.field_model import FieldModel
-from galstep.datamodels.kept_results import KeptResults
+from galstep.datamodels.field.field_model import FieldModel
+from galstep.datamodels.files.kept_results import KeptResults
 from galstep.exceptions import GalstepError
 from galstep.pipeline.base import GalPipelineBase
 from galstep.pipeline.field_summary import field_summary_lines
 from galstep.pipeline.progress import progress_over
 from galstep.steps import FieldFit, FieldPSF, LoadField, MaskField, ZeroPoint
-from galstep.steps.field_products import write_field_products
-from galstep.steps.field_step import FieldStep
-from galstep.steps.field_tasks import EXECUTION_SPEC, RECORDS
+from galstep.steps.field.field_products import write_field_products
+from galstep.steps.field.field_step import FieldStep
+from galstep.steps.field.field_tasks import EXECUTION_SPEC, RECORDS
 
 __all__ = ["FieldPipeline"]
 
@@ -42,7 +42,7 @@ class FieldPipeline(GalPipelineBase, FieldStep):
     class_alias = "gal_field"
     model_class = FieldModel
     works_on = "works_on_field_model"
-    derive_from = "galstep.steps.field_step.FieldStep"
+    derive_from = "galstep.steps.field.field_step.FieldStep"
     works_on_field_model = False
     takes_objects = ("catalog", "reference", "psf_file")
 
@@ -69,7 +69,7 @@ class FieldPipeline(GalPipelineBase, FieldStep):
     _PASSED_ON = (("catalog", "loadfield"), ("reference", "maskfield"), ("psf_file", "fieldpsf"))
 
     def run(self, *args: Any) -> FieldModel:
-        """Run the pipeline; see `galstep.steps.base.GalStep.run`.
+        """Run the pipeline; see `galstep.steps.framework.base.GalStep.run`.
 
         Raises
         ------
@@ -142,7 +142,7 @@ class FieldPipeline(GalPipelineBase, FieldStep):
     def save_model(self, model: Any, *args: Any, **kwargs: Any) -> Any:
         """Save the model, and beside it tables, regions, pictures and the parameters.
 
-        See `galstep.steps.base.GalStep.save_model`. Every file is written whole or not at all.
+        See `galstep.steps.framework.base.GalStep.save_model`. Every file is written whole or not at all.
         """
         path = super().save_model(model, *args, **kwargs)
         if path is None or not isinstance(model, FieldModel):

@@ -11,7 +11,7 @@ from galstep.execution.duration import duration
 from galstep.flags import FieldFlag, decode
 
 if TYPE_CHECKING:
-    from galstep.datamodels.field_model import FieldModel
+    from galstep.datamodels.field.field_model import FieldModel
 
 __all__ = ["field_summary_lines"]
 

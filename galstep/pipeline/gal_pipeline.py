@@ -10,7 +10,7 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 from galstep.datamodels import GalaxyModel
-from galstep.datamodels.magnitude_table import read_magnitudes
+from galstep.datamodels.catalogs.magnitude_table import read_magnitudes
 from galstep.exceptions import InputError
 from galstep.execution.duration import duration
 from galstep.pipeline.base import GalPipelineBase
@@ -28,8 +28,8 @@ from galstep.steps import (
     ScaleFit,
     TweakReg,
 )
-from galstep.steps.products import TABLE_SPEC, chosen_pictures, write_beside
-from galstep.steps.run_log import say_always
+from galstep.steps.framework.run_log import say_always
+from galstep.steps.galaxy.products import TABLE_SPEC, chosen_pictures, write_beside
 
 if TYPE_CHECKING:
     from galstep.hints import PathLike

@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from galstep.datamodels.flag_words import flag_words
-from galstep.datamodels.main_magnitudes import main_fluxes, main_magnitudes
-from galstep.datamodels.tables import phot_table, sersic_table
+from galstep.datamodels.tables.flag_words import flag_words
+from galstep.datamodels.tables.galaxy_tables import phot_table, sersic_table
+from galstep.datamodels.tables.main_magnitudes import main_fluxes, main_magnitudes
 from galstep.flags import decode
 from galstep.units import ab_magnitude
 
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 __all__ = ["flag_lines", "result_in_words", "summary_lines"]
 
-# column, kind of galstep.datamodels.main_magnitudes
+# column, kind of galstep.datamodels.tables.main_magnitudes
 _BRIGHTNESS = (("total", "total"), ("half_light", "half"), ("kron", "kron"))
 _AFTER = ("color", "r_eff", "n", "stars", "chi2", "flags")
 

@@ -13,7 +13,7 @@ from galstep.plotting.stretch import BRIGHTNESS_MAP, RESIDUAL_MAP, brightness_no
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
-    from galstep.datamodels.field_model import FieldModel
+    from galstep.datamodels.field.field_model import FieldModel
 
 __all__ = ["field_figure"]
 

@@ -8,7 +8,7 @@ import numpy as np
 from matplotlib.figure import Figure
 from matplotlib.ticker import LogLocator, NullFormatter
 
-from galstep.datamodels.totals import total_flux
+from galstep.datamodels.tables.totals import total_flux
 from galstep.plotting.profiles import DATA_COLOUR, MODEL_COLOUR, RADIUS_COLOUR
 
 if TYPE_CHECKING:

@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 from matplotlib.figure import Figure
 
-from galstep.datamodels.magnitude_table import magnitudes_by_filter
-from galstep.datamodels.main_magnitudes import main_magnitudes
+from galstep.datamodels.catalogs.magnitude_table import magnitudes_by_filter
+from galstep.datamodels.tables.main_magnitudes import main_magnitudes
 from galstep.filters import filter_wavelength
 
 if TYPE_CHECKING:

@@ -10,7 +10,7 @@ from matplotlib.figure import Figure
 from galstep.plotting.stretch import BRIGHTNESS_MAP, RESIDUAL_MAP, brightness_norm, residual_norm
 
 if TYPE_CHECKING:
-    from galstep.datamodels.star_field_model import StarFieldModel
+    from galstep.datamodels.sky.star_field_model import StarFieldModel
 
 __all__ = ["star_field_figure"]
 
@@ -23,7 +23,7 @@ def star_field_figure(field: StarFieldModel) -> Figure:
 
     Parameters
     ----------
-    field : `galstep.datamodels.star_field_model.StarFieldModel`
+    field : `galstep.datamodels.sky.star_field_model.StarFieldModel`
 
     Returns
     -------

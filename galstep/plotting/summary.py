@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from galstep import __version__
-from galstep.datamodels.main_magnitudes import main_magnitudes
+from galstep.datamodels.tables.main_magnitudes import main_magnitudes
 from galstep.filters import by_wavelength
 from galstep.flags import decode
 from galstep.plotting.profiles import half_light_radius
@@ -81,7 +81,7 @@ def band_lines(model: GalaxyModel) -> list[str]:
     """A line per filter: magnitudes, PSF width, stars and, if any has some, knots, chi2.
 
     Filters from blue to red. Magnitudes are those of
-    `galstep.datamodels.main_magnitudes.main_magnitudes`.
+    `galstep.datamodels.tables.main_magnitudes.main_magnitudes`.
 
     Parameters
     ----------

@@ -7,8 +7,8 @@ import math
 from dataclasses import asdict, dataclass, field
 from typing import TYPE_CHECKING, Any, Self
 
-from galstep.datamodels.main_numbers import KINDS, FilterNumbers, Magnitude, main_numbers
-from galstep.datamodels.tables import phot_table
+from galstep.datamodels.tables.galaxy_tables import phot_table
+from galstep.datamodels.tables.main_numbers import KINDS, FilterNumbers, Magnitude, main_numbers
 from galstep.filters import filter_wavelength
 
 if TYPE_CHECKING:

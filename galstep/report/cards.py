@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 from galstep import __version__
 from galstep.datamodels import GalaxyModel
-from galstep.datamodels.atomic import replacing
+from galstep.datamodels.files.atomic import replacing
 from galstep.exceptions import GalstepError
 from galstep.report.card import FAILED, Card
 

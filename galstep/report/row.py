@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 from urllib.parse import quote
 
-from galstep.datamodels.main_numbers import KINDS
+from galstep.datamodels.tables.main_numbers import KINDS
 from galstep.flags import BandFlag
 from galstep.report.card import OK
 from galstep.report.cards import picture_path

@@ -6,8 +6,8 @@ import logging
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from galstep.datamodels.atomic import check_writable, replacing
-from galstep.datamodels.safe_name import check_text
+from galstep.datamodels.files.atomic import check_writable, replacing
+from galstep.datamodels.files.safe_name import check_text
 from galstep.exceptions import GalstepError, InputError, ParameterError
 from galstep.report.card import OK, Card
 from galstep.report.cards import card_of, tidy

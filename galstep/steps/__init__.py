@@ -21,11 +21,11 @@
 """
 
 from galstep.steps.aper_phot import AperPhot
-from galstep.steps.base import GalStep
 from galstep.steps.base_fit import BaseFit
 from galstep.steps.field_fit import FieldFit
 from galstep.steps.field_psf import FieldPSF
 from galstep.steps.forced_scale_fit import ForcedScaleFit
+from galstep.steps.framework.base import GalStep
 from galstep.steps.inject import Inject
 from galstep.steps.joint_fit import JointFit
 from galstep.steps.load_crop import LoadCrop

@@ -22,11 +22,11 @@ from galstep.datamodels import GalaxyModel
 from galstep.exceptions import GalstepError, ParameterError, PrerequisiteError
 from galstep.flags import BandFlag
 from galstep.records import Aperture
-from galstep.steps.base import GalStep
-from galstep.steps.base_filter import choose_base_filter
-from galstep.steps.option_spec import OptionSet
-from galstep.steps.products import TABLE_SPEC, write_beside
-from galstep.steps.scenes import effective_psf
+from galstep.steps.framework.base import GalStep
+from galstep.steps.framework.option_spec import OptionSet
+from galstep.steps.galaxy.base_filter import choose_base_filter
+from galstep.steps.galaxy.products import TABLE_SPEC, write_beside
+from galstep.steps.galaxy.scenes import effective_psf
 
 __all__ = ["AperPhot"]
 

@@ -10,14 +10,14 @@ from galstep.core.engine.solve import fit_scene
 from galstep.core.fitting.fits import fit_base
 from galstep.core.fitting.galaxy_first import robust_galaxy_fit
 from galstep.flags import BandFlag
-from galstep.steps.base import GalStep
-from galstep.steps.base_filter import choose_base_filter
-from galstep.steps.companion_options import COMPANION_SPEC, given_companions
-from galstep.steps.convergence import note_passes
-from galstep.steps.galaxy_options import PRIOR_SPEC, shape_priors
-from galstep.steps.option_spec import OptionSet
-from galstep.steps.passes import Passes
-from galstep.steps.scenes import (
+from galstep.steps.framework.base import GalStep
+from galstep.steps.framework.option_spec import OptionSet
+from galstep.steps.galaxy.base_filter import choose_base_filter
+from galstep.steps.galaxy.companion_options import COMPANION_SPEC, given_companions
+from galstep.steps.galaxy.convergence import note_passes
+from galstep.steps.galaxy.galaxy_options import PRIOR_SPEC, shape_priors
+from galstep.steps.galaxy.passes import Passes
+from galstep.steps.galaxy.scenes import (
     effective_psf,
     error_or_noise,
     scene_band,
@@ -26,7 +26,7 @@ from galstep.steps.scenes import (
     target_centre,
     try_fit,
 )
-from galstep.steps.star_options import FINDER_SPEC, LadderParameters
+from galstep.steps.galaxy.star_options import FINDER_SPEC, LadderParameters
 
 if TYPE_CHECKING:
     from galstep.datamodels import GalaxyModel

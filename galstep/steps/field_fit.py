@@ -8,14 +8,14 @@ from typing import Any
 import numpy as np
 
 from galstep.core.field.options import FieldOptions
-from galstep.datamodels.field_model import FieldModel
+from galstep.datamodels.field.field_model import FieldModel
 from galstep.exceptions import InputError
 from galstep.flags import FieldFlag
-from galstep.steps.field_bands import core_bands, core_sources, fwhm_at
-from galstep.steps.field_results import put_joint, put_single
-from galstep.steps.field_step import FieldStep
-from galstep.steps.field_tasks import EXECUTION_SPEC, TaskOptions, task_runner
-from galstep.steps.option_spec import OptionSet
+from galstep.steps.field.field_bands import core_bands, core_sources, fwhm_at
+from galstep.steps.field.field_results import put_joint, put_single
+from galstep.steps.field.field_step import FieldStep
+from galstep.steps.field.field_tasks import EXECUTION_SPEC, TaskOptions, task_runner
+from galstep.steps.framework.option_spec import OptionSet
 
 __all__ = ["FieldFit"]
 

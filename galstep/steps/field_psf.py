@@ -8,14 +8,14 @@ import numpy as np
 
 from galstep.core.field.epsf_options import EpsfOptions
 from galstep.core.scene import psf_map
-from galstep.datamodels.field_band import FieldPsf
-from galstep.datamodels.field_model import FieldModel
-from galstep.datamodels.psf_field import open_psf_field
+from galstep.datamodels.field.field_band import FieldPsf
+from galstep.datamodels.field.field_model import FieldModel
+from galstep.datamodels.psf.psf_field import open_psf_field
 from galstep.flags import FieldFlag
-from galstep.steps.field_bands import core_bands, law_to_tree
-from galstep.steps.field_step import FieldStep
-from galstep.steps.field_tasks import EXECUTION_SPEC, TaskOptions, task_runner
-from galstep.steps.option_spec import OptionSet
+from galstep.steps.field.field_bands import core_bands, law_to_tree
+from galstep.steps.field.field_step import FieldStep
+from galstep.steps.field.field_tasks import EXECUTION_SPEC, TaskOptions, task_runner
+from galstep.steps.framework.option_spec import OptionSet
 
 __all__ = ["FieldPSF"]
 

@@ -8,19 +8,19 @@ from typing import TYPE_CHECKING, Any
 from galstep.core.fitting.fits import fit_forced
 from galstep.core.fitting.forced_fit import ForcedFit
 from galstep.core.fitting.forced_list import flagged, forced_rows
-from galstep.steps.base import GalStep
-from galstep.steps.forced_positions import TargetFinder
-from galstep.steps.grids import pixel_map_between
-from galstep.steps.option_spec import OptionSet, per_filter_spec
-from galstep.steps.per_filter import check_filters, for_filter
-from galstep.steps.scale_fit import fit_others, next_star_id
-from galstep.steps.scenes import (
+from galstep.steps.framework.base import GalStep
+from galstep.steps.framework.option_spec import OptionSet, per_filter_spec
+from galstep.steps.galaxy.forced_positions import TargetFinder
+from galstep.steps.galaxy.grids import pixel_map_between
+from galstep.steps.galaxy.per_filter import check_filters, for_filter
+from galstep.steps.galaxy.scenes import (
     effective_psf,
     fit_in_own_pixels,
     fitted_base,
     scaled_scene,
     try_fit,
 )
+from galstep.steps.scale_fit import fit_others, next_star_id
 
 if TYPE_CHECKING:
     from galstep.datamodels import GalaxyModel

@@ -27,12 +27,12 @@ from galstep.core.injection.sources import (
 )
 from galstep.datamodels import BandData, GalaxyModel
 from galstep.datamodels.galaxy import Meta
-from galstep.datamodels.totals import total_flux
+from galstep.datamodels.tables.totals import total_flux
 from galstep.exceptions import ParameterError
 from galstep.records import StarList
-from galstep.steps.base import GalStep
+from galstep.steps.framework.base import GalStep
+from galstep.steps.galaxy.scenes import effective_psf, fitted_base
 from galstep.steps.refit import refit, with_exact_psf
-from galstep.steps.scenes import effective_psf, fitted_base
 
 __all__ = ["Inject"]
 

@@ -9,13 +9,13 @@ from galstep.core.detection.star_cuts import NO_CUTS
 from galstep.core.engine.solve import fit_scene
 from galstep.core.fitting.joint import fit_joint
 from galstep.records import JointSummary
-from galstep.steps.base import GalStep
-from galstep.steps.convergence import note_passes
-from galstep.steps.galaxy_options import PRIOR_SPEC, shape_priors
-from galstep.steps.option_spec import OptionSet
-from galstep.steps.passes import Passes
-from galstep.steps.scenes import fitted_base, scene_band, store, try_fit
-from galstep.steps.star_options import LadderParameters, cuts_of
+from galstep.steps.framework.base import GalStep
+from galstep.steps.framework.option_spec import OptionSet
+from galstep.steps.galaxy.convergence import note_passes
+from galstep.steps.galaxy.galaxy_options import PRIOR_SPEC, shape_priors
+from galstep.steps.galaxy.passes import Passes
+from galstep.steps.galaxy.scenes import fitted_base, scene_band, store, try_fit
+from galstep.steps.galaxy.star_options import LadderParameters, cuts_of
 
 if TYPE_CHECKING:
     from galstep.datamodels import GalaxyModel

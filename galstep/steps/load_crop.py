@@ -12,14 +12,14 @@ from galstep.core.fitting.cutout import central_box, crop_box, guess_size
 from galstep.core.imaging.plateau import saturated_pixels
 from galstep.core.imaging.stars import StarRenderer
 from galstep.datamodels import GalaxyModel
-from galstep.datamodels.read_options import ReadOptions
-from galstep.datamodels.region_files import read_regions, region_mask, region_place
+from galstep.datamodels.catalogs.region_files import read_regions, region_mask, region_place
+from galstep.datamodels.input.read_options import ReadOptions
 from galstep.exceptions import InputError
 from galstep.flags import BandFlag
-from galstep.steps.base import GalStep
-from galstep.steps.base_filter import choose_base_filter
-from galstep.steps.grids import box_in, mask_unseen
-from galstep.steps.scenes import effective_psf, error_or_noise, target_centre
+from galstep.steps.framework.base import GalStep
+from galstep.steps.galaxy.base_filter import choose_base_filter
+from galstep.steps.galaxy.grids import box_in, mask_unseen
+from galstep.steps.galaxy.scenes import effective_psf, error_or_noise, target_centre
 
 __all__ = ["LoadCrop"]
 
@@ -67,7 +67,7 @@ class LoadCrop(GalStep):
         Parameters
         ----------
         input : path-like or object
-            Whatever `galstep.datamodels.open` takes. A `GalaxyModel` is cropped
+            Whatever `galstep.datamodels.input.open` takes. A `GalaxyModel` is cropped
             again. If that takes pixels away, fits of the whole frame no longer
             hold and are dropped.
 

@@ -8,16 +8,17 @@ from typing import Any
 import numpy as np
 
 from galstep.core.field.field_edge import inside_margin
-from galstep.datamodels.field_catalog import FieldCatalog, empty_start, read_field_catalog
-from galstep.datamodels.field_images import field_images, name_of_field
-from galstep.datamodels.field_io import is_field_product
-from galstep.datamodels.field_model import FieldMeta, FieldModel
-from galstep.datamodels.field_tables import empty_catalog
+from galstep.datamodels.field.field_catalog import FieldCatalog, empty_start, read_field_catalog
+from galstep.datamodels.field.field_data import FieldMeta
+from galstep.datamodels.field.field_images import field_images, name_of_field
+from galstep.datamodels.field.field_io import is_field_product
+from galstep.datamodels.field.field_model import FieldModel
+from galstep.datamodels.field.field_tables import empty_catalog
 from galstep.exceptions import InputError
 from galstep.flags import FieldFlag
-from galstep.steps.field_headers import HeaderKeys, band_of_image
-from galstep.steps.field_step import FieldStep
-from galstep.steps.field_wcs import put_on_grid
+from galstep.steps.field.field_headers import HeaderKeys, band_of_image
+from galstep.steps.field.field_step import FieldStep
+from galstep.steps.field.field_wcs import put_on_grid
 
 __all__ = ["LoadField"]
 
@@ -57,7 +58,7 @@ class LoadField(FieldStep):
         Parameters
         ----------
         input : object
-            See `galstep.datamodels.field_images.field_images`; or a `FieldModel`, whose
+            See `galstep.datamodels.field.field_images.field_images`; or a `FieldModel`, whose
             catalogue alone is read again.
 
         Returns

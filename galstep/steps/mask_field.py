@@ -8,18 +8,18 @@ import numpy as np
 
 from galstep.core.field.field_edge import inside_margin
 from galstep.core.field.reference_match import mutual_matches, near_places, unmatched
-from galstep.datamodels.field_catalog import empty_start
-from galstep.datamodels.field_model import FieldModel
-from galstep.datamodels.field_pixels import SATURATED, ellipse_mask
-from galstep.datamodels.field_tables import empty_catalog
-from galstep.datamodels.reference_stars import read_reference_stars
+from galstep.datamodels.catalogs.reference_stars import read_reference_stars
+from galstep.datamodels.field.field_catalog import empty_start
+from galstep.datamodels.field.field_model import FieldModel
+from galstep.datamodels.field.field_pixels import SATURATED, ellipse_mask
+from galstep.datamodels.field.field_tables import empty_catalog
 from galstep.exceptions import InputError, ParameterError
 from galstep.flags import FieldFlag
 from galstep.sky_frame import pixels_of_sky, sky_of_pixels
-from galstep.steps.field_detection import DetectionLimits, detected
-from galstep.steps.field_rows import append_rows, names_of_their_own, rows_of
-from galstep.steps.field_step import FieldStep
-from galstep.steps.field_tasks import EXECUTION_SPEC, TaskOptions, task_runner
+from galstep.steps.field.field_detection import DetectionLimits, detected
+from galstep.steps.field.field_rows import append_rows, names_of_their_own, rows_of
+from galstep.steps.field.field_step import FieldStep
+from galstep.steps.field.field_tasks import EXECUTION_SPEC, TaskOptions, task_runner
 
 if TYPE_CHECKING:
     from typing import Any

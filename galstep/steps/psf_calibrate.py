@@ -19,15 +19,15 @@ from galstep.core.psf.kernel_families import distance, kernel_of_variance, varia
 from galstep.exceptions import ParameterError
 from galstep.flags import BandFlag
 from galstep.mapped_records import mapped_params
-from galstep.steps.base import GalStep
-from galstep.steps.base_filter import choose_base_filter
-from galstep.steps.grids import pixel_map_between
-from galstep.steps.option_spec import OptionSet, per_filter_spec
-from galstep.steps.passes import Passes
-from galstep.steps.per_filter import check_filters, for_filter
-from galstep.steps.psf_products import stacked_stars, write_psf_figure, write_psfs
-from galstep.steps.psf_scene import fit_in_scene
-from galstep.steps.scenes import error_or_noise, target_centre
+from galstep.steps.framework.base import GalStep
+from galstep.steps.framework.option_spec import OptionSet, per_filter_spec
+from galstep.steps.galaxy.base_filter import choose_base_filter
+from galstep.steps.galaxy.grids import pixel_map_between
+from galstep.steps.galaxy.passes import Passes
+from galstep.steps.galaxy.per_filter import check_filters, for_filter
+from galstep.steps.galaxy.psf_products import stacked_stars, write_psf_figure, write_psfs
+from galstep.steps.galaxy.psf_scene import fit_in_scene
+from galstep.steps.galaxy.scenes import error_or_noise, target_centre
 
 if TYPE_CHECKING:
     from galstep.datamodels import GalaxyModel

@@ -8,12 +8,12 @@ from galstep.core.detection.ladder_options import LadderOptions, Thresholds
 from galstep.core.fitting.fits import fit_scaled
 from galstep.exceptions import ParameterError
 from galstep.flags import BandFlag
-from galstep.steps.base import GalStep
-from galstep.steps.option_spec import OptionSet, per_filter_spec
-from galstep.steps.passes import Passes
-from galstep.steps.per_filter import check_filters, for_filter
-from galstep.steps.scenes import fit_in_own_pixels, fitted_base, scaled_scene, store, try_fit
-from galstep.steps.star_options import FINDER_SPEC, LadderParameters
+from galstep.steps.framework.base import GalStep
+from galstep.steps.framework.option_spec import OptionSet, per_filter_spec
+from galstep.steps.galaxy.passes import Passes
+from galstep.steps.galaxy.per_filter import check_filters, for_filter
+from galstep.steps.galaxy.scenes import fit_in_own_pixels, fitted_base, scaled_scene, store, try_fit
+from galstep.steps.galaxy.star_options import FINDER_SPEC, LadderParameters
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -173,7 +173,7 @@ def fit_others(
     fit : callable
         ``fit(band)`` returns a `galstep.core.measurement.measure.SceneMeasurement`.
     raise_error : bool, optional
-        See `galstep.steps.scenes.try_fit`.
+        See `galstep.steps.galaxy.scenes.try_fit`.
     tell : callable, optional
         Called with a line of text for every filter that is fitted.
 

@@ -18,17 +18,18 @@ from galstep.core.star_field.options import StarFieldOptions
 from galstep.core.star_field.psf import PsfField
 from galstep.core.star_field.tiles import FieldImage, make_tiles
 from galstep.datamodels import GalaxyModel
-from galstep.datamodels.position_catalog import read_position_catalog
-from galstep.datamodels.psf_field import open_psf_field
-from galstep.datamodels.sky_image import brightness_of, open_image, pixel_area, pixel_side_of
-from galstep.datamodels.star_catalog import star_catalog
-from galstep.datamodels.star_field_model import StarFieldModel
-from galstep.datamodels.table_bounds import check_rows
+from galstep.datamodels.catalogs.position_catalog import read_position_catalog
+from galstep.datamodels.files.table_bounds import check_rows
+from galstep.datamodels.model.image_data import brightness_of, pixel_area, pixel_side_of
+from galstep.datamodels.psf.psf_field import open_psf_field
+from galstep.datamodels.sky.image_door import open_image
+from galstep.datamodels.sky.star_catalog import star_catalog
+from galstep.datamodels.sky.star_field_model import StarFieldModel
 from galstep.exceptions import InputError, ParameterError
-from galstep.steps.image_step import ImageStep
-from galstep.steps.option_spec import OptionSet
-from galstep.steps.products import TABLE_SPEC, save_figure
-from galstep.steps.star_phot_arguments import (
+from galstep.steps.framework.option_spec import OptionSet
+from galstep.steps.galaxy.products import TABLE_SPEC, save_figure
+from galstep.steps.images.image_step import ImageStep
+from galstep.steps.images.star_phot_arguments import (
     RunArguments,
     as_parameters,
     checked_bounds,
@@ -118,7 +119,7 @@ class StarPhot(ImageStep):
 
         Returns
         -------
-        `galstep.datamodels.star_field_model.StarFieldModel`
+        `galstep.datamodels.sky.star_field_model.StarFieldModel`
         """
         if isinstance(init_params, str | os.PathLike):
             kws["init_params"], init_params = os.fspath(init_params), None
@@ -133,7 +134,7 @@ class StarPhot(ImageStep):
         mask: Any = None,
         init_params: Any = None,
     ) -> StarFieldModel:
-        """Measure an image; see also `galstep.steps.base.GalStep.run`.
+        """Measure an image; see also `galstep.steps.framework.base.GalStep.run`.
 
         Parameters
         ----------
@@ -151,7 +152,7 @@ class StarPhot(ImageStep):
 
         Returns
         -------
-        `galstep.datamodels.star_field_model.StarFieldModel`
+        `galstep.datamodels.sky.star_field_model.StarFieldModel`
         """
         before = self._table
         if args and isinstance(args[-1], RunArguments):
@@ -182,13 +183,13 @@ class StarPhot(ImageStep):
         Parameters
         ----------
         input : path-like, array, Quantity, NDData, CCDData or image model
-            See `galstep.datamodels.image_door.read_image`.
+            See `galstep.datamodels.sky.image_door.read_image`.
         psf : object, optional
-            A PSF instead of ``psf_file``: see `galstep.datamodels.psf_field.open_psf_field`.
+            A PSF instead of ``psf_file``: see `galstep.datamodels.psf.psf_field.open_psf_field`.
 
         Returns
         -------
-        `galstep.datamodels.star_field_model.StarFieldModel`
+        `galstep.datamodels.sky.star_field_model.StarFieldModel`
 
         Raises
         ------

@@ -12,22 +12,22 @@ import numpy as np
 
 from galstep.core.align.options import FinderOptions, MatchOptions
 from galstep.datamodels import GalaxyModel
-from galstep.datamodels.association import is_association
-from galstep.datamodels.exposures import is_library, open_exposures
-from galstep.datamodels.image_list import ImageList, write_table
-from galstep.datamodels.image_writer import corrected_model
-from galstep.datamodels.reference_catalog import read_sky_catalog
-from galstep.datamodels.sky_image import SkyImage
+from galstep.datamodels.catalogs.reference_catalog import read_sky_catalog
+from galstep.datamodels.images.association import is_association
+from galstep.datamodels.sky.exposures import is_library, open_exposures
+from galstep.datamodels.sky.image_list import ImageList, write_table
+from galstep.datamodels.sky.image_writer import corrected_model
+from galstep.datamodels.sky.sky_image import SkyImage
 from galstep.exceptions import InputError, ParameterError
 from galstep.flags import BandFlag
 from galstep.records import Registration
-from galstep.steps.base_filter import choose_base_filter
-from galstep.steps.given_tables import GivenTable, table_of
-from galstep.steps.image_step import ImageStep, needs_package
-from galstep.steps.option_spec import OptionSet
-from galstep.steps.scenes import effective_psf
-from galstep.steps.tweak_reg_catalogs import custom_catalogs, user_positions
-from galstep.steps.tweak_reg_tables import catalog_table, summary_table
+from galstep.steps.framework.given_tables import GivenTable, table_of
+from galstep.steps.framework.option_spec import OptionSet
+from galstep.steps.galaxy.base_filter import choose_base_filter
+from galstep.steps.galaxy.scenes import effective_psf
+from galstep.steps.images.image_step import ImageStep, needs_package
+from galstep.steps.images.tweak_reg_catalogs import custom_catalogs, user_positions
+from galstep.steps.images.tweak_reg_tables import catalog_table, summary_table
 
 __all__ = ["TweakReg"]
 
@@ -109,11 +109,11 @@ class TweakReg(ImageStep):
         Parameters
         ----------
         *inputs : path-like, GalaxyModel, or images
-            One galaxy, or images: see `galstep.datamodels.exposures.open_exposures`.
+            One galaxy, or images: see `galstep.datamodels.sky.exposures.open_exposures`.
 
         Returns
         -------
-        GalaxyModel or `galstep.datamodels.image_list.ImageList`
+        GalaxyModel or `galstep.datamodels.sky.image_list.ImageList`
             As what was given. Images that could not be aligned are as they were.
             In the pipeline of another package a library of models is given back,
             its models corrected.
@@ -143,7 +143,7 @@ class TweakReg(ImageStep):
         return _given_back(only, result) if self._gives_back else result
 
     def finalize_result(self, result: Any, reference_files_used: Any) -> None:
-        """See `galstep.steps.image_step.ImageStep`; the models of a host's library are not ours."""
+        """See `galstep.steps.images.image_step.ImageStep`; the models of a host's library are not ours."""
         if not self._gives_back:
             super().finalize_result(result, reference_files_used)
 

@@ -7,9 +7,9 @@ from typing import Any
 import numpy as np
 
 from galstep.core.field.zero_points import calibrated, zero_point
-from galstep.datamodels.field_model import FieldModel
+from galstep.datamodels.field.field_model import FieldModel
 from galstep.exceptions import PrerequisiteError
-from galstep.steps.field_step import FieldStep
+from galstep.steps.field.field_step import FieldStep
 
 __all__ = ["ZeroPoint"]
 

@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from galstep.datamodels import GalaxyModel
-from galstep.datamodels.safe_name import safe_name
-from galstep.datamodels.tables import make_tables
+from galstep.datamodels.files.safe_name import safe_name
+from galstep.datamodels.tables.galaxy_tables import make_tables
 from galstep.exceptions import GalstepError
 from galstep.flags import BandFlag
 from galstep.pipeline import GalPipeline

@@ -21,7 +21,7 @@ from galstep.testing.run_example import expected_time
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from galstep.datamodels.field_model import FieldModel
+    from galstep.datamodels.field.field_model import FieldModel
     from galstep.hints import PathLike
 
 __all__ = ["main", "report", "run"]

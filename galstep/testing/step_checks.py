@@ -19,7 +19,7 @@ import numpy as np
 
 from galstep.configuration.parameters import section_comment
 from galstep.datamodels import GalaxyModel
-from galstep.datamodels.asdf_io import model_tree
+from galstep.datamodels.products.asdf_io import model_tree
 from galstep.exceptions import InputError
 from galstep.pipeline import GalPipelineBase
 from galstep.testing.differences import differences

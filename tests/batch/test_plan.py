@@ -7,7 +7,7 @@ from galstep.batch.entry import Entry
 from galstep.batch.nested import merged, nested, without
 from galstep.batch.parameters import parameters_hash, read_value
 from galstep.batch.plan import make_plan
-from galstep.datamodels.hashing import FileHashes, text_hash
+from galstep.datamodels.input.hashing import FileHashes, text_hash
 from galstep.exceptions import InputError, ParameterError
 
 

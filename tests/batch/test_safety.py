@@ -18,7 +18,7 @@ from galstep.batch.measure import measure
 from galstep.batch.parameters import make_pipeline
 from galstep.batch.plan import make_plan
 from galstep.batch.words import join_words, split_words
-from galstep.datamodels.hashing import FileHashes
+from galstep.datamodels.input.hashing import FileHashes
 from galstep.exceptions import GalstepError, InputError, ParameterError
 
 TRAP = '''

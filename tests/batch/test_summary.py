@@ -7,7 +7,7 @@ from astropy.table import Table
 
 from galstep.batch.row import result_row
 from galstep.batch.summary import Summary, make_summary, pending_row, read_rows
-from galstep.datamodels.tables import phot_table
+from galstep.datamodels.tables.galaxy_tables import phot_table
 from galstep.exceptions import InputError
 from galstep.testing import make_scene
 from galstep.testing.models import fitted_model

@@ -9,7 +9,7 @@ from sample_models import make_fit
 from scipy.integrate import quad
 
 from galstep.core.imaging import sersic
-from galstep.datamodels.amplitude import amplitude_and_error
+from galstep.datamodels.tables.amplitude import amplitude_and_error
 from galstep.records import SersicFit, SersicParams
 
 

@@ -5,7 +5,7 @@ import pytest
 from astropy import units as u
 from astropy.coordinates import Angle, SkyCoord
 
-from galstep.datamodels.angles import degrees_of, sky_place
+from galstep.datamodels.catalogs.angles import degrees_of, sky_place
 from galstep.exceptions import InputError
 
 RA, DEC = 150.11375, -2.228333333333333

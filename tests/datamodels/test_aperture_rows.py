@@ -5,8 +5,13 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from galstep.datamodels.aperture_rows import magnitude_limit
-from galstep.datamodels.tables import aperture_table, make_tables, phot_table, sersic_table
+from galstep.datamodels.tables.aperture_rows import magnitude_limit
+from galstep.datamodels.tables.galaxy_tables import (
+    aperture_table,
+    make_tables,
+    phot_table,
+    sersic_table,
+)
 from galstep.flags import BandFlag
 
 ZERO_POINT = 28.0865  # AB of one MJy/sr x pixel of 0.03 arcsec

@@ -13,8 +13,8 @@ from sample_models import FILTERS, ORIGIN, make_model
 
 from galstep import records
 from galstep.datamodels import BandData, GalaxyModel
-from galstep.datamodels.columns import COLUMNS
-from galstep.datamodels.serialise import LATER
+from galstep.datamodels.files.serialise import LATER
+from galstep.datamodels.tables.columns import COLUMNS
 from galstep.exceptions import GalstepError, InputError
 from galstep.schemas import GALAXY_SCHEMA_URI, resource_mappings
 

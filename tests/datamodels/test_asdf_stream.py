@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 
 from galstep.datamodels import GalaxyModel
-from galstep.datamodels.asdf_stream import asdf_file, load_tree, opened_asdf, save_asdf
-from galstep.datamodels.yaml_bounds import check_yaml
+from galstep.datamodels.files.asdf_stream import asdf_file, load_tree, opened_asdf, save_asdf
+from galstep.datamodels.files.yaml_bounds import check_yaml
 from galstep.exceptions import InputError
 from galstep.testing import make_scene
 from galstep.testing.models import fitted_model

@@ -2,7 +2,7 @@ import json
 
 import pytest
 
-from galstep.datamodels.association import is_association, read_association
+from galstep.datamodels.images.association import is_association, read_association
 from galstep.exceptions import InputError
 
 
@@ -66,7 +66,7 @@ def test_files_that_cannot_be_read(tmp_path, monkeypatch):
     with pytest.raises(InputError, match=r"nope.json: there is no such file"):
         read_association(tmp_path / "nope.json")
     path = write(tmp_path / "x.json", association({"expname": "a.fits"}))
-    monkeypatch.setattr("galstep.datamodels.association.LARGEST_FILE", 10)
+    monkeypatch.setattr("galstep.datamodels.images.association.LARGEST_FILE", 10)
     with pytest.raises(InputError, match="more than 10 bytes"):
         read_association(path)
 

@@ -9,8 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from galstep.datamodels.atomic import check_writable, remove_unfinished, replacing
-from galstep.datamodels.folder_lock import alone_in, nobody_has_open, writing_to
+from galstep.datamodels.files.atomic import check_writable, remove_unfinished, replacing
+from galstep.datamodels.files.folder_lock import alone_in, nobody_has_open, writing_to
 from galstep.exceptions import GalstepError, InputError
 
 NAMES = [
@@ -107,7 +107,7 @@ def test_what_killed_runs_left_is_removed_and_nothing_else(tmp_path):
 
 HOLD = """
 import sys
-from galstep.datamodels.atomic import replacing
+from galstep.datamodels.files.atomic import replacing
 with replacing(sys.argv[1]) as temporary:
     stream = open(temporary, "wb")
     print(temporary.name, flush=True)

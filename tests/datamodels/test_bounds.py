@@ -6,13 +6,13 @@ import numpy as np
 import pytest
 from astropy.io import fits
 
-from galstep.datamodels.fits_bounds import check_header_end
-from galstep.datamodels.fits_input import open_fits
-from galstep.datamodels.image_bounds import check_arrays, check_pixel_side, check_pixels
-from galstep.datamodels.psf_bounds import check_psf_light, check_psf_size
-from galstep.datamodels.table_bounds import bounded_positions, check_rows, check_table_file
-from galstep.datamodels.wcs_bounds import check_wcs_header
-from galstep.datamodels.wcs_text import wcs_from_text
+from galstep.datamodels.files.fits_bounds import check_header_end
+from galstep.datamodels.files.image_bounds import check_arrays, check_pixel_side, check_pixels
+from galstep.datamodels.files.psf_bounds import check_psf_light, check_psf_size
+from galstep.datamodels.files.table_bounds import bounded_positions, check_rows, check_table_file
+from galstep.datamodels.files.wcs_bounds import check_wcs_header
+from galstep.datamodels.files.wcs_text import wcs_from_text
+from galstep.datamodels.images.fits_input import open_fits
 from galstep.exceptions import InputError
 from galstep.psf_array import whole_oversample
 from galstep.units import check_unit

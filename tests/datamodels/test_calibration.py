@@ -7,8 +7,8 @@ from astropy.io import fits
 from mosaics import FLUX, SKY, flux_of, make_image, make_mosaic_wcs, plain_hdu, psf_of
 
 from galstep.datamodels import GalaxyModel
-from galstep.datamodels.calibration import surface_brightness_factor
-from galstep.datamodels.image_source import Calibration
+from galstep.datamodels.images.calibration import surface_brightness_factor
+from galstep.datamodels.images.image_source import Calibration
 from galstep.exceptions import InputError
 
 AREA = np.radians(0.05 / 3600) ** 2

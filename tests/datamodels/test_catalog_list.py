@@ -3,8 +3,8 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 
-from galstep.datamodels.catalog_list import read_catalog_list
-from galstep.datamodels.sky_image import SkyImage
+from galstep.datamodels.sky.catalog_list import read_catalog_list
+from galstep.datamodels.sky.sky_image import SkyImage
 from galstep.exceptions import InputError
 
 

@@ -7,7 +7,7 @@ from duck_images import Nested, image_model, mosaic_model
 from mosaics import DEC, FLUX, RA, flux_of, psf_of
 
 from galstep.datamodels import GalaxyModel
-from galstep.datamodels.duck_models import is_image_model
+from galstep.datamodels.images.duck_models import is_image_model
 from galstep.exceptions import InputError
 
 

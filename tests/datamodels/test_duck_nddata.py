@@ -16,7 +16,7 @@ from astropy.utils.masked import Masked
 from mosaics import DEC, FLUX, RA, flux_of, make_image, make_mosaic_wcs, psf_of
 
 from galstep.datamodels import GalaxyModel
-from galstep.datamodels.duck_nddata import nddata_source
+from galstep.datamodels.images.duck_nddata import nddata_source
 from galstep.exceptions import InputError
 from galstep.testing.psfs import default_psf
 

@@ -8,9 +8,9 @@ import pytest
 from astropy.io import fits
 from astropy.nddata import CCDData
 
-from galstep.datamodels.exposures import open_exposures
-from galstep.datamodels.image_list import ImageList
-from galstep.datamodels.sky_image import SkyImage
+from galstep.datamodels.sky.exposures import open_exposures
+from galstep.datamodels.sky.image_list import ImageList
+from galstep.datamodels.sky.sky_image import SkyImage
 from galstep.exceptions import InputError
 from galstep.testing.star_frames import tan_wcs
 

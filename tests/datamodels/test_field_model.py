@@ -4,13 +4,14 @@ import numpy as np
 import pytest
 from astropy.io import fits
 from astropy.wcs import WCS
+from galstep.datamodels.field.field_data import FieldBlock, FieldMeta
 
-from galstep.datamodels.field_band import FieldBand, FieldPsf
-from galstep.datamodels.field_catalog import empty_start
-from galstep.datamodels.field_io import is_field_product
-from galstep.datamodels.field_model import FieldBlock, FieldMeta, FieldModel
-from galstep.datamodels.field_pixels import BRIGHT, INVALID, SATURATED, ellipse_mask
-from galstep.datamodels.sky_image import SkyImage
+from galstep.datamodels.field.field_band import FieldBand, FieldPsf
+from galstep.datamodels.field.field_catalog import empty_start
+from galstep.datamodels.field.field_io import is_field_product
+from galstep.datamodels.field.field_model import FieldModel
+from galstep.datamodels.field.field_pixels import BRIGHT, INVALID, SATURATED, ellipse_mask
+from galstep.datamodels.sky.sky_image import SkyImage
 from galstep.exceptions import InputError
 from galstep.flags import FieldFlag
 from galstep.pixel_map import PixelMap

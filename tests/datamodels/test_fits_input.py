@@ -9,7 +9,7 @@ from astropy.nddata import CCDData, StdDevUncertainty
 from mosaics import FLUX, SKY, flux_of, i2d_hdus, make_image, make_mosaic_wcs, plain_hdu, psf_of
 
 from galstep.datamodels import GalaxyModel
-from galstep.datamodels.fits_input import companion_role
+from galstep.datamodels.images.fits_input import companion_role
 from galstep.exceptions import InputError
 
 SHAPE = (60, 70)

@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 
 from galstep.datamodels import BandData
-from galstep.datamodels.frames import to_table_frame
-from galstep.datamodels.tables import sersic_table, star_table
+from galstep.datamodels.tables.frames import to_table_frame
+from galstep.datamodels.tables.galaxy_tables import sersic_table, star_table
 from galstep.records import SersicParams
 from galstep.testing import default_psf, make_scene
 from galstep.testing.grids import PixelGrid

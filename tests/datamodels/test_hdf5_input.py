@@ -9,7 +9,7 @@ import pytest
 from sample_models import make_psf, make_wcs
 
 from galstep.datamodels import GalaxyModel
-from galstep.datamodels.wcs_text import wcs_to_text
+from galstep.datamodels.files.wcs_text import wcs_to_text
 from galstep.exceptions import InputError
 from galstep.flags import BandFlag
 

@@ -3,8 +3,8 @@ import pytest
 from astropy.io import fits
 from astropy.table import QTable, Table
 
-from galstep.datamodels.image_list import ImageList, write_table
-from galstep.datamodels.sky_image import SkyImage
+from galstep.datamodels.sky.image_list import ImageList, write_table
+from galstep.datamodels.sky.sky_image import SkyImage
 from galstep.exceptions import InputError
 from galstep.testing.star_frames import tan_wcs
 

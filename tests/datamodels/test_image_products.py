@@ -5,7 +5,7 @@ import pytest
 from astropy.io import fits
 from astropy.wcs import WCS
 
-from galstep.datamodels.image_products import write_fits_images
+from galstep.datamodels.products.image_products import write_fits_images
 from galstep.exceptions import InputError
 
 

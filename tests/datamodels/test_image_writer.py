@@ -9,9 +9,10 @@ import numpy as np
 import pytest
 from astropy.io import fits
 
-from galstep.datamodels.embedded_wcs import read_embedded_meta, with_embedded_meta
-from galstep.datamodels.image_writer import corrected_model
-from galstep.datamodels.sky_image import SkyImage, open_image
+from galstep.datamodels.images.embedded_wcs import read_embedded_meta, with_embedded_meta
+from galstep.datamodels.sky.image_door import open_image
+from galstep.datamodels.sky.image_writer import corrected_model
+from galstep.datamodels.sky.sky_image import SkyImage
 from galstep.testing.star_frames import tan_wcs
 
 pytest.importorskip("gwcs")

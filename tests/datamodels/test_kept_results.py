@@ -8,7 +8,7 @@ from enum import IntEnum
 import numpy as np
 import pytest
 
-from galstep.datamodels.kept_results import KeptResults
+from galstep.datamodels.files.kept_results import KeptResults
 from galstep.pixel_map import PixelMap
 
 

@@ -4,7 +4,7 @@ import pytest
 from astropy import units as u
 from astropy.table import QTable, Table
 
-from galstep.datamodels.magnitude_table import magnitudes_by_filter, read_magnitudes
+from galstep.datamodels.catalogs.magnitude_table import magnitudes_by_filter, read_magnitudes
 from galstep.exceptions import InputError
 
 

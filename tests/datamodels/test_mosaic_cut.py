@@ -10,7 +10,7 @@ from duck_images import LikeGwcs, image_model
 from mosaics import DEC, FLUX, RA, flux_of, make_image, make_mosaic_wcs, plain_hdu, psf_of
 
 from galstep.datamodels import GalaxyModel
-from galstep.datamodels.mosaic_cut import Cut, fits_wcs, pixel_side
+from galstep.datamodels.images.mosaic_cut import Cut, fits_wcs, pixel_side
 from galstep.exceptions import InputError, ParameterError
 from galstep.flags import BandFlag
 

@@ -9,7 +9,7 @@ from mosaics import i2d_hdus, make_image, make_mosaic_wcs, plain_hdu, psf_of
 from sample_models import make_model
 
 from galstep.datamodels import GalaxyModel
-from galstep.datamodels.input_name import input_name
+from galstep.datamodels.input.input_name import input_name
 from galstep.exceptions import InputError
 
 SHAPE = (60, 70)

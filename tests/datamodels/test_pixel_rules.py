@@ -5,7 +5,7 @@ import pytest
 from astropy.nddata import CCDData, StdDevUncertainty
 
 from galstep.datamodels import GalaxyModel
-from galstep.datamodels.pixel_rules import check_error_scale, filled_border, least_error
+from galstep.datamodels.images.pixel_rules import check_error_scale, filled_border, least_error
 from galstep.exceptions import InputError
 from galstep.testing.psfs import default_psf
 

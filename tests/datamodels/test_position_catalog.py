@@ -6,7 +6,7 @@ from astropy import units as u
 from astropy.coordinates import SkyCoord
 from astropy.table import QTable, Table
 
-from galstep.datamodels.position_catalog import CatalogColumns, read_position_catalog
+from galstep.datamodels.catalogs.position_catalog import CatalogColumns, read_position_catalog
 from galstep.exceptions import InputError, ParameterError
 
 RA, DEC = [150.1, 150.2], [2.1, -2.2]

@@ -10,8 +10,8 @@ import numpy as np
 import pytest
 from astropy.table import QTable
 
-from galstep.datamodels.atomic import replacing
-from galstep.datamodels.products import write_products
+from galstep.datamodels.files.atomic import replacing
+from galstep.datamodels.products.galaxy_products import write_products
 from galstep.exceptions import GalstepError, InputError
 
 TRUTH = Path(__file__).parents[3] / "shared" / "truth"
@@ -166,7 +166,7 @@ def test_a_killed_run_leaves_no_half_file(tmp_path):
     path.write_text("earlier")
     code = (
         "import os, sys\n"
-        "from galstep.datamodels.atomic import replacing\n"
+        "from galstep.datamodels.files.atomic import replacing\n"
         "with replacing(sys.argv[1]) as temporary:\n"
         "    temporary.write_text('half a table')\n"
         "    os.kill(os.getpid(), 9)\n"

@@ -18,8 +18,8 @@ from photutils.psf import (
 
 from galstep.core.psf.effective import EffectivePSF
 from galstep.core.star_field.psf import PsfField
-from galstep.datamodels.psf_field import open_psf_field
-from galstep.datamodels.psf_input import find_psfs, psf_at
+from galstep.datamodels.psf.psf_field import open_psf_field
+from galstep.datamodels.psf.psf_input import find_psfs, psf_at
 from galstep.exceptions import InputError
 from galstep.testing.psfs import default_psf
 

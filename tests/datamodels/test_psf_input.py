@@ -7,8 +7,8 @@ from astropy.nddata import NDData
 from photutils.psf import GriddedPSFModel, ImagePSF
 from sample_models import make_psf
 
-from galstep.datamodels.psf_input import find_psfs, psf_at
-from galstep.datamodels.psf_models import add_pixel_response, resampled, sampled
+from galstep.datamodels.psf.psf_input import find_psfs, psf_at
+from galstep.datamodels.psf.psf_models import add_pixel_response, resampled, sampled
 from galstep.exceptions import InputError
 
 SIDE = 0.03

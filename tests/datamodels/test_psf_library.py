@@ -5,7 +5,8 @@ import numpy as np
 import pytest
 from sample_models import make_psf
 
-from galstep.datamodels.psf_library import check_psf, read_psfs
+from galstep.datamodels.files.psf_bounds import check_psf
+from galstep.datamodels.psf.psf_library import read_psfs
 from galstep.exceptions import InputError
 
 

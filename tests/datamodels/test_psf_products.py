@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 
 from galstep.core.calibration.psf_stack import StarStack
-from galstep.datamodels.psf_library import read_psfs
-from galstep.datamodels.psf_products import write_psfs_asdf, write_psfs_hdf5
+from galstep.datamodels.products.psf_products import write_psfs_asdf, write_psfs_hdf5
+from galstep.datamodels.psf.psf_library import read_psfs
 from galstep.exceptions import InputError
 from galstep.records import PsfCorrection, PsfKernel
 from galstep.testing import make_scene

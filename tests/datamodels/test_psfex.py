@@ -5,9 +5,9 @@ import pytest
 from astropy.io import fits
 from astropy.nddata import CCDData, StdDevUncertainty
 
-from galstep.datamodels.psf_fits import fits_psfs
-from galstep.datamodels.psf_input import find_psfs, psf_at
-from galstep.datamodels.psfex import psfex_model
+from galstep.datamodels.psf.psf_fits import fits_psfs
+from galstep.datamodels.psf.psf_input import find_psfs, psf_at
+from galstep.datamodels.psf.psfex import psfex_model
 from galstep.exceptions import InputError
 from galstep.steps import StarPhot
 

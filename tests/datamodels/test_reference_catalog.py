@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 from astropy.table import Table
 
-from galstep.datamodels.reference_catalog import (
+from galstep.datamodels.catalogs.reference_catalog import (
     read_pixel_catalog,
     read_sky_catalog,
 )

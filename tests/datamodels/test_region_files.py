@@ -7,9 +7,14 @@ import pytest
 from astropy.coordinates import SkyCoord
 from astropy.wcs import WCS
 
-from galstep.datamodels.band import BandData
-from galstep.datamodels.position_catalog import read_position_catalog
-from galstep.datamodels.region_files import read_regions, region_mask, region_place, region_table
+from galstep.datamodels.catalogs.position_catalog import read_position_catalog
+from galstep.datamodels.catalogs.region_files import (
+    read_regions,
+    region_mask,
+    region_place,
+    region_table,
+)
+from galstep.datamodels.model.band import BandData
 from galstep.exceptions import InputError
 from galstep.testing.psfs import default_psf
 

@@ -6,13 +6,13 @@ import socket
 import pytest
 
 from galstep.datamodels import GalaxyModel
-from galstep.datamodels.magnitude_table import read_magnitudes
-from galstep.datamodels.position_catalog import read_position_catalog
-from galstep.datamodels.psf_input import find_psfs
-from galstep.datamodels.reference_catalog import read_sky_catalog
-from galstep.datamodels.regular_file import check_regular, what_it_is
+from galstep.datamodels.catalogs.magnitude_table import read_magnitudes
+from galstep.datamodels.catalogs.position_catalog import read_position_catalog
+from galstep.datamodels.catalogs.reference_catalog import read_sky_catalog
+from galstep.datamodels.files.regular_file import check_regular, what_it_is
+from galstep.datamodels.psf.psf_input import find_psfs
 from galstep.exceptions import GalstepError, InputError
-from galstep.steps.parameter_files import is_parameter_file, load_parameters
+from galstep.steps.framework.parameter_files import is_parameter_file, load_parameters
 
 READERS = {
     "galaxy": GalaxyModel.open,

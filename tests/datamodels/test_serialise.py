@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from sample_models import make_fit
 
-from galstep.datamodels.serialise import plain, record_from_tree
+from galstep.datamodels.files.serialise import plain, record_from_tree
 from galstep.flags import BandFlag
 from galstep.records import BandFit, PsfKernel, StarList
 

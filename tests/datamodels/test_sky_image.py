@@ -3,9 +3,11 @@ import numpy as np
 import pytest
 from astropy.io import fits
 from astropy.nddata import CCDData, StdDevUncertainty, VarianceUncertainty
+from galstep.datamodels.model.image_data import pixel_area
 
-from galstep.datamodels.embedded_wcs import read_embedded_wcs
-from galstep.datamodels.sky_image import SkyImage, open_image, pixel_area
+from galstep.datamodels.images.embedded_wcs import read_embedded_wcs
+from galstep.datamodels.sky.image_door import open_image
+from galstep.datamodels.sky.sky_image import SkyImage
 from galstep.exceptions import InputError
 from galstep.testing.star_frames import tan_wcs
 

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from galstep.core.star_field.rows import StarRows
-from galstep.datamodels.star_catalog import star_catalog, star_regions
+from galstep.datamodels.sky.star_catalog import star_catalog, star_regions
 from galstep.testing.star_frames import tan_wcs
 
 

@@ -11,13 +11,20 @@ from astropy.io import fits
 from sample_models import FLUX, ORIGIN, SHAPE
 from test_asdf_io import assert_same_model
 
-from galstep.datamodels import GalaxyModel, asdf_io
-from galstep.datamodels.band import MODEL_IMAGES
-from galstep.datamodels.image_products import write_fits_images
-from galstep.datamodels.products import write_products
-from galstep.datamodels.serialise import LATER
-from galstep.datamodels.tables import knot_table, make_tables, phot_table, sersic_table, star_table
-from galstep.datamodels.totals import total_flux
+from galstep.datamodels import GalaxyModel
+from galstep.datamodels.files.serialise import LATER
+from galstep.datamodels.model.band import MODEL_IMAGES
+from galstep.datamodels.products import asdf_io
+from galstep.datamodels.products.galaxy_products import write_products
+from galstep.datamodels.products.image_products import write_fits_images
+from galstep.datamodels.tables.galaxy_tables import (
+    knot_table,
+    make_tables,
+    phot_table,
+    sersic_table,
+    star_table,
+)
+from galstep.datamodels.tables.totals import total_flux
 from galstep.exceptions import InputError
 from galstep.flags import BandFlag
 from galstep.records import StarList

@@ -6,9 +6,9 @@ from astropy import units as u
 from astropy.io import fits
 from astropy.table import QTable
 
-from galstep.datamodels.products import write_products
-from galstep.datamodels.table_writer import table_endings, write_table
-from galstep.datamodels.tables import make_tables
+from galstep.datamodels.files.table_writer import table_endings, write_table
+from galstep.datamodels.products.galaxy_products import write_products
+from galstep.datamodels.tables.galaxy_tables import make_tables
 from galstep.exceptions import ParameterError
 
 

@@ -8,8 +8,13 @@ from astropy import units as u
 from astropy.table import QTable
 from sample_models import FILTERS, FLUX, FLUX_ERR, ORIGIN
 
-from galstep.datamodels.columns import COLUMNS, column_table
-from galstep.datamodels.tables import make_tables, phot_table, sersic_table, star_table
+from galstep.datamodels.tables.columns import COLUMNS, column_table
+from galstep.datamodels.tables.galaxy_tables import (
+    make_tables,
+    phot_table,
+    sersic_table,
+    star_table,
+)
 from galstep.flags import BandFlag, StarFlag
 from galstep.records import JointSummary
 

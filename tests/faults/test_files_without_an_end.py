@@ -12,7 +12,7 @@ from astropy.table import Table
 
 from galstep.batch import BatchOptions, run_batch
 from galstep.configuration import convert_config
-from galstep.datamodels.catalog_table import open_table
+from galstep.datamodels.catalogs.catalog_table import open_table
 from galstep.exceptions import GalstepError, InputError
 from galstep.steps import BaseFit, LoadCrop, StarPhot, TweakReg
 from galstep.testing import make_scene

@@ -2,7 +2,7 @@
 
 import pytest
 
-from galstep.datamodels.regular_file import check_regular
+from galstep.datamodels.files.regular_file import check_regular
 from galstep.exceptions import InputError
 from galstep.steps import StarPhot, TweakReg
 

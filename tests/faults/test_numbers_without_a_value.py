@@ -17,7 +17,7 @@ from galstep.steps import (
     StarPhot,
     TweakReg,
 )
-from galstep.steps.validation import check_structure
+from galstep.steps.framework.validation import check_structure
 from galstep.testing.psfs import GaussianMixturePSF
 from galstep.testing.star_frames import star_frame
 

@@ -8,7 +8,7 @@ from astropy.table import Table
 from astropy.wcs import WCS
 
 from galstep.datamodels import GalaxyModel
-from galstep.datamodels.tables import make_tables
+from galstep.datamodels.tables.galaxy_tables import make_tables
 from galstep.records import SersicParams
 from galstep.sky_frame import sky_of_pixels
 from galstep.steps import BaseFit, ForcedScaleFit, LoadCrop

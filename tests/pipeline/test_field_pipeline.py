@@ -16,7 +16,7 @@ from astropy.table import QTable, Table, vstack
 from stpipe import Step
 
 from galstep.core.field import rounds, tasks
-from galstep.datamodels.field_model import FieldModel
+from galstep.datamodels.field.field_model import FieldModel
 from galstep.exceptions import GalstepError, PrerequisiteError
 from galstep.flags import FieldFlag
 from galstep.pipeline import FieldPipeline

@@ -257,7 +257,7 @@ def test_summary_is_logged(run, caplog):
 
 
 def test_without_matplotlib(config, elsewhere, monkeypatch, caplog):
-    from galstep.steps import products
+    from galstep.steps.galaxy import products
 
     monkeypatch.setattr(products.importlib.util, "find_spec", lambda name: None)
     with caplog.at_level(logging.INFO, "stpipe"):

@@ -8,7 +8,7 @@ from galstep.datamodels import GalaxyModel
 from galstep.exceptions import InputError, ParameterError
 from galstep.pipeline import GalPipeline
 from galstep.steps import AperPhot
-from galstep.steps.products import PICTURES
+from galstep.steps.galaxy.products import PICTURES
 from galstep.testing import make_scene
 from galstep.testing.models import fitted_model
 

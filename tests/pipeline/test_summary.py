@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from toy_steps import toy_model
 
-from galstep.datamodels.tables import phot_table, sersic_table
+from galstep.datamodels.tables.galaxy_tables import phot_table, sersic_table
 from galstep.flags import BandFlag
 from galstep.pipeline.summary import flag_lines, result_in_words, summary_lines
 from galstep.records import (

@@ -17,7 +17,7 @@ from galstep.plotting import (
 from galstep.plotting.convergence_figure import shape_changes
 from galstep.plotting.star_figure import choose_colour, star_colours
 from galstep.records import StarList
-from galstep.steps.products import PICTURES
+from galstep.steps.galaxy.products import PICTURES
 from galstep.testing.models import unfitted_model
 
 

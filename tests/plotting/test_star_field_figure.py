@@ -5,7 +5,7 @@ import pytest
 
 pytest.importorskip("matplotlib")
 
-from galstep.datamodels.sky_image import SkyImage
+from galstep.datamodels.sky.sky_image import SkyImage
 from galstep.plotting.star_field import star_field_figure
 
 

@@ -13,7 +13,7 @@ from sample_models import make_model
 from galstep.batch.summary import read_rows
 from galstep.cli import main
 from galstep.datamodels import GalaxyModel
-from galstep.datamodels.main_numbers import main_numbers
+from galstep.datamodels.tables.main_numbers import main_numbers
 from galstep.exceptions import GalstepError, InputError, ParameterError
 from galstep.report import write_report
 from galstep.report.cards import FILES

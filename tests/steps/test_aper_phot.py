@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from galstep.datamodels import GalaxyModel
-from galstep.datamodels.serialise import plain
+from galstep.datamodels.files.serialise import plain
 from galstep.exceptions import ParameterError, PrerequisiteError
 from galstep.flags import BandFlag
 from galstep.mapped_records import mapped_fit

@@ -23,7 +23,7 @@ from numpy.linalg import LinAlgError
 from galstep.core.engine.priors import ShapePrior
 from galstep.core.engine.simplex import fit_simplex
 from galstep.datamodels import GalaxyModel
-from galstep.datamodels.tables import make_tables
+from galstep.datamodels.tables.galaxy_tables import make_tables
 from galstep.exceptions import InputError, ParameterError
 from galstep.flags import BandFlag
 from galstep.records import SersicParams

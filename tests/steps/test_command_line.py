@@ -3,7 +3,7 @@
 import pytest
 
 from galstep.exceptions import ParameterError
-from galstep.steps.command_line import check_not_cut
+from galstep.steps.framework.command_line import check_not_cut
 
 
 class Given(str):

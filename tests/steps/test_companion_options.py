@@ -7,7 +7,7 @@ from astropy.wcs import WCS
 from galstep.datamodels import BandData
 from galstep.exceptions import InputError, ParameterError
 from galstep.steps import BaseFit
-from galstep.steps.companion_options import given_companions
+from galstep.steps.galaxy.companion_options import given_companions
 
 
 def band(wcs=False):

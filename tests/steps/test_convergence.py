@@ -5,7 +5,7 @@ from toy_steps import toy_model
 
 from galstep.datamodels import GalaxyModel
 from galstep.records import SersicParams
-from galstep.steps.convergence import note_passes
+from galstep.steps.galaxy.convergence import note_passes
 
 
 def history():

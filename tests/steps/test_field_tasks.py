@@ -7,7 +7,7 @@ import pytest
 from field_functions import Square, dies, square, with_process
 
 from galstep.exceptions import GalstepError, InputError, ParameterError
-from galstep.steps.field_tasks import TaskOptions, task_runner
+from galstep.steps.field.field_tasks import TaskOptions, task_runner
 
 
 @pytest.mark.parametrize(

@@ -8,7 +8,7 @@ from astropy.table import Table
 from galaxy_checks import galaxy
 
 from galstep.datamodels import GalaxyModel
-from galstep.datamodels.tables import make_tables
+from galstep.datamodels.tables.galaxy_tables import make_tables
 from galstep.exceptions import InputError, ParameterError, PrerequisiteError
 from galstep.flags import StarFlag
 from galstep.steps import ForcedScaleFit

@@ -10,7 +10,7 @@ from galstep.core.engine.priors import PRIOR_NAMES, ShapePrior
 from galstep.exceptions import ParameterError
 from galstep.records import PsfKernel
 from galstep.steps import BaseFit, JointFit
-from galstep.steps.galaxy_options import displaced, log_wavelength, shape_priors
+from galstep.steps.galaxy.galaxy_options import displaced, log_wavelength, shape_priors
 
 BAND = SimpleNamespace(origin=(20, 7))
 

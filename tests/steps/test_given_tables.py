@@ -9,7 +9,7 @@ from astropy.table import Table
 
 from galstep.pipeline import GalPipeline
 from galstep.steps import ForcedScaleFit, StarPhot, TweakReg
-from galstep.steps.given_tables import GivenTable, as_text, table_of
+from galstep.steps.framework.given_tables import GivenTable, as_text, table_of
 
 TABLE = Table({"x": [1.0], "y": [2.0]})
 

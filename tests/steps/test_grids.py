@@ -9,7 +9,7 @@ from galstep.exceptions import InputError
 from galstep.flags import BandFlag
 from galstep.pixel_map import PixelMap
 from galstep.records import Registration
-from galstep.steps.grids import box_in, mask_unseen, on_band, pixel_map_between
+from galstep.steps.galaxy.grids import box_in, mask_unseen, on_band, pixel_map_between
 from galstep.testing.grids import PixelGrid
 
 SCENE = PixelGrid((120, 140))

@@ -8,8 +8,8 @@ import pytest
 from galaxy_checks import assert_untouched
 
 from galstep.datamodels import GalaxyModel
-from galstep.datamodels.products import write_products
-from galstep.datamodels.tables import make_tables
+from galstep.datamodels.products.galaxy_products import write_products
+from galstep.datamodels.tables.galaxy_tables import make_tables
 from galstep.exceptions import ParameterError, PrerequisiteError
 from galstep.flags import BandFlag
 from galstep.records import SersicParams

@@ -8,7 +8,7 @@ from mosaics import DEC, RA, i2d_hdus, plain_hdu, psf_of
 from sample_models import make_psf
 
 from galstep.datamodels import GalaxyModel
-from galstep.datamodels.read_options import ReadOptions
+from galstep.datamodels.input.read_options import ReadOptions
 from galstep.exceptions import InputError, ParameterError
 from galstep.flags import BandFlag
 from galstep.steps import LoadCrop

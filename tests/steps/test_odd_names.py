@@ -7,8 +7,8 @@ import pytest
 from astropy.io import fits
 
 from galstep.datamodels import GalaxyModel
-from galstep.datamodels.drawn_names import with_plain_names
-from galstep.steps.products import PICTURES, write_beside
+from galstep.datamodels.tables.drawn_names import with_plain_names
+from galstep.steps.galaxy.products import PICTURES, write_beside
 from galstep.testing import make_scene
 from galstep.testing.models import fitted_model
 

@@ -12,7 +12,7 @@ import pytest
 import galstep.pipeline
 import galstep.steps
 from galstep.options import detail, option, options, parameters_of
-from galstep.steps.option_spec import OptionSet
+from galstep.steps.framework.option_spec import OptionSet
 
 SPEC_LINE = re.compile(r"^\s*(\w+)\s*=\s*\w+\(.*default=.*\)\s*#", re.MULTILINE)
 

@@ -4,7 +4,7 @@ import logging
 
 from toy_steps import Add
 
-from galstep.steps.passes import LONG, Passes
+from galstep.steps.galaxy.passes import LONG, Passes
 
 
 def test_one_line_where_nothing_was_said_for_long(caplog):

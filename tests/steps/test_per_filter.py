@@ -8,7 +8,7 @@ import pytest
 from galstep.exceptions import ParameterError
 from galstep.pipeline import GalPipeline
 from galstep.steps import PSFCalibrate, ScaleFit
-from galstep.steps.per_filter import check_filters, for_filter
+from galstep.steps.galaxy.per_filter import check_filters, for_filter
 
 STEPS = {
     key: step_class

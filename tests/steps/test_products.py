@@ -3,7 +3,7 @@
 import pytest
 
 from galstep.exceptions import ParameterError
-from galstep.steps.products import PICTURES, chosen_pictures
+from galstep.steps.galaxy.products import PICTURES, chosen_pictures
 
 
 def test_names_all_and_none():

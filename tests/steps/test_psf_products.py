@@ -9,8 +9,8 @@ import pytest
 from galstep.core.psf.kernel_families import variance
 from galstep.datamodels import GalaxyModel
 from galstep.pipeline import GalPipeline
+from galstep.steps.galaxy.scenes import effective_psf
 from galstep.steps.psf_calibrate import PSFCalibrate
-from galstep.steps.scenes import effective_psf
 from galstep.testing import make_scene
 from galstep.testing.models import unfitted_model
 
@@ -85,7 +85,7 @@ def test_written_psfs_are_right_without_a_kernel(alone, model_file):
 
 def unfitted_with(model, psf_file):
     """The same images with other PSFs."""
-    from galstep.datamodels.psf_library import read_psfs
+    from galstep.datamodels.psf.psf_library import read_psfs
 
     for name, (array, oversample) in read_psfs(psf_file, list(model.bands)).items():
         model.bands[name].psf, model.bands[name].oversample = array, oversample

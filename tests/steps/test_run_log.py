@@ -10,7 +10,11 @@ from toy_steps import Add, ToyPipeline, toy_model
 from galstep import __version__
 from galstep.exceptions import InputError
 from galstep.pipeline import GalPipeline
-from galstep.steps.run_log import differing_parameters, framework_lines_demoted, say_always
+from galstep.steps.framework.run_log import (
+    differing_parameters,
+    framework_lines_demoted,
+    say_always,
+)
 
 
 class Foreign(Step):

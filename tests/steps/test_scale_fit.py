@@ -22,7 +22,7 @@ from galaxy_checks import (
 from numpy.linalg import LinAlgError
 
 from galstep.datamodels import GalaxyModel
-from galstep.datamodels.tables import make_tables
+from galstep.datamodels.tables.galaxy_tables import make_tables
 from galstep.exceptions import ParameterError, PrerequisiteError
 from galstep.flags import BandFlag
 from galstep.steps import BaseFit, ForcedScaleFit, LoadCrop, ScaleFit

@@ -12,7 +12,7 @@ from galstep.core.psf.effective import EffectivePSF
 from galstep.exceptions import InputError, PrerequisiteError
 from galstep.flags import BandFlag
 from galstep.records import PsfKernel
-from galstep.steps.scenes import (
+from galstep.steps.galaxy.scenes import (
     effective_psf,
     error_or_noise,
     fitted_base,

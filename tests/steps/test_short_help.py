@@ -8,7 +8,7 @@ from stpipe import Step, utilities
 from galstep import steps
 from galstep.integration import get_steps
 from galstep.pipeline import GalPipeline
-from galstep.steps.short_help import MOST_USED, asks_for_help, shortened
+from galstep.steps.framework.short_help import MOST_USED, asks_for_help, shortened
 
 OWN = {alias: name for name, alias, _ in get_steps() if alias != "gal_measure"}
 

@@ -9,13 +9,13 @@ import pytest
 from galstep.configuration.sphot_keys import KEYS
 from galstep.core.detection.finder import DaoFinder, MatchedFinder
 from galstep.core.detection.ladder import LadderOptions
-from galstep.datamodels.tables import make_tables
+from galstep.datamodels.tables.galaxy_tables import make_tables
 from galstep.exceptions import GalstepError, ParameterError
 from galstep.flags import StarFlag
 from galstep.steps import BaseFit, JointFit, ScaleFit
-from galstep.steps.option_spec import per_filter_spec
-from galstep.steps.per_filter import for_filter
-from galstep.steps.scenes import try_fit
+from galstep.steps.framework.option_spec import per_filter_spec
+from galstep.steps.galaxy.per_filter import for_filter
+from galstep.steps.galaxy.scenes import try_fit
 
 PSF_KEYS = [key.name for key in KEYS if key.section == "psf"]
 

@@ -7,13 +7,13 @@ import pytest
 
 from galstep.core.imaging.stars import StarRenderer
 from galstep.core.injection.sources import InjectedGalaxy
-from galstep.datamodels.band import MODEL_IMAGES
+from galstep.datamodels.model.band import MODEL_IMAGES
 from galstep.mapped_records import mapped_fit
 from galstep.pixel_map import PixelMap
 from galstep.records import SersicParams, StarList
 from galstep.steps import Inject, PSFCalibrate, inject, psf_calibrate
+from galstep.steps.galaxy.scenes import effective_psf, store
 from galstep.steps.scale_fit import next_star_id
-from galstep.steps.scenes import effective_psf, store
 from galstep.testing import make_scene
 from galstep.testing.structured_models import FIRST_ID, structured_model
 

@@ -10,7 +10,7 @@ from astropy.table import QTable, Table
 from stpipe import Step
 
 from galstep.datamodels import GalaxyModel
-from galstep.datamodels.sky_image import open_image
+from galstep.datamodels.sky.image_door import open_image
 from galstep.exceptions import GalstepError, InputError, ParameterError
 from galstep.flags import BandFlag
 from galstep.pipeline import GalPipeline

@@ -9,10 +9,10 @@ import numpy as np
 import pytest
 from astropy.table import Table
 
-from galstep.datamodels.exposures import open_exposures
+from galstep.datamodels.sky.exposures import open_exposures
 from galstep.exceptions import InputError
 from galstep.steps import TweakReg
-from galstep.steps.tweak_reg_catalogs import custom_catalogs, user_positions
+from galstep.steps.images.tweak_reg_catalogs import custom_catalogs, user_positions
 from galstep.testing.psfs import default_psf
 from galstep.testing.star_frames import star_frame, star_positions, tan_wcs
 

@@ -17,7 +17,8 @@ from astropy.table import QTable, Table
 from astropy.wcs import WCS
 from stpipe import Step
 
-from galstep.datamodels.sky_image import SkyImage, open_image
+from galstep.datamodels.sky.image_door import open_image
+from galstep.datamodels.sky.sky_image import SkyImage
 from galstep.exceptions import InputError
 from galstep.steps import TweakReg
 from galstep.testing.psfs import default_psf
@@ -27,7 +28,7 @@ pytest.importorskip("tweakwcs")
 
 from exposures import Library, Model, tree_of, write_exposure
 
-from galstep.steps.tweak_reg_transfer import transfer_correction
+from galstep.steps.images.tweak_reg_transfer import transfer_correction
 from galstep.testing.gwcs_models import exposure_gwcs, mosaic_gwcs
 
 SHAPE = (240, 260)

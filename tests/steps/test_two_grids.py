@@ -6,7 +6,7 @@ from galaxy_checks import check_flux
 from scipy.spatial import cKDTree
 
 from galstep.datamodels import GalaxyModel
-from galstep.datamodels.tables import make_tables
+from galstep.datamodels.tables.galaxy_tables import make_tables
 from galstep.flags import BandFlag, StarFlag
 from galstep.records import SersicParams
 from galstep.steps import (

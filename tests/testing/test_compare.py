@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from astropy.table import Table
 
-from galstep.datamodels.tables import make_tables
+from galstep.datamodels.tables.galaxy_tables import make_tables
 from galstep.testing import make_scene
 from galstep.testing.compare import (
     Comparison,

@@ -13,7 +13,7 @@ from astropy.table import Table
 
 from galstep.core.imaging._kernels import COMPILED
 from galstep.data import example_path
-from galstep.datamodels.products import write_products
+from galstep.datamodels.products.galaxy_products import write_products
 from galstep.exceptions import InputError
 from galstep.testing import make_example, run_example
 from galstep.testing.models import fitted_model, true_model

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from astropy.table import Table
 
-from galstep.datamodels.products import write_products
+from galstep.datamodels.products.galaxy_products import write_products
 from galstep.exceptions import InputError
 from galstep.testing import make_structured
 from galstep.testing.models import true_model

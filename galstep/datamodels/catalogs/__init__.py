@@ -1,0 +1,1 @@
+"""Positions, stars and magnitudes that users bring."""

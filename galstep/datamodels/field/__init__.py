@@ -1,0 +1,1 @@
+"""A field of stars and galaxies: its images, catalogue, model and files."""

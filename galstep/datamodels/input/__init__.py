@@ -1,0 +1,1 @@
+"""One door for a galaxy: files and objects to its bands."""

@@ -1,0 +1,1 @@
+"""Readers of PSFs, from whatever the user has."""

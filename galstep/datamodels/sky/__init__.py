@@ -1,0 +1,1 @@
+"""Whole images, one or several: read, corrected, measured and written."""

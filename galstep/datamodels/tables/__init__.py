@@ -1,0 +1,1 @@
+"""A galaxy as tables and in words: columns, magnitudes, flags."""

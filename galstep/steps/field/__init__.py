@@ -1,0 +1,1 @@
+"""What the steps on a field share: bands, tasks, results, products."""

@@ -1,0 +1,1 @@
+"""What the steps on one galaxy share: options, scenes, passes, products."""

@@ -1,0 +1,1 @@
+"""What the steps on whole images share: arguments, catalogues, tables."""
