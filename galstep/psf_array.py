@@ -8,11 +8,14 @@ import numpy as np
 
 from galstep.exceptions import InputError
 
-__all__ = ["DEEPEST_NEGATIVE", "checked_psf", "whole_oversample"]
+__all__ = ["DEEPEST_NEGATIVE", "LEAST_SIDE", "checked_psf", "whole_oversample"]
 
 #: Of the peak. PSFs made by drizzling ring to 1 %; those that photutils' EPSFBuilder makes
 #: of stars in noise have troughs of 0.3 to 3.7 %.
 DEEPEST_NEGATIVE = 0.05
+
+#: A PSF has a middle and something about it.
+LEAST_SIDE = 3
 
 # STPSF and drizzled PSFs have 1 to 12
 _MOST_OVERSAMPLE = 100
@@ -36,12 +39,16 @@ def checked_psf(array: Any, what: str) -> np.ndarray:
     Raises
     ------
     InputError
-        If it is not 2-D, a sample is not finite, all are zero, the sum is not
+        If it is not 2-D or below 3 x 3, a sample is not finite, all are zero, the sum is not
         positive, or one is below -0.05 of the peak.
     """
     values = np.array(array, dtype=float)
     if values.ndim != 2 or values.size == 0:
         raise InputError(f"{what} must be a 2-D image, got shape {values.shape}")
+    if min(values.shape) < LEAST_SIDE:
+        raise InputError(
+            f"{what} must have at least {LEAST_SIDE} x {LEAST_SIDE} samples, got {values.shape}"
+        )
     n_bad = np.count_nonzero(~np.isfinite(values))
     if n_bad:
         raise InputError(f"{what} must be finite everywhere, got {n_bad} NaN or infinite samples")

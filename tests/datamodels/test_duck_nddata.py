@@ -30,6 +30,12 @@ def opened(image, **options):
     return GalaxyModel.open(image, psf_file=psf_of("F150W"), **options).bands["F150W"]
 
 
+@pytest.mark.parametrize("kind", [np.asarray, NDData, np.ma.masked_array])
+def test_a_mask_is_no_image(kind):
+    with pytest.raises(InputError, match="must hold numbers, got true and false: it is a mask"):
+        opened({"F150W": kind(IMAGE > 0.1)})
+
+
 @pytest.mark.parametrize("kind", [CCDData, NDData])
 def test_image_unit_mask_and_wcs(kind):
     mask = np.zeros(SHAPE, bool)

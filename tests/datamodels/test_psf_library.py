@@ -60,6 +60,8 @@ def with_sample(value):
         (-make_psf(), "F150W must not be negative"),
         (np.zeros((9, 9)), "F150W must hold light, got zeros only"),
         (np.ones(9), r"F150W must be a 2-D image, got shape \(9,\)"),
+        (np.ones((1, 1)), r"F150W must have at least 3 x 3 samples, got \(1, 1\)"),
+        (np.ones((9, 2)), r"F150W must have at least 3 x 3 samples, got \(9, 2\)"),
         (np.ones((2, 9, 9)), r"F150W must be a 2-D image, got shape \(2, 9, 9\)"),
         (np.full((9, 9), b"a"), r"F150W must hold real numbers, got type \|S1"),
     ],

@@ -7,6 +7,8 @@ planes may still lie on disc: only what is cut out is read.
 from dataclasses import dataclass, field
 from typing import Any
 
+from galstep.exceptions import InputError
+
 __all__ = ["Calibration", "ImageSource"]
 
 
@@ -80,6 +82,11 @@ class ImageSource:
         before.
     zero_is_no_data : bool, optional
         Whether pixels that are exactly 0 may be filled ones.
+
+    Raises
+    ------
+    InputError
+        If the data are boolean.
     """
 
     name: str | None
@@ -98,6 +105,11 @@ class ImageSource:
     psf: tuple | None = None
     origin: tuple = (0, 0)
     zero_is_no_data: bool = True
+
+    def __post_init__(self):
+        kind = getattr(getattr(self.data, "dtype", None), "kind", "f")
+        if kind == "b":
+            raise InputError(f"{self.where} must hold numbers, got true and false: it is a mask")
 
     @property
     def shape(self) -> tuple[int, int]:
