@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -11,6 +12,7 @@ from galstep.core.scene import psf_map
 from galstep.datamodels.field.field_band import FieldPsf
 from galstep.datamodels.field.field_model import FieldModel
 from galstep.datamodels.psf.psf_field import open_psf_field
+from galstep.exceptions import InputError
 from galstep.flags import FieldFlag
 from galstep.steps.field.field_bands import core_bands, fitted_light, law_to_tree
 from galstep.steps.field.field_step import FieldStep
@@ -30,7 +32,8 @@ class FieldPSF(FieldStep):
     """Measure the PSF of each band from the field's stars, smooth in place; or take it from a file.
 
     Stars are the rows of type STAR and the reference stars; without any, the stellar locus of all
-    rows. Where a band has too few stars a formula stands in, and its sources are flagged.
+    rows. Where a band has too few stars a formula stands in, where it has none the PSF of another
+    band; its sources are flagged.
 
     After FieldFit the step measures anew, the light of all other sources taken off as it was
     fitted; another FieldFit then goes on from where the first has ended. The pipeline does that
@@ -111,7 +114,11 @@ class FieldPSF(FieldStep):
         )
         with task_runner(execution) as run:
             results = run(epsf_of_band, tasks)
+        starless = {}
         for band, result in zip(model.bands.values(), results, strict=True):
+            if isinstance(result, InputError):
+                starless[band.name] = result
+                continue
             if isinstance(result, Exception):
                 raise result
             band.psf = FieldPsf(
@@ -121,6 +128,33 @@ class FieldPSF(FieldStep):
                 float(result.chi2), np.asarray(result.stars, dtype=float).reshape(-1, 2),
                 np.asarray(result.errors.sizes), np.asarray(result.errors.relative),
             )  # fmt: skip
+
+        for name, error in starless.items():
+            model.bands[name].psf = self._borrowed(model, name, starless, error)
+
+    def _borrowed(self, model, name, starless, error):
+        """The PSF of the band with the most stars whose pixels are the same."""
+        from galstep.core.field.psf_flux_errors import PsfFluxErrors
+
+        own = model.bands[name]
+        others = [
+            band
+            for band in model.bands.values()
+            if band.name not in starless and band.shape == own.shape
+            and np.isclose(band.pixel_map.scale, own.pixel_map.scale, rtol=0.01)
+        ]  # fmt: skip
+        if not others:
+            raise error
+        best = max(others, key=lambda band: band.psf.n_stars)
+        self._logger.warning(
+            "%s; that of band %s stands in, and fluxes are flagged", error, best.name
+        )
+        unknown = PsfFluxErrors.of_another_band()
+        return replace(
+            best.psf, n_stars=0, fallback=True, chi2=np.nan, stars=np.zeros((0, 2)),
+            source=f"that of band {best.name}, for lack of stars",
+            error_sizes=unknown.sizes, flux_errors=unknown.relative,
+        )  # fmt: skip
 
     @staticmethod
     def _known(model, name):
