@@ -107,10 +107,11 @@ class FieldFit(FieldStep):
         from galstep.core.field.duplicates import without_duplicates
         from galstep.core.field.rounds import fit_field
 
+        bands = core_bands(model, names)
         sources = core_sources(model.start, names, options.use_priors, priors)
         sources, repeats = without_duplicates(sources, self._radius(model, sources))
         known = fitted_sources(model, names)
-        result = fit_field(core_bands(model, names), sources, options, run, self._report, known)
+        result = fit_field(bands, sources, options, run, self._report, known)
         for row in np.flatnonzero(repeats >= 0):
             result.issues[row] = f"the same object as {model.start['id'][repeats[row]]}"
         return result

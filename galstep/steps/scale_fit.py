@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from galstep.core.detection.ladder_options import LadderOptions, Thresholds
@@ -15,7 +14,6 @@ from galstep.steps.galaxy.passes import Passes
 from galstep.steps.galaxy.per_filter import check_filters, for_filter
 from galstep.steps.galaxy.scenes import fit_in_own_pixels, fitted_base, scaled_scene, store, try_fit
 from galstep.steps.galaxy.star_options import FINDER_SPEC, LadderParameters
-from galstep.steps.joint_fit import JointFit
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -57,9 +55,7 @@ class ScaleFit(GalStep):
     """Fit the other filters with shape and centre pinned to the base filter.
 
     Free are the galaxy's flux, the sky, the stars of the filter (the base's
-    positions to begin with, then its own) and a small registration offset. Where JointFit
-    follows, it is the start of that: the last refits and cuts are left to it, unless a
-    parameter of theirs is not the default.
+    positions to begin with, then its own) and a small registration offset.
 
     ``galstep params scalefit --all`` lists every parameter.
     """
@@ -121,14 +117,7 @@ class ScaleFit(GalStep):
         return model
 
     def _ladder_options(self, options):
-        made = _STARS.options_of(self, options)
-        # what ends a fit is left to JointFit, which starts from here, unless it was asked for
-        return replace(made, final=made.ends_otherwise or not self._joint_follows())
-
-    def _joint_follows(self):
-        joint = getattr(self.parent, "jointfit", None)
-        calibrated = getattr(getattr(self.parent, "psfcalibrate", None), "in_mainloop", False)
-        return isinstance(joint, JointFit) and not joint.skip and not calibrated
+        return _STARS.options_of(self, options)
 
     def _others(self, model):
         """All filters but the base and those left to ForcedScaleFit."""

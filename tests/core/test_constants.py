@@ -73,8 +73,6 @@ STILL_BARE = {
     "fitting/gls:MAX_STEPS",
     "fitting/local_galaxy:ITERATIONS",
     "fitting/local_galaxy:START_R_EFF",
-    "fitting/model_choice:GRADIENT_ITERATIONS",
-    "fitting/model_choice:START_ITERATIONS",
     "fitting/registration_prior:N_WIDTHS",
     "fitting/sky_order:BLOCK",
     "fitting/sky_order:MAX_WINGS",

@@ -3,7 +3,7 @@ import pytest
 from astropy.io import fits
 from astropy.table import QTable, Table
 
-from galstep.datamodels.sky.image_list import ImageList, write_table
+from galstep.datamodels.sky.image_list import ImageList, write_catalog
 from galstep.datamodels.sky.sky_image import SkyImage
 from galstep.exceptions import InputError
 from galstep.testing.star_frames import tan_wcs
@@ -50,6 +50,6 @@ def test_folder_and_name_by_the_host(images, tmp_path):
     [("ecsv", "t.ecsv"), ("ascii.ecsv", "t.ecsv"), ("csv", "t.csv"), ("fits", "t.fits")],
 )
 def test_formats(tmp_path, table_format, name):
-    path = write_table(Table({"x": [1.0, 2.0]}), tmp_path / "t", table_format)
+    (path,) = write_catalog(Table({"x": [1.0, 2.0]}), tmp_path / "t", table_format)
     assert path == str(tmp_path / name)
     assert list(Table.read(path)["x"]) == [1.0, 2.0]

@@ -45,7 +45,8 @@ def test_a_star_is_no_galaxy(scene, k):
     band = measured(SCENES[scene], k=k)
     assert band.all_flags & BandFlag.UNRESOLVED
     (reason,) = (reason for reason in band.reasons if reason.startswith("unresolved: "))
-    assert "10 % are needed to tell it from one" in reason
+    # too small for a galaxy, or so thin that two stars would make it
+    assert "10 % are needed to tell it from one" in reason or "as two blended stars are" in reason
 
 
 @pytest.mark.parametrize("scene", BLENDS)

@@ -25,7 +25,6 @@ from galstep.datamodels import GalaxyModel
 from galstep.datamodels.tables.galaxy_tables import make_tables
 from galstep.exceptions import ParameterError, PrerequisiteError
 from galstep.flags import BandFlag
-from galstep.pipeline import GalPipeline
 from galstep.steps import BaseFit, ForcedScaleFit, LoadCrop, ScaleFit
 from galstep.steps.scale_fit import next_star_id, scaled_filters
 from galstep.testing import make_scene
@@ -218,37 +217,6 @@ class TestSky:
         model.bands["F277W"].data += 3 * scene.truth.noise_sigma["F277W"] * bowl
         result = ScaleFit().run(BaseFit().run(model))
         assert [band.fit.sky.order for band in result.bands.values()] == [1, 2]
-
-
-class TestStartOfJointFit:
-    """What ends a fit is left to JointFit, where it follows and nothing else is wanted."""
-
-    @pytest.fixture(name="pipeline")
-    def _pipeline(self):
-        return GalPipeline()
-
-    def test_a_start(self, pipeline):
-        assert not pipeline.scalefit._ladder_options(None).final
-
-    def test_alone_it_goes_to_the_end(self):
-        assert ScaleFit()._ladder_options(None).final
-
-    def test_without_joint_fit(self, pipeline):
-        pipeline.jointfit.skip = True
-        assert pipeline.scalefit._ladder_options(None).final
-
-    def test_kernels_that_are_calibrated_beside_its_fits(self, pipeline):
-        pipeline.psfcalibrate.in_mainloop = True
-        assert pipeline.scalefit._ladder_options(None).final
-
-    @pytest.mark.parametrize(
-        ("name", "value"),
-        [("final_refit_iterations", 2), ("cuts_flux_SNR_min", 3.0), ("robust", "huber"),
-         ("residual_clip_sigma", 15.0)],
-    )  # fmt: skip
-    def test_an_end_that_was_asked_for(self, pipeline, name, value):
-        setattr(pipeline.scalefit, name, value)
-        assert pipeline.scalefit._ladder_options(None).final
 
 
 class TestNeeds:

@@ -281,13 +281,6 @@ class LadderOptions:
         "otherwise there is a flag and a reason, or a line in the log",
     )
 
-    @property
-    def ends_otherwise(self) -> bool:
-        """Whether how the ladder ends was asked for: refit, cuts, robust weights, no defaults."""
-        ends = self.refit, self.cuts, self.robust, self.clip
-        usual = LadderOptions()
-        return ends != (usual.refit, usual.cuts, usual.robust, usual.clip)
-
 
 #: A ladder for a scene whose stars are known, or that is not yet the last word: two
 #: thresholds, one pass at the lower, and no refit or cut of its own.

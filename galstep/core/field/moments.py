@@ -20,6 +20,7 @@ __all__ = ["measured_shape", "on_first", "psf_moments", "white_image"]
 # Half-sizes of the window (pixels): a larger one where the light fills it, that is where its
 # 1-sigma axis is more than this share; rounds of the matched Gaussian.
 _HALVES, _FILLED, _STEPS = (25, 60, 140), 0.28, 14
+# where nothing else is said the smallest
 _HALF = _HALVES[0]
 # S/N above which a light may fill the window: a faint one that does has the sky for its wings.
 _BRIGHT = 100.0

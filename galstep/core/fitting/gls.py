@@ -139,7 +139,9 @@ class _Sums:
             self._hold_unseen(band, index, stamps)
 
     def _add_stars(self, columns, images, residual):
-        flat = np.concatenate([group.reshape(len(group), -1) for group in images.groups])
+        flat = np.concatenate(
+            [group.reshape(len(group), int(np.prod(group.shape[1:]))) for group in images.groups]
+        )
         across = columns.T.tocsr()
         self.coupling += images.mixing @ (across @ flat.T).T
         self.star_gradient += across @ residual.ravel()
