@@ -28,6 +28,8 @@ _E_SHARE, _LARGEST_E = 0.7, 0.6
 def white_image(frames: list[SceneFrame]) -> tuple[np.ndarray, np.ndarray]:
     """The mean of the bands that have the grid of the first, by inverse variance; sky taken off.
 
+    Fixed light of a frame is taken off too.
+
     Returns
     -------
     white : (ny, nx) array
@@ -42,9 +44,9 @@ def white_image(frames: list[SceneFrame]) -> tuple[np.ndarray, np.ndarray]:
             continue
         own = np.where(frame.good, 1 / frame.sigma**2, 0.0)
         # the level of the quieter half: the sky of a crowded field is not its median
-        values = frame.data[frame.good]
+        values = frame.clean[frame.good]
         level = median(values[values <= median(values) + frame.sigma])
-        total += own * np.where(frame.good, frame.data - level, 0.0)
+        total += own * np.where(frame.good, frame.clean - level, 0.0)
         weight += own
     return np.divide(total, weight, out=np.zeros(shape), where=weight > 0), weight
 
