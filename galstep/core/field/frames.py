@@ -32,6 +32,19 @@ class LightRows:
     def __len__(self) -> int:
         return len(self.z)
 
+    @classmethod
+    def none(cls, n_bands: int) -> LightRows:
+        """No light."""
+        return cls(np.zeros((0, 6)), np.zeros((0, n_bands)), np.zeros(0, dtype=bool))
+
+    def followed_by(self, other: LightRows) -> LightRows:
+        """Both."""
+        return LightRows(
+            np.concatenate([self.z, other.z]),
+            np.concatenate([self.flux, other.flux]),
+            np.concatenate([self.point, other.point]),
+        )
+
     def rows(self, index: np.ndarray) -> LightRows:
         """Some of them."""
         return LightRows(self.z[index], self.flux[index], self.point[index])

@@ -37,6 +37,8 @@ _E_SHARE, _LARGEST_E = 0.7, 0.6
 def white_image(frames: list[SceneFrame]) -> tuple[np.ndarray, np.ndarray]:
     """The mean of the bands on the pixels of the first, by inverse variance; sky taken off.
 
+    Fixed light of a frame is taken off too.
+
     Returns
     -------
     white : (ny, nx) array
@@ -49,10 +51,10 @@ def white_image(frames: list[SceneFrame]) -> tuple[np.ndarray, np.ndarray]:
         if not frame.good.any():
             continue
         # the level of the quieter half: the sky of a crowded field is not its median
-        values = frame.data[frame.good]
+        values = frame.clean[frame.good]
         level = median(values[values <= median(values) + frame.sigma])
         weight = np.where(frame.good, 1 / frame.sigma**2, 0.0)
-        parts.append((np.where(frame.good, frame.data - level, 0.0), weight, frame))
+        parts.append((np.where(frame.good, frame.clean - level, 0.0), weight, frame))
     return on_first(parts, frames[0])
 
 

@@ -16,7 +16,14 @@ import numpy as np
 from galstep.core.field.blocks import block_task, field_area, make_blocks
 from galstep.core.field.couplings import Links
 from galstep.core.field.finish import field_result
-from galstep.core.field.frames import band_box
+from galstep.core.field.frames import LightRows, band_box
+from galstep.core.field.large_objects import (
+    CoarseImage,
+    CoarseTask,
+    coarse_tile,
+    fit_large,
+    may_be_large,
+)
 from galstep.core.field.noise_factors import (
     NoiseFactors,
     measure_noise,
@@ -148,9 +155,11 @@ class _Field:
         ]
         self.blocks, self.records, self.rounds = [], {}, []
         self.spent = {}
+        self.large = np.zeros(0, dtype=int), LightRows.none(len(bands))
 
     def begin(self, rows):
         """Shapes, fluxes and couplings of rows of which nothing is known yet."""
+        self._begin_large(rows)
         state, tasks = self.state, []
         for tile in _tiles(self.area):
             task = self._start_task(tile, rows)
@@ -170,6 +179,25 @@ class _Field:
                 getattr(state, name)[own[wanted[own]]] = values[wanted[own]]
             state.start[own[wanted[own]]] = result.z[wanted[own]]
         state.links = Links.joined(links)
+
+    def _begin_large(self, rows):
+        """Fit what is much larger than the rest in a coarse image, before all else."""
+        state = self.state
+        may = may_be_large(state, rows)
+        if not len(may):
+            return
+        tiles = list(_tiles(self.area))
+        tasks = [CoarseTask(tuple(self.bands), tile) for tile in tiles]
+        image = CoarseImage(self.bands, self.area, tiles, self.run(coarse_tile, tasks))
+        active = state.active
+        place = np.searchsorted(active, may)
+        shift = self.options.pos_max_shift
+        found, light = fit_large(image, state.z[active, 0], state.z[active, 1], place, shift)
+        found = active[found]
+        # a shape that the catalogue gives is where the fit begins, whatever is seen here
+        own = state.measured[found]
+        state.z[found[own], 2:] = light.z[own, 2:]
+        self.large = np.append(self.large[0], found), self.large[1].followed_by(light)
 
     def take_up(self, known):
         """Begin where an earlier fit has ended."""
@@ -216,6 +244,7 @@ class _Field:
             np.where(fresh | (state.kind[index] > 0), state.kind[index], SourceType.SERSIC),
             state.measured[index] & fresh,
             [s.prior(band_box(b, box)) for s, b in zip(self.skies, self.bands, strict=True)],
+            *self.large,
         )  # fmt: skip
 
     def divide(self):
@@ -299,7 +328,7 @@ class _Field:
             if message is None:
                 continue
             new = sky.prior(band_box(band, task.box), block.number)
-            own = message.precision / max(task.share, 1e-6)
+            own = message.precision / max(result.share, 1e-6)
             push = new.precision @ new.mean - old.precision @ old.mean
             push -= (new.precision - old.precision) @ result.sky[self.bands.index(band)]
             covariance = np.linalg.inv(own + new.precision)

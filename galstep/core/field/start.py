@@ -1,7 +1,9 @@
 """Where the fit of a field begins: shapes, fluxes, couplings, tile by tile.
 
 A tile is read with a margin; the sources of the margin are fitted along and belong to their own
-tiles. Fluxes and sky come from one linear fit at the starting shapes.
+tiles. Fluxes and sky come from one linear fit at the starting shapes. What is much larger than the
+rest is known before (`galstep.core.field.large_objects`): it is taken off where others are
+measured, and stands beside the sources of tiles that it only reaches into.
 """
 
 from __future__ import annotations
@@ -15,7 +17,7 @@ import numpy as np
 from scipy.spatial import cKDTree
 
 from galstep.core.field.couplings import Links, stamp_links
-from galstep.core.field.frames import read_frames
+from galstep.core.field.frames import LightRows, beside, read_frames
 from galstep.core.field.keys import content_key
 from galstep.core.field.moments import measured_shape, psf_moments, white_image
 from galstep.core.field.records import SourceType
@@ -55,6 +57,10 @@ class StartTask:
     measure : (n,) bool array
         Whose shape is to be measured.
     skies : list of SkyPrior
+    large_index : (m,) int array
+        Names of the large objects of the field.
+    large : LightRows
+        Their light.
     """
 
     bands: tuple
@@ -66,6 +72,8 @@ class StartTask:
     kind: np.ndarray
     measure: np.ndarray
     skies: list
+    large_index: np.ndarray
+    large: LightRows
 
     @cached_property
     def key(self) -> str:
@@ -96,6 +104,8 @@ def start_tile(task: StartTask) -> StartResult:
     begun = time.process_time()
     frames = read_frames(task.bands, task.box, task.skies)
     z, point = _shapes(task, frames)
+    elsewhere = ~np.isin(task.large_index, task.index)
+    frames = beside(frames, task.large.rows(elsewhere))
     sources = [SceneSource(bool(p), np.zeros(6, dtype=bool)) for p in point]
     scene = Scene(frames, sources)
     sigma = np.array([frame.sigma for frame in frames])
@@ -123,11 +133,11 @@ def _shapes(task, frames):
     z, point = task.z.copy(), task.kind == SourceType.STAR
     if not task.measure.any():
         return z, point
-    white, weight = white_image(frames)
+    white, weight = white_image(beside(frames, task.large))
     frame = frames[0]
     places = np.array([frame.place(*own[:2]) for own in z])
     tree = cKDTree(places)
-    for i in np.flatnonzero(task.measure):
+    for i in np.flatnonzero(task.measure & ~np.isin(task.index, task.large_index)):
         psf = frame.psf_map.at(*frame.pixel_map.points(z[i, 0], z[i, 1]))
         x, y = places[i]
         near = [k for k in tree.query_ball_point(places[i], _BESIDE) if np.any(places[k] != (x, y))]

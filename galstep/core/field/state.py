@@ -105,7 +105,9 @@ class FieldState:
     def absorb(self, rows: np.ndarray, result: BlockResult) -> None:
         """Take over what a block found for its own rows."""
         for k, row in enumerate(rows):
-            errors = np.sqrt(np.maximum(np.diag(result.covariance[k]), 1e-300))
+            variances = np.diag(result.covariance[k])
+            # no information but rounding: nothing can be said to have moved
+            errors = np.sqrt(np.where(variances > 0, variances, np.inf))
             free = result.free[k]
             change = np.concatenate(
                 [(result.z[k] - self.z[row])[free], result.flux[k] - self.flux[row]]
