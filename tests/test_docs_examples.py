@@ -61,6 +61,7 @@ def test_python_of_the_page_on_input(mosaics):
     assert [band.shape for band in model.bands.values()] == [(60, 60), (30, 30)]
 
 
+@pytest.mark.slow
 def test_commands_of_the_page_on_input(mosaics):
     typed = list(commands("inputs.rst"))
     assert len(typed) == 3

@@ -40,7 +40,7 @@ def measured(stars, unit="MJy/sr", k=1.0):
     return pipeline.run(GalaxyModel.open({"F150W": image}, psf_file=PSF)).bands["F150W"]
 
 
-@pytest.mark.parametrize("scene", SCENES)
+@pytest.mark.parametrize("scene", first_often(reversed(SCENES), 1))
 @pytest.mark.parametrize("k", [1.0, pytest.param(1e-12, marks=pytest.mark.slow)])
 def test_a_star_is_no_galaxy(scene, k):
     band = measured(SCENES[scene], k=k)

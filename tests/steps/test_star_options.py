@@ -185,6 +185,7 @@ def test_values_out_of_range(parameters, message):
 
 
 class TestSteps:
+    @pytest.mark.slow
     def test_windows_need_the_own_fitter(self, unfitted):
         step = BaseFit(galaxy_fitter="iterative_nm", PSFPhotometry_fit_shape_in_fwhm=1.5)
         with pytest.raises(ParameterError, match="galaxy_fitter must be varpro"):

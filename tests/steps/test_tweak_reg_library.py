@@ -11,6 +11,7 @@ import pytest
 
 pytest.importorskip("tweakwcs")
 from exposures import Library, Model
+from often import first_often
 from stpipe import Step
 
 from galstep.datamodels.sky.exposures import open_exposures
@@ -89,7 +90,9 @@ class Host(Step):
     spec = "output_ext = string(default='.fits')"
 
 
-@pytest.mark.parametrize("hosted", [False, True], ids=["alone", "in a host's pipeline"])
+@pytest.mark.parametrize(
+    "hosted", first_often([False, True], 1), ids=["alone", "in a host's pipeline"]
+)
 def test_one_model_at_a_time(association, hosted, elsewhere):
     library = DiskLibrary(association, on_disk=True)
     result = TweakReg(parent=Host() if hosted else None, skip=False, **OPTIONS).run(library)
@@ -115,6 +118,7 @@ def _assert_right(wcs, number):
     assert np.hypot(x - 150, y - 150) < 0.03
 
 
+@pytest.mark.slow
 def test_memory_does_not_grow_with_the_library(association, elsewhere):
     """Data, error and bits of a model are three planes; of 16 more models, 48."""
     with open(association) as stream:
@@ -135,6 +139,7 @@ def test_memory_does_not_grow_with_the_library(association, elsewhere):
     assert held[2] - held[1] < 0.3 * pixels  # the WCS, as they came and corrected
 
 
+@pytest.mark.slow
 def test_what_is_saved(association, elsewhere):
     """Of each image a copy of its model, with the corrected WCS."""
     library = DiskLibrary(association, on_disk=True)

@@ -38,6 +38,7 @@ def test_a_lone_faint_star_has_the_error_of_the_matched_filter():
     assert bound.blend[0] == 0
 
 
+@pytest.mark.slow
 def test_a_blend_is_marginal_over_its_neighbour():
     """A galaxy and a star four pixels apart; each of them alone would be known better."""
     (band, _) = bands()

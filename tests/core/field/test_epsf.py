@@ -107,6 +107,7 @@ def test_without_noise_the_wings_are_found():
     assert flux_factor(found) == pytest.approx(1.0, abs=1e-3)
 
 
+@pytest.mark.slow
 def test_the_error_of_the_psf_covers_it():
     """The flux of every star is wrong by the PSF's error: about as much as is stated."""
     pulls, errors = [], []
@@ -128,6 +129,7 @@ def test_errors_by_size():
     assert np.all(PsfFluxErrors.none().at(np.ones(3), np.zeros(3, dtype=bool)) == 0.0)
 
 
+@pytest.mark.slow
 def test_the_order_in_the_place_is_what_stars_have_evidence_for():
     band, x, y = field_of_stars(30, seed=8)
     task = EpsfTask(band, x, y, x, y, EpsfOptions(psf_order=2))
@@ -155,6 +157,7 @@ def crowd(seed=12):
     return band, x, y, flux
 
 
+@pytest.mark.slow
 def test_neighbours_are_taken_off_where_they_are_known():
     band, x, y, flux = crowd()
     z = np.column_stack([x, y, np.zeros((45, 4))])

@@ -40,6 +40,7 @@ def test_a_projection_leaves_nothing_to_fit(fitted):
     assert 0 < taken < 0.2 * np.std(noise)
 
 
+@pytest.mark.slow
 def test_white_noise_is_not_biased(fitted):
     band, truth, _, _ = fitted
     core = truth.core(band.shape)

@@ -109,6 +109,7 @@ def _measured(synthetic, data):
     return fit.state.galaxy_flux[:, 0], matrix, white
 
 
+@pytest.mark.slow
 def test_errors_of_fluxes_and_colours_in_noise_that_two_grids_share():
     synthetic = two_grids(n_stars=0, noise="none")
     truth, rng = synthetic.truth, np.random.default_rng(8)
