@@ -28,9 +28,9 @@ class BlockTask:
     block, round : int
     box : Box
         Reference pixels that are fitted.
-    territory : Box or None
-        Part of the plane that is the block's own: of the sky there it speaks, beyond it others do;
-        None: it has said what it knows.
+    share : float
+        Of the pixels that are the block's own: what it says of the sky counts so much; 0: it has
+        said what it knows.
     sources : list of SceneSource
         The block's own, then its guests: sources of other blocks that move along here because
         they overlap, and whose own block keeps its result.
@@ -56,7 +56,7 @@ class BlockTask:
     block: int
     round: int
     box: Box
-    territory: Box | None
+    share: float
     sources: list
     z: np.ndarray
     flux: np.ndarray
@@ -101,8 +101,6 @@ class BlockResult:
     sky : list of arrays
         Factors of the knots, per band.
     messages : list of SkyMessage or None
-    share : float
-        Of the fitted pixels that are the block's own: what it says of the sky counts so much.
     chi2, n_pixels : (n_bands,) arrays
     n_iterations : int
     converged : bool
@@ -125,7 +123,6 @@ class BlockResult:
     type_chi2: np.ndarray
     sky: list
     messages: list
-    share: float
     chi2: np.ndarray
     n_pixels: np.ndarray
     n_iterations: int

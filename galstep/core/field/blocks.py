@@ -109,7 +109,7 @@ def block_task(
         block=block.number,
         round=round_number,
         box=box,
-        territory=block.territory if only is None else None,
+        share=_share(bands, box, block.territory) if only is None else 0.0,
         sources=[_source(state, row, k) for row, k in zip(rows, kind, strict=True)],
         z=z,
         flux=state.flux[rows],
@@ -185,3 +185,10 @@ def _source(state, row, kind):
     if row in state.results:
         return replace(source, least_half=float(state.reach[row, 0]) - 1.0)
     return source
+
+
+def _share(bands, box, territory):
+    """Share of the pixels of a block's box that no other block counts as its own."""
+    own = box.common(territory)
+    total = sum(band_box(band, box).size for band in bands)
+    return sum(band_box(band, own).size for band in bands) / total if total else 0.0

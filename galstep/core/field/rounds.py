@@ -328,7 +328,7 @@ class _Field:
             if message is None:
                 continue
             new = sky.prior(band_box(band, task.box), block.number)
-            own = message.precision / max(result.share, 1e-6)
+            own = message.precision / max(task.share, 1e-6)
             push = new.precision @ new.mean - old.precision @ old.mean
             push -= (new.precision - old.precision) @ result.sky[self.bands.index(band)]
             covariance = np.linalg.inv(own + new.precision)

@@ -7,14 +7,13 @@ result depends on nothing but the task.
 from __future__ import annotations
 
 import time
-from dataclasses import replace
 from math import inf
 from typing import TYPE_CHECKING
 
 import numpy as np
 
 from galstep.core.field.block_task import BlockResult, BlockTask
-from galstep.core.field.frames import band_box, beside, read_frames
+from galstep.core.field.frames import beside, read_frames
 from galstep.core.field.sky_mesh import SkyMessage
 from galstep.core.field.type_choice import choose_types
 from galstep.core.scene.errors import scene_errors
@@ -50,9 +49,7 @@ def fit_block(task: BlockTask) -> BlockResult:
     frames = beside(read_frames(task.bands, task.box, task.skies), task.neighbours)
     scene = Scene(frames, list(task.sources))
     state = scene.start(task.z, task.flux)
-    stamps = scene.render(state)
-    scene, share = _own_pixels(scene, stamps, task)
-    start = Evaluation(scene, state, stamps, scene.weights()).reweighted()
+    start = Evaluation(scene, state, scene.render(state), scene.weights()).reweighted()
     if task.round == 0:
         fit, n_iterations = _first_fit(start, options, deadline)
     else:
@@ -65,38 +62,7 @@ def fit_block(task: BlockTask) -> BlockResult:
         again = FitOptions(options.max_iterations, options.tolerance, _FIRST_DAMPING)
         fit = fit_scene(evaluation, _until(again, deadline))
         n_iterations += fit.n_iterations
-    seconds = time.process_time() - begun
-    return _result(task, fit, kind, type_chi2, n_iterations, share, seconds)
-
-
-def _own_pixels(scene, stamps, task):
-    """The scene without pixels that are another block's and that no source here reaches.
-
-    What they say of the sky the other block says, whose sources move; here they stand still, and
-    the two would push the sky to and fro from round to round.
-
-    Returns
-    -------
-    Scene
-    float
-        Share of the pixels left that no other block counts as its own: 0 without a territory.
-    """
-    if task.territory is None:
-        return scene, 0.0
-    frames, own, used = [], 0, 0
-    for b, (frame, band) in enumerate(zip(scene.frames, task.bands, strict=True)):
-        keep = np.zeros(frame.shape, dtype=bool)
-        inside = band_box(band, task.box.common(task.territory))
-        x0, y0 = frame.origin
-        keep[max(inside.y0 - y0, 0) : inside.y1 - y0, max(inside.x0 - x0, 0) : inside.x1 - x0] = (
-            True
-        )
-        own += np.count_nonzero(keep)
-        for source in stamps:
-            keep[source.fit[b].part] = True
-        used += np.count_nonzero(keep)
-        frames.append(replace(frame, mask=frame.mask | ~keep))
-    return Scene(frames, scene.sources), own / max(used, 1)
+    return _result(task, fit, kind, type_chi2, n_iterations, time.process_time() - begun)
 
 
 def _first_fit(start, options, deadline):
@@ -124,7 +90,7 @@ def own_reach(source, z, flux, frames) -> tuple[float, float]:
     return float(fit), float(model)
 
 
-def _result(task, fit, kind, type_chi2, n_iterations, share, seconds):
+def _result(task, fit, kind, type_chi2, n_iterations, seconds):
     own, evaluation = slice(0, task.n_own), fit.evaluation
     scene, state = evaluation.scene, evaluation.state
     equations = fit.equations()
@@ -158,8 +124,7 @@ def _result(task, fit, kind, type_chi2, n_iterations, share, seconds):
         seen=_seen(fit, task.n_own),
         type_chi2=type_chi2,
         sky=state.sky,
-        messages=_messages(task, state.sky, errors.sky, share),
-        share=share,
+        messages=_messages(task, state.sky, errors.sky),
         chi2=evaluation.band_chi2,
         n_pixels=np.array([np.count_nonzero(frame.good) for frame in scene.frames]),
         n_iterations=n_iterations,
@@ -208,16 +173,16 @@ def _masked_shares(evaluation, n_own):
     return shares
 
 
-def _messages(task, sky, covariance, share):
+def _messages(task, sky, covariance):
     """What the block says of each band's sky."""
     messages, first = [], 0
     for prior, factors in zip(task.skies, sky, strict=True):
         own = slice(first, first + len(factors))
         first = own.stop
-        if not len(factors) or not share:
+        if not len(factors) or not task.share:
             messages.append(None)
             continue
         messages.append(
-            SkyMessage.from_posterior(prior.index, factors, covariance[own, own], prior, share)
+            SkyMessage.from_posterior(prior.index, factors, covariance[own, own], prior, task.share)
         )
     return messages
