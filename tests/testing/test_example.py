@@ -131,7 +131,6 @@ def test_report_of_the_spiral_is_made_from_the_products(tmp_path):
 
 
 @pytest.mark.slow
-@pytest.mark.xfail(strict=True, reason="a third of the spiral's light is taken for stars")
 def test_no_filter_of_the_spiral_is_wrong_without_a_warning(tmp_path):
     run_example.main([str(tmp_path), "--galaxy", "structured"])
     rows = score_galaxy(known(make_example.structured_scene(), "structured"), tmp_path)
